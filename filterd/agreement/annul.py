@@ -1,0 +1,181 @@
+"""Undo an error: annul one incident's strike and only its own sanctions, then replay the ladder without it.
+
+STANDING 5.4 row 7, 5.7-3, 5.7-4. Every later automatic sanction becomes min(old, replayed) and time served counts;
+replay never raises anyone. Human decisions are left for a person to look at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from filterd.agreement.fold import apply, fold
+from filterd.agreement.offence import Offence, commit_offence
+from filterd.agreement.standing import earlier, stretches
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.ids import derived_id
+from filterd.model.sanction import Feature, Preset, Rung
+from filterd.model.standing import History, SanctionFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annulment:
+    """What annulling adds to the ledger, and whether there was anything to annul."""
+
+    records: tuple[r.Record, ...]
+    changed_sanctions: tuple[str, ...]
+
+
+def annul(
+    account_id: str,
+    records: Sequence[r.Record],
+    terms: Agreement,
+    preset: Preset,
+    *,
+    incident_id: str,
+    at: datetime,
+    by: str,
+    reason: str,
+) -> Annulment:
+    """Say the records that undo an incident and what follows from it; empty when it is undone already."""
+    history = fold(account_id, records)
+    incident = next((i for i in history.incidents if i.opened.incident_id == incident_id), None)
+    if incident is None or incident.strike is None or incident.is_annulled:
+        return Annulment(records=(), changed_sanctions=())
+    annulled = r.StrikeAnnulled(
+        at=at, strike_id=incident.strike.strike_id, incident_id=incident_id, by=by, reason=reason
+    )
+    out: list[r.Record] = [annulled]
+    history = apply(history, annulled)
+    replayed = replay(account_id, records, terms, preset, without={incident_id} | _already_annulled(records))
+    # A strike that would have weighed less without the error weighs less from now on.
+    for new in replayed.incidents:
+        old = next(i for i in history.incidents if i.opened.incident_id == new.opened.incident_id)
+        if milder := _milder_strike(old.strike, new.strike):
+            out.append(milder)
+    changed = []
+    for file in history.sanctions:
+        if not file.imposed.is_automatic or file.annulled_at is not None or file.imposed.at > at:
+            continue
+        if change := _milder_sanction(file, replayed, terms, at):
+            out.append(change)
+            changed.append(file.imposed.sanction_id)
+    out += _reassessments(history, incident.opened.at, terms, at)
+    return Annulment(records=tuple(out), changed_sanctions=tuple(changed))
+
+
+def replay(
+    account_id: str, records: Sequence[r.Record], terms: Agreement, preset: Preset, *, without: set[str]
+) -> History:
+    """Run the ladder again over the violations of an account, leaving some incidents out.
+
+    Incidents keep their ids and times; what people did to the others is applied again at its place.
+    """
+    history = History(account_id=account_id)
+    tenants = {x.incident_id: x.tenant_id for x in records if isinstance(x, r.IncidentOpened)}
+    for record in records:
+        if getattr(record, "incident_id", None) in without:
+            continue
+        match record:
+            case r.ViolationRecorded():
+                history = commit_offence(history, _offence(record, tenants), terms, preset).history
+            case r.NoticeSent() | r.SanctionLifted() | r.SanctionConfirmed() | r.HoldReleased():
+                history = apply(history, record)
+            case r.ObjectionFiled() | r.ObjectionAnswered():
+                history = apply(history, record)
+            case r.SanctionImposed() if not record.is_automatic:
+                history = apply(history, record)
+            case _:
+                continue
+    return history
+
+
+def _offence(record: r.ViolationRecorded, tenants: dict[str, str]) -> Offence:
+    return Offence(
+        at=record.at,
+        tenant_id=tenants[record.incident_id],
+        transaction_id=record.transaction_id,
+        decision_id=record.decision_id,
+        evidence_key=record.evidence_key,
+        text_fp=record.text_fp,
+        violations=record.violations,
+        delivery_keys=record.delivery_keys,
+        policy_digest=record.policy_digest,
+        evidence_digest=record.evidence_digest,
+        is_strong=record.is_strong,
+        incident_id=record.incident_id,
+    )
+
+
+def _already_annulled(records: Sequence[r.Record]) -> set[str]:
+    return {x.incident_id for x in records if isinstance(x, r.StrikeAnnulled)}
+
+
+def _milder_strike(old: r.StrikeIssued | None, new: r.StrikeIssued | None) -> r.StrikeIssued | None:
+    """Say the strike with the fewer points and the longer doubt of the two; None when that is the old one."""
+    if old is None or new is None:
+        return None
+    milder = replace(
+        old,
+        a_half_points=min(old.a_half_points, new.a_half_points),
+        b_half_points=min(old.b_half_points, new.b_half_points),
+        # Without the error this may have been the first incident, whose points are provisional.
+        provisional_until=old.provisional_until or new.provisional_until,
+    )
+    return milder if milder != old else None
+
+
+def _milder_sanction(
+    file: SanctionFile, replayed: History, terms: Agreement, at: datetime
+) -> r.SanctionReplayed | None:
+    """Say how a sanction changes when the replay gives less for the same message; None when it does not.
+
+    Served time counts: what goes on keeps its start, and ends at the earlier of the two ends.
+    """
+    same = next((s for s in replayed.sanctions if s.imposed.decision_id == file.imposed.decision_id), None)
+    step = min(file.step, same.step if same is not None else -1)
+    running = next((p for p in stretches(file, terms) if p.covers(at)), None)
+    pieces = stretches(same, terms) if same is not None else ()
+    now = next((p for p in pieces if p.covers(at) and p.rung > Rung.WARN), None)
+    rung: Rung = Rung.NONE
+    features: tuple[Feature, ...] = ()
+    ends_at: datetime | None = at
+    if running is not None and now is not None:
+        kept = now if now.rung < running.rung else running
+        rung, features, ends_at = kept.rung, kept.features, earlier(running.until, now.until)
+    is_same = running is None or running.rung <= Rung.WARN or (rung, ends_at) == (running.rung, running.until)
+    if step == file.step and is_same:
+        return None
+    return r.SanctionReplayed(
+        at=at,
+        sanction_id=file.imposed.sanction_id,
+        incident_id=file.imposed.incident_id,
+        because="strike annulled",
+        rung=rung,
+        step=step,
+        features=features,
+        ends_at=ends_at,
+    )
+
+
+def _reassessments(history: History, since: datetime, terms: Agreement, at: datetime) -> list[r.Record]:
+    """Later human decisions get a task, not a silent lift (STANDING 5.7-3)."""
+    return [
+        r.TaskOpened(
+            at=at,
+            task_id=derived_id("w", file.imposed.sanction_id, "reassess", at.isoformat()),
+            incident_id=file.imposed.incident_id,
+            account_id=history.account_id,
+            what="reassess: an earlier strike was annulled",
+            warranted="none",
+            imposed=file.imposed.rung.word,
+            due_at=at + timedelta(hours=terms.incident.task_due_hours),
+        )
+        for file in history.sanctions
+        if file.imposed.at > since
+        and (not file.imposed.is_automatic or file.confirmed_at is not None)
+        and file.annulled_at is None
+        and any(p.covers(at) for p in stretches(file, terms))
+    ]

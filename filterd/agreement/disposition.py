@@ -1,0 +1,82 @@
+"""What happens to the mail itself?  MAIL-PATH §4g, STANDING 5.11 (scopes and their replies).
+
+Only about this mail: standing is the ladder's matter. The strongest reason wins and all are kept.
+"""
+
+from __future__ import annotations
+
+from filterd.agreement.terms import Agreement
+from filterd.agreement.violations import is_refused_without_points
+from filterd.model.decision import STRENGTH, Case, Disposition, MailFacts, Reason
+from filterd.model.sanction import Feature, Violation
+from filterd.model.session import Direction
+from filterd.model.standing import Standing
+from filterd.model.verdict import FailMode, Outcome
+
+# "Bulk" in the mail path: a message to more recipients than this. People write to ten; lists write to fifty.
+BULK_RECIPIENTS = 10
+
+
+def reasons(
+    case: Case, terms: Agreement, standing: Standing | None, violations: tuple[Violation, ...]
+) -> tuple[Reason, ...]:
+    """Say every reason not simply to accept the mail, in the order: standing, checks, categories."""
+    out: list[Reason] = []
+    if standing is not None and case.direction is not Direction.INBOUND:
+        out += _by_standing(case.facts, standing)
+    for name, mode in case.assessment.fail_modes:
+        failed = next(v for v in case.assessment.verdicts if v.check == name)
+        if failed.outcome in (Outcome.TEMPERROR, Outcome.PERMERROR):
+            effect = Disposition.DEFER if mode is FailMode.DEFER else Disposition.ACCEPT
+            out.append(Reason(code=f"check.{name}.{failed.outcome.value}", disposition=effect))
+    for violation in violations:
+        category = terms.category_of(violation.category)
+        out.append(Reason(code=f"category.{category.id}", disposition=category.disposition, ids=category.ground))
+    if case.direction is not Direction.INBOUND and case.principal.account_id is not None:
+        for category in is_refused_without_points(terms, case.assessment):
+            out.append(Reason(code=f"refused.{category.id}", disposition=Disposition.REJECT, ids=category.ground))
+    return tuple(out)
+
+
+def strongest(found: tuple[Reason, ...]) -> Disposition:
+    """Say the strongest disposition among the reasons; accept when there are none."""
+    return max((r.disposition for r in found), key=STRENGTH.index, default=Disposition.ACCEPT)
+
+
+def _by_standing(facts: MailFacts, standing: Standing) -> list[Reason]:
+    if not standing.may_send:
+        ids = tuple(s.sanction_id for s in standing.sanctions if s.rung is standing.rung)
+        code = "standing.hold" if not ids else "standing.suspended"
+        return [Reason(code=code, disposition=Disposition.REJECT, ids=ids or tuple(h.hold_id for h in standing.holds))]
+    return [
+        Reason(code=f"feature.{f.name}", disposition=effect, ids=_owners(standing, f))
+        for f in standing.features
+        if (effect := _refuses(f, facts)) is not None
+    ]
+
+
+def _owners(standing: Standing, feature: Feature) -> tuple[str, ...]:
+    """Say which sanctions and holds switched a feature off."""
+    sanctions = [s.sanction_id for s in standing.sanctions if any(f.name == feature.name for f in s.features)]
+    return (*sanctions, *(h.hold_id for h in standing.holds if any(f.name == feature.name for f in h.features)))
+
+
+def _refuses(feature: Feature, facts: MailFacts) -> Disposition | None:
+    """Say what a switched-off feature does to this mail; a rate defers, the rest refuse (STANDING 5.11)."""
+    limit = feature.limit or 0
+    match feature.name:
+        case "bulk":
+            return Disposition.REJECT if facts.recipients > BULK_RECIPIENTS else None
+        case "attachments":
+            return Disposition.REJECT if facts.has_attachments else None
+        case "links":
+            return Disposition.REJECT if facts.has_links else None
+        case "external_recipients":
+            return Disposition.REJECT if facts.external_recipients else None
+        case "recipients_per_message":
+            return Disposition.REJECT if facts.recipients > limit else None
+        case "messages_per_hour":
+            return Disposition.DEFER if facts.counts.messages_hour > limit else None
+        case "recipients_per_hour":
+            return Disposition.DEFER if facts.counts.recipients_hour > limit else None
+    return None

@@ -1,0 +1,101 @@
+"""Run an agreement's own examples through the real ladder: the tests that travel with the text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from filterd.agreement.decide import decide
+from filterd.agreement.fold import apply
+from filterd.agreement.standing import standing_at
+from filterd.agreement.terms import Agreement, Example, ExampleViolation
+from filterd.model import records as r
+from filterd.model.decision import Case, Decision, Disposition, MailFacts
+from filterd.model.principal import Basis, Principal, Strength
+from filterd.model.sanction import Rung
+from filterd.model.session import Direction
+from filterd.model.standing import History
+from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
+
+# Any day will do: the agreement counts exact hours here.
+START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+
+
+def run_example(terms: Agreement, example: Example) -> str | None:
+    """Say what came out differently, or None when all is as the example claims."""
+    history, last = History(account_id="a_example"), None
+    incidents = set()
+    for index, act in enumerate(example.acts):
+        last = decide(_case(terms, act, index), terms, example.preset, history, _deliveries(act, index))
+        for record in last.records:
+            history = apply(history, record)
+        if last.incident_id is not None:
+            incidents.add(last.incident_id)
+        if act.noticed and last.incident_id is not None:
+            history = apply(history, _notice(last.incident_id, _when(act.hour)))
+    standing = standing_at(history, terms, _when(example.at_hour))
+    return _compare(example, last, standing.half_points / 2, standing.rung, standing.until, len(incidents))
+
+
+def _compare(
+    example: Example, last: Decision | None, points: float, rung: Rung, until: datetime | None, incidents: int
+) -> str | None:
+    disposition = last.disposition if last is not None else Disposition.ACCEPT
+    claims: list[tuple[str, object, object]] = [
+        ("points", example.points, points),
+        ("rung", example.rung, rung.word),
+        ("disposition", example.disposition.value, disposition.value),
+    ]
+    if example.ends_hour is not None:
+        claims.append(("ends_hour", example.ends_hour, (until - START) / timedelta(hours=1) if until else None))
+    if example.incidents is not None:
+        claims.append(("incidents", example.incidents, incidents))
+    return next((f"{name} is {got}, not {want}" for name, want, got in claims if want != got), None)
+
+
+def _when(hour: float) -> datetime:
+    return START + timedelta(hours=hour)
+
+
+def _deliveries(act: ExampleViolation, index: int) -> tuple[str, ...]:
+    return tuple(f"r{index}.{n}" for n in range(act.recipients))
+
+
+def _signal(code: str) -> str | None:
+    area = code.split(".")[0]
+    return {"rate": "behaviour", "content": "content", "complaint": "complaints", "sender": "identity"}.get(area)
+
+
+def _case(terms: Agreement, act: ExampleViolation, index: int) -> Case:
+    codes = (*act.findings, *(("rate.burst.running",) if act.burst else ()))
+    findings = tuple(Finding(code=code, confidence=1.0, signal=_signal(code)) for code in codes)
+    outcome = Outcome.FOUND if findings else Outcome.CLEAN
+    verdict = Verdict(check="example", version="1", outcome=outcome, findings=findings)
+    return Case(
+        transaction_id=f"t_example{index}",
+        at=_when(act.hour),
+        direction=Direction.OUTBOUND,
+        principal=Principal(account_id="a_example", tenant_id="n_example", basis=Basis.SASL, strength=Strength.STRONG),
+        evidence_key=f"e_example{index}",
+        delivery_keys=_deliveries(act, index),
+        text_fp=f"x_example{index}",
+        facts=MailFacts(
+            recipients=act.recipients, external_recipients=act.recipients, has_attachments=False, has_links=False
+        ),
+        assessment=Assessment(verdicts=(verdict,)),
+        policy_digest=terms.digest,
+    )
+
+
+def _notice(incident_id: str, at: datetime) -> r.NoticeSent:
+    return r.NoticeSent(
+        at=at,
+        notice_id="m_example",
+        account_id="a_example",
+        incident_ids=(incident_id,),
+        template="warning",
+        languages=("en",),
+        channel="mail",
+        outcome="accepted",
+        deemed_at=at,
+        body_digest="",
+    )

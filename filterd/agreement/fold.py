@@ -1,0 +1,130 @@
+"""Fold records into a History: the time-independent half of standing (STANDING 5.2).
+
+`apply` never fails on a record of its own kinds and ignores what it does not know, so that an older reader survives a
+newer writer. Order is the order written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from filterd.model import records as r
+from filterd.model.sanction import Mode
+from filterd.model.standing import History, IncidentFile, SanctionFile
+
+# Enough to join the texts and the retries of one campaign; the family joins everything else anyway.
+MAX_LINKS = 256
+
+
+def fold(account_id: str, records: Iterable[r.Record]) -> History:
+    """Say the history that these records make."""
+    history = History(account_id=account_id)
+    for record in records:
+        history = apply(history, record)
+    return history
+
+
+def apply(history: History, record: r.Record) -> History:
+    """Say the history after one more record."""
+    match record:
+        case r.IncidentOpened():
+            opened = IncidentFile(opened=record, families=frozenset({record.family}))
+            return replace(history, incidents=(*history.incidents, opened))
+        case r.ViolationRecorded():
+            return _incident(history, record.incident_id, lambda i: _add_violation(i, record))
+        case r.StrikeIssued():
+            return _incident(history, record.incident_id, lambda i: replace(i, strike=record))
+        case r.SanctionImposed():
+            return replace(history, sanctions=(*history.sanctions, SanctionFile(imposed=record)))
+        case r.HoldPlaced():
+            history = _incident(history, record.incident_id, lambda i: replace(i, has_hold=True))
+            return replace(history, holds=(*history.holds, (record, None)))
+        case r.HoldReleased():
+            holds = tuple(
+                (h, record.at if h.hold_id == record.hold_id and end is None else end) for h, end in history.holds
+            )
+            return replace(history, holds=holds)
+        case r.NoticeSent():
+            for incident_id in record.incident_ids:
+                history = _incident(history, incident_id, lambda i: _notice(i, record))
+            return history
+        case r.SanctionConfirmed():
+            history = _incident(history, record.incident_id, lambda i: replace(i, is_confirmed=True))
+            return _sanction(
+                history, record.sanction_id, lambda s: replace(s, confirmed_at=s.confirmed_at or record.at)
+            )
+        case r.SanctionLifted():
+            return _sanction(history, record.sanction_id, lambda s: replace(s, lifted_at=s.lifted_at or record.at))
+        case r.StrikeAnnulled():
+            return _annul(history, record)
+        case r.SanctionReplayed():
+            return _sanction(history, record.sanction_id, lambda s: replace(s, replayed=(*s.replayed, record)))
+        case r.ObjectionFiled():
+            return _sanction(
+                history,
+                record.sanction_id,
+                lambda s: replace(s, objected_at=s.objected_at or record.at, appeal_id=s.appeal_id or record.appeal_id),
+            )
+        case r.ObjectionAnswered():
+            return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
+        case r.TenantOpened() | r.AccountOpened() | r.TaskOpened() | r.AppealDecided() | r.PersonAdded():
+            return history
+
+
+def _incident(history: History, incident_id: str, change: Callable[[IncidentFile], IncidentFile]) -> History:
+    changed = tuple(change(i) if i.opened.incident_id == incident_id else i for i in history.incidents)
+    return replace(history, incidents=changed)
+
+
+def _sanction(history: History, sanction_id: str, change: Callable[[SanctionFile], SanctionFile]) -> History:
+    changed = tuple(change(s) if s.imposed.sanction_id == sanction_id else s for s in history.sanctions)
+    return replace(history, sanctions=changed)
+
+
+def _add_violation(incident: IncidentFile, record: r.ViolationRecorded) -> IncidentFile:
+    links = incident.links
+    if len(links) < MAX_LINKS:
+        links = links | {record.evidence_key, record.text_fp}
+    return replace(
+        incident,
+        families=incident.families | {v.family for v in record.violations},
+        delivery_count=incident.delivery_count + len(record.delivery_keys),
+        message_count=incident.message_count + 1,
+        links=links,
+        recipients=_count(incident.recipients, record),
+        has_burst=incident.has_burst
+        or (record.is_strong and any(v.is_burst and v.mode is Mode.A for v in record.violations)),
+        b_families=incident.b_families | {v.family for v in record.violations if v.mode is Mode.B},
+    )
+
+
+def _count(known: tuple[tuple[str, int, int], ...], record: r.ViolationRecorded) -> tuple[tuple[str, int, int], ...]:
+    """Add a message's new recipients to each category that may act by itself, apart for mode A."""
+    new = len(record.delivery_keys)
+    table = {name: (n, a) for name, n, a in known}
+    for violation in record.violations:
+        if violation.mode not in (Mode.A, Mode.B):
+            continue
+        n, a = table.get(violation.category, (0, 0))
+        in_a = new if violation.mode is Mode.A and record.is_strong else 0
+        table[violation.category] = (n + new, a + in_a)
+    return tuple((name, n, a) for name, (n, a) in table.items())
+
+
+def _notice(incident: IncidentFile, record: r.NoticeSent) -> IncidentFile:
+    if record.deemed_at is None:
+        return incident
+    return replace(incident, notices=(*incident.notices, record.deemed_at))
+
+
+def _annul(history: History, record: r.StrikeAnnulled) -> History:
+    history = _incident(history, record.incident_id, lambda i: replace(i, is_annulled=True))
+    sanctions = tuple(
+        replace(s, annulled_at=s.annulled_at or record.at) if s.imposed.incident_id == record.incident_id else s
+        for s in history.sanctions
+    )
+    holds = tuple(
+        (h, end if end is not None or h.incident_id != record.incident_id else record.at) for h, end in history.holds
+    )
+    return replace(history, sanctions=sanctions, holds=holds)

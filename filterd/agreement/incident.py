@@ -1,0 +1,154 @@
+"""Which incident does an act belong to, and what kind of incident is a new one?  STANDING 5.3.
+
+One account, one act: violations linked by clause family, text or message within the window of the first; the window
+closes early some time after the incident's notice is received.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from filterd.agreement.standing import stretches, strike_at, was_cut
+from filterd.agreement.terms import Agreement
+from filterd.model.ids import derived_id
+from filterd.model.records import IncidentOpened
+from filterd.model.sanction import Rung, Violation
+from filterd.model.standing import History, IncidentFile
+
+
+def closes_at(incident: IncidentFile, terms: Agreement) -> datetime:
+    """Say the last instant at which an incident takes something in."""
+    end = incident.opened.at + timedelta(hours=terms.incident.window_hours)
+    if incident.noticed_at is None:
+        return end
+    return min(end, incident.noticed_at + timedelta(hours=terms.incident.close_after_notice_hours))
+
+
+def find_open(
+    history: History, terms: Agreement, at: datetime, violations: tuple[Violation, ...], links: frozenset[str]
+) -> IncidentFile | None:
+    """Say the incident that these violations join: the older one when they link to two, None when they begin one.
+
+    An annulled incident still takes in what belongs to it, and gives nothing for it: an error is not made again by the
+    next message of the same run.
+    """
+    families = {v.family for v in violations}
+    linked = [
+        incident
+        for incident in history.incidents
+        if incident.opened.at <= at <= closes_at(incident, terms)
+        and (families & incident.families or links & incident.links)
+    ]
+    return min(linked, key=lambda i: i.opened.at, default=None)
+
+
+def open_incident(
+    history: History,
+    terms: Agreement,
+    at: datetime,
+    violations: tuple[Violation, ...],
+    *,
+    tenant_id: str,
+    evidence_key: str,
+    first_delivery_key: str,
+    incident_id: str | None = None,
+) -> IncidentOpened:
+    """Make the opening record of a new incident.
+
+    The id follows from the subject, the family, the first evidence and its first recipient, so that two nodes agree and
+    the same octets to new recipients on another day make another incident (STANDING 5.7-10, HOUSE rule 6).
+    """
+    family = violations[0].family
+    opened = IncidentOpened(
+        at=at,
+        incident_id=incident_id or derived_id("i", history.account_id, family, evidence_key, first_delivery_key),
+        account_id=history.account_id,
+        tenant_id=tenant_id,
+        family=family,
+        evidence_key=evidence_key,
+        is_after_notice=False,
+        is_first=False,
+        is_in_probation=is_in_probation(history, terms, at),
+    )
+    file = IncidentFile(opened=opened, families=frozenset(v.family for v in violations))
+    return replace(opened, is_after_notice=is_after_notice(history, file), is_first=is_first(history, file))
+
+
+def counting_before(history: History, incident: IncidentFile) -> list[IncidentFile]:
+    """Say which other incidents' strikes counted when this one began, as far as we know today."""
+    began = incident.opened.at
+    return [i for i in _earlier(history, incident) if strike_at(i, history, began) is not None]
+
+
+def is_first(history: History, incident: IncidentFile) -> bool:
+    """Say whether no other strike counted when it began; a provisional one does (STANDING 5.3 step 2)."""
+    return not counting_before(history, incident)
+
+
+def is_after_notice(history: History, incident: IncidentFile) -> bool:
+    """Say whether its author had been told about an earlier one of the family whose strike counted."""
+    began = incident.opened.at
+    return any(
+        i.families & incident.families and i.noticed_at is not None and i.noticed_at < began
+        for i in counting_before(history, incident)
+    )
+
+
+def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
+    """Say whether a suspension ran out (or lapsed) at most the probation time before `at`.
+
+    One that a person lifted, that stepped down, or that was undone leaves no probation.
+    """
+    length = timedelta(days=terms.probation_days)
+    for sanction in history.sanctions:
+        pieces = stretches(sanction, terms)
+        if sanction.lifted_at is not None or sanction.annulled_at is not None or len(pieces) != 1:
+            continue
+        piece = pieces[0]
+        if piece.rung is Rung.SUSPEND and piece.until is not None and not was_cut(sanction, piece.until, terms):
+            if piece.until <= at < piece.until + length:
+                return True
+    return False
+
+
+def grace_cap(history: History, terms: Agreement, incident: IncidentFile) -> int | None:
+    """Say the highest ladder step an incident may reach that began too soon after a notice; None for no cap.
+
+    STANDING 5.3 step 3: the grace is that of the earlier incident's severity and runs from its latest notice; the cap is
+    the step that notice told of; of several graces the mildest binds. A notice that has not gone out is one just
+    received. From the second zero-tolerance incident on there is none.
+    """
+    began = incident.opened.at
+    earlier_files = counting_before(history, incident)
+    if is_zero_tolerance(incident, terms) and any(is_zero_tolerance(i, terms) for i in earlier_files):
+        return None
+    caps = []
+    for other in earlier_files:
+        if other.strike is None:
+            continue
+        received = [n for n in other.notices if n <= began]
+        if received and began > received[-1] + terms.grace(other.strike.severity):
+            continue
+        told_at = received[-1] if received else began
+        steps = [
+            s.step
+            for s in history.sanctions
+            if s.imposed.incident_id == other.opened.incident_id and s.imposed.starts_at <= told_at
+        ]
+        caps.append(max(steps, default=0))
+    return min(caps, default=None)
+
+
+def is_zero_tolerance(incident: IncidentFile, terms: Agreement) -> bool:
+    """Say whether an incident holds mode-A malware or its like, or a burst in mode A."""
+    return incident.has_burst or any(
+        in_a and terms.category_of(name).zero_tolerance for name, _, in_a in incident.recipients
+    )
+
+
+def _earlier(history: History, incident: IncidentFile) -> list[IncidentFile]:
+    """Say the incidents opened before this one, in the order written."""
+    ids = [i.opened.incident_id for i in history.incidents]
+    own = incident.opened.incident_id
+    return list(history.incidents[: ids.index(own)] if own in ids else history.incidents)

@@ -1,0 +1,41 @@
+"""Octets to an Agreement, or a ConfigError that names file, line and key. The file's examples are run before it counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from filterd.agreement.examples import run_example
+from filterd.agreement.terms import Agreement
+from filterd.model.toml_source import TomlSource, validate
+
+
+def load(data: bytes, name: str, known_codes: Collection[str]) -> Agreement:
+    """Read an agreement.
+
+    Args:
+        data: the file's octets; their SHA-256 becomes the agreement's digest.
+        name: what errors call the file.
+        known_codes: every finding code some check can give. A rule for another code is a typo that would never fire.
+
+    Raises:
+        ConfigError: for the first thing wrong, including an example that does not come out.
+    """
+    source = TomlSource.of(data, name)
+    agreement = validate(Agreement, source).model_copy(update={"digest": hashlib.sha256(data).hexdigest()})
+    for index, rule in enumerate(agreement.rule):
+        if rule.finding not in known_codes:
+            raise source.error(f"no check gives the finding {rule.finding!r}", ("rule", index, "finding"))
+    for index, code in enumerate(agreement.advisory):
+        if code not in known_codes:
+            raise source.error(f"no check gives the finding {code!r}", ("advisory", index))
+    for index, example in enumerate(agreement.example):
+        if wrong := run_example(agreement, example):
+            raise source.error(f"example {example.name!r} does not come out: {wrong}", ("example", index, "name"))
+    return agreement
+
+
+def unmapped(agreement: Agreement, known_codes: Collection[str]) -> tuple[str, ...]:
+    """Say which finding codes the agreement neither maps nor lists as advisory; start-up prints them."""
+    mapped = {rule.finding for rule in agreement.rule} | set(agreement.advisory)
+    return tuple(sorted(set(known_codes) - mapped))

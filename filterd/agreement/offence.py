@@ -1,0 +1,277 @@
+"""What one violating message does to an account: records, in order.  STANDING 5.3, 5.7-14.
+
+Used by `decide` for live mail and by `annul` for replay, so that both are the same ladder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from filterd.agreement.fold import apply
+from filterd.agreement.incident import find_open, is_after_notice, is_first, is_zero_tolerance, open_incident
+from filterd.agreement.ladder import Evaluation, ends_at, evaluate
+from filterd.agreement.standing import SENDING
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.ids import derived_id
+from filterd.model.sanction import Feature, Mode, Preset, Rung, Violation
+from filterd.model.standing import History, IncidentFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offence:
+    """One message's violations, ready to be weighed. `delivery_keys` are the recipients not counted before.
+
+    `incident_id` forces the incident, for replay; None finds or opens one.
+    """
+
+    at: datetime
+    tenant_id: str
+    transaction_id: str
+    decision_id: str
+    evidence_key: str
+    text_fp: str
+    violations: tuple[Violation, ...]
+    delivery_keys: tuple[str, ...]
+    policy_digest: str
+    evidence_digest: str | None = None
+    is_strong: bool = True
+    incident_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The records an offence adds, the history with them, and which incident it is part of."""
+
+    records: tuple[r.Record, ...]
+    history: History
+    incident_id: str
+    evaluation: Evaluation | None
+
+
+def commit_offence(history: History, offence: Offence, terms: Agreement, preset: Preset) -> Outcome:
+    """Weigh one message: open or join an incident, raise its strike, impose what is warranted and allowed."""
+    ledger = _Draft(history)
+    incident_id = _join_or_open(ledger, offence, terms)
+    seen = ledger.incident(incident_id).links
+    ledger.add(
+        r.ViolationRecorded(
+            at=offence.at,
+            incident_id=incident_id,
+            decision_id=offence.decision_id,
+            transaction_id=offence.transaction_id,
+            evidence_key=offence.evidence_key,
+            text_fp=offence.text_fp,
+            violations=offence.violations,
+            delivery_keys=offence.delivery_keys,
+            policy_digest=offence.policy_digest,
+            evidence_digest=offence.evidence_digest,
+            is_strong=offence.is_strong,
+        )
+    )
+    incident = ledger.incident(incident_id)
+    evaluation = None
+    if not incident.is_annulled:
+        strike = _strike(ledger.history, incident, offence, terms)
+        _place_hold(ledger, incident, offence, terms, is_new_message=offence.evidence_key not in seen)
+        if strike is not None:
+            ledger.add(strike)
+            incident = ledger.incident(incident_id)
+            evaluation = evaluate(ledger.history, incident, terms, preset, offence.at)
+            _impose(ledger, incident, offence, terms, preset, evaluation)
+    return Outcome(
+        records=tuple(ledger.records), history=ledger.history, incident_id=incident_id, evaluation=evaluation
+    )
+
+
+class _Draft:
+    """The history while an offence is being weighed, and the records added so far."""
+
+    def __init__(self, history: History):
+        self.history = history
+        self.records: list[r.Record] = []
+
+    def add(self, record: r.Record) -> None:
+        self.records.append(record)
+        self.history = apply(self.history, record)
+
+    def incident(self, incident_id: str) -> IncidentFile:
+        return next(i for i in self.history.incidents if i.opened.incident_id == incident_id)
+
+
+def _join_or_open(ledger: _Draft, offence: Offence, terms: Agreement) -> str:
+    if offence.incident_id is None:
+        links = frozenset({offence.evidence_key, offence.text_fp})
+        found = find_open(ledger.history, terms, offence.at, offence.violations, links)
+        if found is not None:
+            return found.opened.incident_id
+    elif any(i.opened.incident_id == offence.incident_id for i in ledger.history.incidents):
+        return offence.incident_id
+    opened = open_incident(
+        ledger.history,
+        terms,
+        offence.at,
+        offence.violations,
+        tenant_id=offence.tenant_id,
+        evidence_key=offence.evidence_key,
+        first_delivery_key=offence.delivery_keys[0] if offence.delivery_keys else "",
+        incident_id=offence.incident_id,
+    )
+    ledger.add(opened)
+    return opened.incident_id
+
+
+def _strike(history: History, incident: IncidentFile, offence: Offence, terms: Agreement) -> r.StrikeIssued | None:
+    """Make the strike, or make it again when this message raised it; None when nothing changed.
+
+    The maximum over the incident's categories, never the sum. The severity of a category that goes by recipients
+    follows all its recipients in the incident, for the mode-A part those of its mode-A messages.
+    """
+    before = incident.strike
+    extra = is_after_notice(history, incident)
+    a_points, b_points, severity, category = 0, 0, 0, ""
+    for violation in offence.violations:
+        if violation.mode not in (Mode.A, Mode.B):
+            continue
+        found = terms.category_of(violation.category)
+        level = found.severity_of(incident.recipients_of(found.id))
+        if violation.mode is Mode.A and offence.is_strong:
+            in_a = found.severity_of(incident.recipients_of(found.id, only_a=True))
+            a_points = max(a_points, terms.half_points(in_a, is_after_notice=extra))
+        else:
+            b_points = max(b_points, terms.half_points(level, is_after_notice=extra))
+        if level > severity:
+            severity, category = level, found.id
+    if before is not None:
+        a_points, b_points = max(a_points, before.a_half_points), max(b_points, before.b_half_points)
+        if severity <= before.severity:
+            severity, category = before.severity, before.category
+    if severity == 0:
+        return None
+    issued_at = before.at if before is not None else offence.at
+    is_provisional = is_first(history, incident) and is_zero_tolerance(incident, terms)
+    strike = r.StrikeIssued(
+        at=issued_at,
+        strike_id=derived_id("k", incident.opened.incident_id),
+        incident_id=incident.opened.incident_id,
+        decision_id=offence.decision_id,
+        category=category,
+        severity=severity,
+        a_half_points=a_points,
+        b_half_points=b_points,
+        provisional_until=issued_at + timedelta(hours=terms.points.provisional_hours) if is_provisional else None,
+        provisional_cap=round(terms.points.unattested_cap * 2),
+        expires_at=issued_at + terms.counts_for(severity),
+    )
+    if before is not None and replace(strike, decision_id=before.decision_id) == before:
+        return None
+    return strike
+
+
+def _place_hold(
+    ledger: _Draft, incident: IncidentFile, offence: Offence, terms: Agreement, *, is_new_message: bool
+) -> None:
+    """A first zero-tolerance act also gets protection without points: the category's scope for a day.
+
+    A single refused message does not (STANDING 5.7-14): it takes a running burst or a second such message.
+    """
+    mine = [
+        v
+        for v in offence.violations
+        if v.mode is Mode.A and offence.is_strong and (v.is_burst or terms.category_of(v.category).zero_tolerance)
+    ]
+    if not mine or incident.has_hold or not is_first(ledger.history, incident):
+        return
+    had_one = incident.strike is not None and incident.strike.provisional_until is not None
+    if not any(v.is_burst for v in mine) and not (had_one and is_new_message):
+        return
+    ledger.add(
+        r.HoldPlaced(
+            at=offence.at,
+            hold_id=derived_id("h", incident.opened.incident_id),
+            incident_id=incident.opened.incident_id,
+            account_id=ledger.history.account_id,
+            features=_scope(incident, terms),
+            starts_at=offence.at,
+            ends_at=offence.at + timedelta(hours=terms.incident.hold_hours),
+        )
+    )
+
+
+def _scope(incident: IncidentFile, terms: Agreement) -> tuple[Feature, ...]:
+    """The union of the scopes of the categories an incident has so far."""
+    found = [f for name, _, _ in incident.recipients for f in terms.category_of(name).features]
+    return tuple(dict.fromkeys(found))
+
+
+def _impose(
+    ledger: _Draft,
+    incident: IncidentFile,
+    offence: Offence,
+    terms: Agreement,
+    preset: Preset,
+    evaluation: Evaluation,
+) -> None:
+    """Impose the step if it is above what the incident imposed before, and leave the rest to a person.
+
+    The key is (subject, incident, step), so that splitting a burst into messages changes nothing (STANDING 5.3 step 7).
+    """
+    step, incident_id, strike = evaluation.imposed, incident.opened.incident_id, incident.strike
+    mine = [s.step for s in ledger.history.sanctions if s.imposed.incident_id == incident_id]
+    is_new = strike is not None and step.index > max(mine, default=-1)
+    if strike is not None and is_new:
+        end, lapse = ends_at(terms, step, preset, offence.at)
+        scope = _scope(incident, terms)
+        if not incident.has_mode_a:
+            # The preset's B rule switches off the one feature used, not the whole row (STANDING 5.9).
+            scope = scope[:1]
+        ledger.add(
+            r.SanctionImposed(
+                at=offence.at,
+                sanction_id=derived_id("s", incident_id, str(step.index)),
+                incident_id=incident_id,
+                decision_id=offence.decision_id,
+                account_id=ledger.history.account_id,
+                rung=step.rung,
+                step=step.index,
+                features=SENDING if step.rung is Rung.SUSPEND else scope if step.rung is Rung.RESTRICT else (),
+                category=strike.category,
+                clauses=tuple(dict.fromkeys((*_ground(incident, terms), *terms.sanction_ground))),
+                starts_at=offence.at,
+                ends_at=strike.expires_at if step.rung is Rung.WARN else end,
+                lapses_at=lapse,
+                step_down_features=scope,
+                is_automatic=True,
+                by="system",
+                warranted=evaluation.warranted.rung,
+            )
+        )
+    if evaluation.held_back is not None or (is_new and step.rung >= Rung.RESTRICT):
+        _open_task(ledger, incident_id, offence, terms, evaluation)
+
+
+def _open_task(ledger: _Draft, incident_id: str, offence: Offence, terms: Agreement, evaluation: Evaluation) -> None:
+    """Ask a person: for what automation held back, and to look at what it did."""
+    what = "review" if evaluation.held_back is None else f"held back: {evaluation.held_back}"
+    if evaluation.warranted.proposes_termination:
+        what += "; termination proposed"
+    task_id = derived_id("w", incident_id, evaluation.warranted.name(), evaluation.imposed.name())
+    if any(isinstance(x, r.TaskOpened) and x.task_id == task_id for x in ledger.records):
+        return
+    ledger.add(
+        r.TaskOpened(
+            at=offence.at,
+            task_id=task_id,
+            incident_id=incident_id,
+            account_id=ledger.history.account_id,
+            what=what,
+            warranted=evaluation.warranted.name(),
+            imposed=evaluation.imposed.name(),
+            due_at=offence.at + timedelta(hours=terms.incident.task_due_hours),
+        )
+    )
+
+
+def _ground(incident: IncidentFile, terms: Agreement) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for name, _, _ in incident.recipients for key in terms.category_of(name).ground))

@@ -1,0 +1,126 @@
+"""Standing: what an account may do at an instant, on two axes so far (STANDING 5.1). Always computed, never stored.
+
+`History` is the time-independent half: it is what the ledger keeps warm and pushes to workers, and what
+`agreement.standing.at(history, instant)` turns into a `Standing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from filterd.model.records import HoldPlaced, IncidentOpened, SanctionImposed, SanctionReplayed, StrikeIssued
+from filterd.model.sanction import Conduct, Feature, Rung
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentFile:
+    """One incident with everything that happened to it so far.
+
+    `links` are the evidence keys and text fingerprints that join later mail to it (bounded; family always joins).
+    `recipients` has (category, counted recipients, of these in mode A).
+    """
+
+    opened: IncidentOpened
+    families: frozenset[str] = frozenset()
+    strike: StrikeIssued | None = None
+    is_annulled: bool = False
+    is_confirmed: bool = False
+    recipients: tuple[tuple[str, int, int], ...] = ()
+    b_families: frozenset[str] = frozenset()
+    notices: tuple[datetime, ...] = ()
+    delivery_count: int = 0
+    message_count: int = 0
+    links: frozenset[str] = frozenset()
+    has_hold: bool = False
+    has_burst: bool = False
+
+    @property
+    def noticed_at(self) -> datetime | None:
+        """When the first notice about it was received, None while none was."""
+        return self.notices[0] if self.notices else None
+
+    @property
+    def has_mode_a(self) -> bool:
+        return any(in_a for _, _, in_a in self.recipients)
+
+    def recipients_of(self, category: str, *, only_a: bool = False) -> int:
+        """Say how many recipients counted for a category."""
+        return next(((a if only_a else n) for name, n, a in self.recipients if name == category), 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SanctionFile:
+    """One sanction with what people and replay did to it."""
+
+    imposed: SanctionImposed
+    confirmed_at: datetime | None = None
+    lifted_at: datetime | None = None
+    annulled_at: datetime | None = None
+    replayed: tuple[SanctionReplayed, ...] = ()
+    objected_at: datetime | None = None
+    answered_at: datetime | None = None
+    appeal_id: str | None = None
+
+    @property
+    def step(self) -> int:
+        """The ladder step it stands for after every replay."""
+        return min((self.imposed.step, *(x.step for x in self.replayed)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """All records of one account, folded, without reference to any instant."""
+
+    account_id: str
+    incidents: tuple[IncidentFile, ...] = ()
+    sanctions: tuple[SanctionFile, ...] = ()
+    holds: tuple[tuple[HoldPlaced, datetime | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveSanction:
+    """A sanction in force at the instant asked for, with its effective rung, features and end."""
+
+    sanction_id: str
+    incident_id: str
+    rung: Rung
+    features: tuple[Feature, ...]
+    category: str
+    clauses: tuple[str, ...]
+    ends_at: datetime | None
+    is_automatic: bool
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountingStrike:
+    """A strike that counts at the instant asked for: what it weighs, what of it automation may use, when it fades."""
+
+    strike_id: str
+    incident_id: str
+    half_points: int
+    a_half_points: int
+    is_provisional: bool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An account at an instant. `features` is the union over active restrictions and holds."""
+
+    account_id: str
+    at: datetime
+    conduct: Conduct
+    rung: Rung
+    until: datetime | None
+    features: tuple[Feature, ...]
+    sanctions: tuple[ActiveSanction, ...]
+    strikes: tuple[CountingStrike, ...]
+    holds: tuple[HoldPlaced, ...]
+    half_points: int
+    final_half_points: int
+
+    @property
+    def may_send(self) -> bool:
+        return self.rung < Rung.SUSPEND and not any(f.name == "sending" for f in self.features)

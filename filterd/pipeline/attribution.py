@@ -1,0 +1,73 @@
+"""Which login answers for this mail?  HOUSE rule 7, MAIL-PATH §4b.
+
+Each listener names exactly one source; the default is none. A source is believed only from a trusted peer. What the
+mail itself says (From, any Received below the first, a field the client wrote) attributes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from filterd.errors import PeerError
+from filterd.mail.address import canonical_login
+from filterd.mail.received import authenticated_sender
+from filterd.model.message import Message
+from filterd.model.principal import Basis
+from filterd.model.session import Session
+
+Source = Literal["none", "xclient", "received", "header"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionRule:
+    """What a listener believes. `received_by` and `header_name` belong to their source only."""
+
+    source: Source = "none"
+    received_by: str | None = None
+    header_name: str | None = None
+    login_domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A login and by which credential it was shown."""
+
+    login: str
+    basis: Basis
+
+
+def attribute(rule: AttributionRule, session: Session, message: Message) -> Claim | None:
+    """Say whose credential submitted the mail, or None. Every claim made here is strong."""
+    if not session.is_trusted_peer:
+        return None
+    match rule.source:
+        case "none":
+            return None
+        case "xclient":
+            if session.login_source != "xclient":
+                return None
+            return _claim(session.login, Basis.XCLIENT, rule)
+        case "received":
+            return _claim(authenticated_sender(message, rule.received_by or ""), Basis.RECEIVED, rule)
+        case "header":
+            return _claim(_own_header(message, rule.header_name or ""), Basis.HEADER, rule)
+
+
+def _claim(login: str | None, basis: Basis, rule: AttributionRule) -> Claim | None:
+    if not login:
+        return None
+    try:
+        return Claim(login=canonical_login(login, rule.login_domain), basis=basis)
+    except PeerError:
+        return None
+
+
+def _own_header(message: Message, name: str) -> str | None:
+    """Read the field the trusted peer put above its own Received; the same name further down was written by others."""
+    for field in message.fields:
+        if field.key == "received":
+            return None
+        if field.key == name.lower():
+            return field.value.strip()
+    return None

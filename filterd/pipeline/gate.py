@@ -1,0 +1,388 @@
+"""The walk of one message, as the doors see it.  HOUSE §4; each step is one call.
+
+Nothing here raises for what mail can do. What raises (a port, a bug) is caught once, in the door, as 451. When the
+ledger is away, clean mail of an account whose good standing is known still passes and everything else waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from filterd import markers
+from filterd.agreement.decide import breaches, decide
+from filterd.agreement.disposition import strongest
+from filterd.agreement.standing import standing_at
+from filterd.agreement.terms import Agreement
+from filterd.checks.run import run
+from filterd.checks.spec import Check, Context
+from filterd.errors import LedgerUnavailable, PeerError
+from filterd.mail.address import canonical_login
+from filterd.mail.fingerprint import delivery_key, evidence_key
+from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts, Reason
+from filterd.model.ids import keyed_hash
+from filterd.model.message import Message
+from filterd.model.principal import NOBODY, Basis, Principal, Strength
+from filterd.model.reply import Reply
+from filterd.model.sanction import Preset
+from filterd.model.session import Direction, Path, Session, Transaction
+from filterd.model.standing import History, Standing
+from filterd.model.verdict import Assessment
+from filterd.pipeline.attribution import AttributionRule, Claim, attribute
+from filterd.pipeline.headers import edited
+from filterd.pipeline.intake import Read, read
+from filterd.pipeline.reach import Reach
+from filterd.pipeline.replies import LEDGER_AWAY, ReplyStyle, decision_reply, standing_reply
+from filterd.ports import AccountRef, Answer, Clock, CountRequest, EvidenceSpool, Intake, Keys, Ledger
+
+# Accounts whose last standing a worker remembers for the time the ledger is away.
+MAX_KNOWN = 20_000
+
+InboundEffect = Literal["reject", "tag", "accept"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerRule:
+    """What the pipeline must know of a listener."""
+
+    attribution: AttributionRule
+    direction: Literal["auto", "outbound", "inbound"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """The operator's choices that the walk depends on."""
+
+    listeners: Mapping[str, ListenerRule]
+    reach: Reach
+    style: ReplyStyle
+    preset: Preset
+    inbound_virus: InboundEffect = "reject"
+    inbound_spam: InboundEffect = "tag"
+
+
+class Recorder(Protocol):
+    """Where the walk tells what happened: the event stream, the service log and the metrics."""
+
+    def decided(
+        self,
+        read: Read,
+        principal: Principal,
+        assessment: Assessment,
+        case: Case | None,
+        decision: Decision,
+        elapsed_s: float,
+    ) -> None: ...
+
+    def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None: ...
+
+    def refused(self, transaction_id: str, reply: Reply) -> None: ...
+
+    def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None: ...
+
+    def denied(self, session: Session, account_id: str, reply: Reply) -> None: ...
+
+    def troubled(self, transaction_id: str, what: str, error: BaseException) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Author:
+    """Who answers for a mail, as far as the directory knows."""
+
+    principal: Principal
+    account: AccountRef | None = None
+    history: History | None = None
+    terms: Agreement | None = None
+    is_unknown: bool = False
+
+
+class MailGate:
+    """Implements ports.Gate."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        spool: EvidenceSpool,
+        clock: Clock,
+        keys: Keys,
+        terms: Mapping[str, Agreement],
+        default_terms: Agreement,
+        checks: tuple[Check, ...],
+        rules: GateRules,
+        recorder: Recorder,
+    ):
+        self._ledger, self._spool, self._clock, self._keys = ledger, spool, clock, keys
+        self._terms, self._default_terms, self._checks = terms, default_terms, checks
+        self._rules, self._recorder = rules, recorder
+        # What the ledger last said of each login, for the time it is away; the oldest go first.
+        self._known: dict[str, tuple[AccountRef, History]] = {}
+
+    # --- before DATA --------------------------------------------------------------------------------------------------
+
+    async def admit(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        """Refuse one recipient by standing alone, where the door knows the login before DATA."""
+        if session.login is None:
+            return None
+        rule = self._rules.listeners.get(session.listener)
+        try:
+            login = canonical_login(session.login, rule.attribution.login_domain if rule else None)
+        except PeerError:
+            return None
+        try:
+            account = await self._ledger.account_for(login, may_create=False)
+            if account is None:
+                return None
+            history = await self._ledger.history(account.account_id)
+        except LedgerUnavailable:
+            return LEDGER_AWAY
+        reply = self._refusal(account, history, (forward,))
+        if reply is not None:
+            self._recorder.denied(session, account.account_id, reply)
+        return reply
+
+    def _refusal(self, account: AccountRef, history: History, forwards: tuple[Path, ...]) -> Reply | None:
+        terms = self._terms[account.agreement]
+        standing = standing_at(history, terms, self._clock.now())
+        if standing.may_send or all(self._rules.reach.covers(f, account.tenant_domains) for f in forwards):
+            return None
+        return self._standing_reply(standing, terms)
+
+    def _standing_reply(self, standing: Standing, terms: Agreement) -> Reply:
+        cited = [c for s in standing.sanctions if s.rung is standing.rung for c in s.clauses]
+        return standing_reply(standing, _numbers(terms, tuple(cited)), ZoneInfo(terms.timezone), self._rules.style)
+
+    # --- after the dot ------------------------------------------------------------------------------------------------
+
+    async def enforce(self, intake: Intake) -> Answer:
+        """Walk one message through the house."""
+        started = time.monotonic()
+        item = await read(intake, self._clock.now(), self._keys)
+        rule = self._rules.listeners[intake.session.listener]
+        try:
+            author = await self._author(attribute(rule.attribution, intake.session, item.message))
+        except LedgerUnavailable as err:
+            self._recorder.troubled(item.transaction.id, "ledger", err)
+            return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
+        direction = self._direction(rule, author, item.transaction)
+        if author.account is not None and author.history is not None:
+            forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
+            if refusal := self._refusal(author.account, author.history, forwards):
+                self._recorder.denied(intake.session, author.account.account_id, refusal)
+                self._recorder.refused(item.transaction.id, refusal)
+                return Answer(transaction_id=item.transaction.id, reply=refusal)
+        try:
+            case, decision, assessment = await self._judge(item, author, direction)
+        except LedgerUnavailable as err:
+            self._recorder.troubled(item.transaction.id, "ledger", err)
+            return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
+        markers.reach("gate.decided")
+        self._recorder.decided(item, author.principal, assessment, case, decision, time.monotonic() - started)
+        terms = author.terms or self._default_terms
+        numbers = _numbers(terms, decision.clauses)
+        reply = decision_reply(decision, numbers, ZoneInfo(terms.timezone), self._rules.style)
+        if reply is not None:
+            self._recorder.refused(item.transaction.id, reply)
+            return Answer(transaction_id=item.transaction.id, reply=reply)
+        raw = edited(
+            intake.raw,
+            transaction_id=item.transaction.id,
+            message_fp=item.transaction.message_fp,
+            direction=direction,
+            disposition=decision.disposition,
+            spam_score=assessment.score("spam"),
+            remove=(rule.attribution.header_name,) if rule.attribution.header_name else (),
+            is_complete=assessment.is_complete,
+        )
+        return Answer(transaction_id=item.transaction.id, reply=None, raw=raw)
+
+    async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
+        if reply.is_positive:
+            self._recorder.delivered(transaction_id, reply, refused_recipients)
+        else:
+            self._recorder.refused(transaction_id, reply)
+
+    async def failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
+        self._recorder.relay_failed(transaction_id, reason, is_unknown=is_unknown)
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    async def _author(self, claim: Claim | None) -> _Author:
+        """Find or create the account of a claim; nobody when there is no claim, or no room for new accounts."""
+        if claim is None:
+            return _Author(principal=NOBODY)
+        account, history = await self._look_up(claim.login)
+        if account is None:
+            return _Author(principal=Principal(basis=claim.basis), is_unknown=True)
+        return _Author(
+            principal=Principal(
+                account_id=account.account_id,
+                tenant_id=account.tenant_id,
+                basis=claim.basis,
+                strength=_STRENGTH[claim.basis],
+                agreement=account.agreement,
+            ),
+            account=account,
+            history=history,
+            terms=self._terms[account.agreement],
+        )
+
+    async def _look_up(self, login: str) -> tuple[AccountRef | None, History | None]:
+        """Ask the ledger; while it is away, go by its last word if that was good standing (HOUSE §5)."""
+        try:
+            account = await self._ledger.account_for(login, may_create=True)
+            if account is None:
+                return None, None
+            history = await self._ledger.history(account.account_id)
+        except LedgerUnavailable:
+            known = self._known.get(login)
+            if known is None or known[1].incidents:
+                raise
+            return known
+        self._known.pop(login, None)
+        self._known[login] = (account, history)
+        if len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        return account, history
+
+    def _direction(self, rule: ListenerRule, author: _Author, transaction: Transaction) -> Direction:
+        if rule.direction == "inbound" or (
+            rule.direction == "auto" and author.account is None and not author.is_unknown
+        ):
+            return Direction.INBOUND
+        domains = author.account.tenant_domains if author.account else ()
+        forwards = transaction.envelope.forward_paths
+        if forwards and all(f.path.domain in domains for f in forwards):
+            return Direction.INTERNAL
+        return Direction.OUTBOUND
+
+    async def _judge(self, item: Read, author: _Author, direction: Direction) -> tuple[Case, Decision, Assessment]:
+        counts = await self._count(item, author, direction)
+        context = Context(
+            transaction=item.transaction,
+            message=item.message,
+            direction=direction,
+            principal=author.principal,
+            counts=counts,
+        )
+        assessment = await run(
+            self._checks, context, on_error=lambda check, tx, err: self._recorder.troubled(tx, check, err)
+        )
+        terms = author.terms or self._default_terms
+        case = self._case(item, author, direction, assessment, counts, terms)
+        if self._is_reachable_only(item.transaction, author):
+            decision = await self._to_the_desk(item.transaction, case, author)
+        elif breaches(case, terms):
+            self._spool.put(item.transaction.id, item.message.raw)
+            decision = await self._ledger.decide(case)
+            markers.reach("gate.committed")
+        else:
+            decision = decide(case, terms, self._rules.preset, author.history, ())
+        if direction is Direction.INBOUND:
+            decision = self._protect(decision, assessment)
+        return case, decision, assessment
+
+    async def _count(self, item: Read, author: _Author, direction: Direction) -> Counts | None:
+        account = author.principal.account_id
+        if account is None or direction is Direction.INBOUND:
+            return None
+        forwards = [f.path.address for f in item.transaction.envelope.forward_paths]
+        fp = item.transaction.message_fp
+        request = CountRequest(
+            account_id=account,
+            at=item.transaction.received_at,
+            evidence_key=evidence_key(account, direction.value, fp),
+            delivery_keys=tuple(delivery_key(fp, address) for address in forwards),
+            recipient_hashes=tuple(keyed_hash(self._keys.pseudonym, address.lower()) for address in forwards),
+            unknown=item.unknown_recipients,
+        )
+        try:
+            return await self._ledger.count(request)
+        except LedgerUnavailable as err:
+            # Clean mail of an account in good standing goes on without the ledger; the rate check says so.
+            self._recorder.troubled(item.transaction.id, "counters", err)
+            return None
+
+    def _case(
+        self,
+        item: Read,
+        author: _Author,
+        direction: Direction,
+        assessment: Assessment,
+        counts: Counts | None,
+        terms: Agreement,
+    ) -> Case:
+        forwards = item.transaction.envelope.forward_paths
+        domains = author.account.tenant_domains if author.account else ()
+        fp = item.transaction.message_fp
+        return Case(
+            transaction_id=item.transaction.id,
+            at=item.transaction.received_at,
+            direction=direction,
+            principal=author.principal,
+            evidence_key=evidence_key(author.principal.account_id or "", direction.value, fp),
+            delivery_keys=tuple(delivery_key(fp, f.path.address) for f in forwards),
+            text_fp=item.text_fp,
+            facts=_facts(item.message, [f.path for f in forwards], domains, counts),
+            assessment=assessment,
+            policy_digest=terms.digest,
+        )
+
+    def _is_reachable_only(self, transaction: Transaction, author: _Author) -> bool:
+        domains = author.account.tenant_domains if author.account else ()
+        forwards = transaction.envelope.forward_paths
+        return (
+            author.account is not None
+            and bool(forwards)
+            and all(self._rules.reach.covers(f.path, domains) for f in forwards)
+        )
+
+    async def _to_the_desk(self, transaction: Transaction, case: Case, author: _Author) -> Decision:
+        """Mail to the appeals and abuse desks is never judged for points and never refused for content
+        (STANDING 5.7-12); the desk's own mail path decides how to keep it. Mail to the appeals address files an
+        objection against what is in force, before we say that we took the mail."""
+        terms = author.terms or self._default_terms
+        wants_review = any(self._rules.reach.is_appeal(f.path) for f in transaction.envelope.forward_paths)
+        if author.principal.account_id is not None and wants_review:
+            await self._ledger.object_by_mail(author.principal.account_id, transaction.id)
+        return decide(replace(case, assessment=Assessment(verdicts=())), terms, self._rules.preset, None, ())
+
+    def _protect(self, decision: Decision, assessment: Assessment) -> Decision:
+        """Protection of our own users from strangers: refuse or mark, never points (CLAUSES 0.13)."""
+        codes = {f.code for f in assessment.findings}
+        extra: list[Reason] = []
+        if "virus.signature.match" in codes and self._rules.inbound_virus != "accept":
+            extra.append(Reason(code="inbound.virus", disposition=Disposition(self._rules.inbound_virus)))
+        if "content.spam.model" in codes and self._rules.inbound_spam != "accept":
+            extra.append(Reason(code="inbound.spam", disposition=Disposition(self._rules.inbound_spam)))
+        if not extra:
+            return decision
+        reasons = (*decision.reasons, *extra)
+        return replace(decision, reasons=reasons, disposition=strongest(reasons))
+
+
+_STRENGTH = {
+    Basis.SASL: Strength.STRONG,
+    Basis.XCLIENT: Strength.STRONG,
+    Basis.RECEIVED: Strength.STRONG,
+    Basis.HEADER: Strength.STRONG,
+    Basis.CLIENT_NET: Strength.MEDIUM,
+    Basis.NONE: Strength.NONE,
+}
+
+
+def _numbers(terms: Agreement, clauses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(terms.clause[c].number for c in clauses if c in terms.clause))
+
+
+def _facts(message: Message, forwards: list[Path], domains: tuple[str, ...], counts: Counts | None) -> MailFacts:
+    return MailFacts(
+        recipients=len(forwards),
+        external_recipients=sum(1 for f in forwards if f.domain not in domains),
+        has_attachments=bool(message.attachments),
+        has_links=bool(message.links),
+        counts=counts or Counts(),
+    )

@@ -1,0 +1,189 @@
+"""What the ledger process does for the mail path: plain functions of one open transaction.  HOUSE §4 step 6, rule 5.
+
+No await, no clock but the transaction's, nothing outside the store. Each is safe to run twice with the same request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from filterd.agreement.decide import decide
+from filterd.agreement.standing import standing_at
+from filterd.agreement.terms import Agreement
+from filterd.errors import UsageError
+from filterd.model import records as r
+from filterd.model.decision import Case, Decision, NoticeDue
+from filterd.model.ids import derived_id, random_id
+from filterd.model.principal import Account, Tenant
+from filterd.model.sanction import Preset, Rung
+from filterd.ports import AccountRef, LedgerTxn
+
+# A strike can be contested as long as it counts; its evidence lives 30 days longer (STANDING 5.6).
+EVIDENCE_AFTER_EXPIRY = timedelta(days=30)
+
+# Notices of one incident are merged within their kind: an acknowledgement never waits for a warning.
+_KIND = {"objection_received": "objection", "annulled": "annulled"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskRules:
+    """What the ledger side needs of the configuration.
+
+    Args:
+        terms: by agreement id. `by_digest` holds these and the ones of the last reload, so that a decision begun under
+            the old text ends under it.
+        auto_create_per_day: how many accounts first mail may create in 24 hours; 0 switches it off.
+    """
+
+    terms: Mapping[str, Agreement]
+    by_digest: Mapping[str, Agreement]
+    preset: Preset
+    default_agreement: str
+    auto_create_per_day: int
+    notice_merge: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountQuery:
+    login: str
+    may_create: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    account_id: str
+    transaction_id: str
+
+
+class MailVerbs:
+    """The verbs workers use. One instance a ledger process."""
+
+    def __init__(self, rules: DeskRules):
+        self._rules = rules
+
+    def account_for(self, txn: LedgerTxn, query: AccountQuery) -> AccountRef | None:
+        """Find the account of a login, or create it on its first authenticated mail; None when there is no room."""
+        found = txn.find_account(query.login)
+        if found is not None or not query.may_create:
+            return found
+        since = txn.now - timedelta(days=1)
+        if txn.auto_created_since(since) >= self._rules.auto_create_per_day:
+            return None
+        domain = query.login.rpartition("@")[2] if "@" in query.login else ""
+        tenant = txn.tenant_of_domain(domain) if domain else None
+        if tenant is None:
+            tenant = Tenant(
+                tenant_id=random_id("n", txn.now),
+                name=domain or query.login,
+                agreement=self._rules.default_agreement,
+                domains=(domain,) if domain else (),
+            )
+            txn.put_tenant(tenant)
+            txn.append(
+                r.TenantOpened(at=txn.now, tenant_id=tenant.tenant_id, agreement=tenant.agreement, source="first_mail"),
+                account_id=None,
+                tenant_id=tenant.tenant_id,
+            )
+        account = Account(account_id=random_id("a", txn.now), tenant_id=tenant.tenant_id, login=query.login)
+        txn.put_account(account)
+        txn.append(
+            r.AccountOpened(at=txn.now, account_id=account.account_id, tenant_id=tenant.tenant_id, source="first_mail"),
+            account_id=account.account_id,
+            tenant_id=tenant.tenant_id,
+            personal={"login": query.login},
+        )
+        return txn.find_account(query.login)
+
+    def decide(self, txn: LedgerTxn, case: Case) -> Decision:
+        """Fold, decide and append. The rows, the deliveries counted and the notices stand or fall together."""
+        account_id = case.principal.account_id
+        if account_id is None:
+            raise UsageError("a decision in the ledger needs an account")
+        terms = self._rules.by_digest.get(case.policy_digest)
+        if terms is None:
+            raise UsageError(f"the ledger does not hold the agreement {case.policy_digest[:12]}; reload it")
+        new = txn.new_deliveries(account_id, None, case.delivery_keys)
+        decision = decide(case, terms, self._rules.preset, txn.history(account_id), new)
+        if not decision.records or decision.incident_id is None:
+            return decision
+        keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
+        digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY)
+        for record in decision.records:
+            if isinstance(record, r.ViolationRecorded):
+                record = replace(record, evidence_digest=digest)
+            txn.append(record, account_id=account_id, tenant_id=case.principal.tenant_id)
+        txn.mark_deliveries(account_id, decision.incident_id, new, case.at)
+        for notice in decision.notices:
+            self.announce(txn, notice, case.principal.tenant_id)
+        return decision
+
+    def announce(self, txn: LedgerTxn, notice: NoticeDue, tenant_id: str | None) -> None:
+        """Put a notice into the outbox; what belongs to the same incident joins one that has not gone out yet."""
+        txn.post(
+            "notice",
+            {
+                "account_id": notice.account_id,
+                "tenant_id": tenant_id,
+                "incident_id": notice.incident_id,
+                "templates": [notice.template],
+                "sanction_ids": list(notice.sanction_ids),
+            },
+            due_at=txn.now + self._rules.notice_merge,
+            merge_key=f"{notice.account_id}:{notice.incident_id}:{_KIND.get(notice.template, 'sanction')}",
+        )
+
+    def domain_owner(self, txn: LedgerTxn, domain: str) -> str | None:
+        tenant = txn.tenant_of_domain(domain)
+        return tenant.tenant_id if tenant is not None else None
+
+    def object_by_mail(self, txn: LedgerTxn, objection: Objection) -> int:
+        """File an objection against every sanction above a warning in force, or against the warning when it is all
+        there is. Says how many were filed; one a sanction, so a second mail adds nothing."""
+        account = txn.account(objection.account_id)
+        if account is None:
+            raise UsageError(f"no account {objection.account_id}")
+        return self.object_to_all(txn, account, channel="mail")
+
+    def object_to_all(self, txn: LedgerTxn, account: Account, *, channel: str) -> int:
+        """File an objection against what is in force and not objected to yet."""
+        tenant = txn.tenant(account.tenant_id)
+        terms = self._rules.terms[tenant.agreement if tenant else self._rules.default_agreement]
+        history = txn.history(account.account_id)
+        objected = {s.imposed.sanction_id for s in history.sanctions if s.objected_at is not None}
+        standing = standing_at(history, terms, txn.now)
+        active = [s for s in standing.sanctions if s.rung > Rung.WARN] or list(standing.sanctions)
+        filed = 0
+        for sanction in active:
+            if sanction.sanction_id in objected:
+                continue
+            self.file_objection(txn, account, sanction.sanction_id, sanction.incident_id, channel=channel)
+            filed += 1
+        return filed
+
+    def file_objection(
+        self, txn: LedgerTxn, account: Account, sanction_id: str, incident_id: str, *, channel: str
+    ) -> str:
+        """Record one objection, which opens an appeal, and promise its acknowledgement. Says the appeal's id."""
+        appeal_id = derived_id("p", sanction_id)
+        txn.append(
+            r.ObjectionFiled(
+                at=txn.now,
+                appeal_id=appeal_id,
+                sanction_id=sanction_id,
+                incident_id=incident_id,
+                account_id=account.account_id,
+                channel=channel,
+            ),
+            account_id=account.account_id,
+            tenant_id=account.tenant_id,
+        )
+        notice = NoticeDue(
+            template="objection_received",
+            account_id=account.account_id,
+            incident_id=incident_id,
+            sanction_ids=(sanction_id,),
+        )
+        self.announce(txn, notice, account.tenant_id)
+        return appeal_id

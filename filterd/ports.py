@@ -1,0 +1,314 @@
+"""What the rooms need from the outside, as small Protocols. `app` plugs real ones in, tests plug in those of tests/kit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from filterd.model.decision import Case, Counts, Decision
+from filterd.model.entry import Entry
+from filterd.model.principal import Account, Tenant
+from filterd.model.records import Record
+from filterd.model.reply import Reply
+from filterd.model.session import Envelope, ForwardPath, Path, Session
+from filterd.model.standing import History
+
+
+class Clock(Protocol):
+    """The wall clock. Durations inside a process are measured on the monotonic clock, not here."""
+
+    def now(self) -> datetime:
+        """Say the instant, aware, UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanAnswer:
+    """What a virus scanner said. `signature` None: nothing found. `version`: engine and signature database."""
+
+    signature: str | None
+    version: str
+
+
+class Scanner(Protocol):
+    """A virus scanner. Anything but a clear answer raises PortError: silence is never clean (FAULTS 7-10)."""
+
+    async def scan(self, data: bytes) -> ScanAnswer: ...
+
+    async def ping(self) -> str:
+        """Say the scanner's version, or raise PortError."""
+        ...
+
+
+# --- the next hop -----------------------------------------------------------------------------------------------------
+
+
+class RelaySession(Protocol):
+    """One transaction with the next hop over a leased connection (RFC 5321). A broken connection raises PortError.
+
+    Every method returns the next hop's own reply, untouched. `close` hands the connection back (after RSET when a
+    transaction is open) or drops it when `is_broken`.
+    """
+
+    @property
+    def extensions(self) -> Mapping[str, str]:
+        """EHLO keywords in upper case with their arguments."""
+        ...
+
+    async def xforward(self, attributes: Mapping[str, str]) -> None:
+        """Hand on the client's attributes the next hop offers to take; names in upper case, values not yet xtext."""
+        ...
+
+    async def mail(self, reverse_path: Path | None, parameters: tuple[bytes, ...]) -> Reply: ...
+
+    async def rcpt(self, forward: ForwardPath) -> Reply: ...
+
+    async def data(self, raw: bytes) -> Reply:
+        """Send DATA and the octets (canonical; dot-stuffed here); say the reply after the dot, or to DATA when that is
+        a refusal."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Relay(Protocol):
+    """The next hop, with kept-alive connections."""
+
+    async def lease(self) -> RelaySession:
+        """Get a connection that has said EHLO. Raises PortError when none can be had in time."""
+        ...
+
+
+class Mailer(Protocol):
+    """Sends a mail that filterd itself wrote, with the null reverse-path."""
+
+    async def send(self, raw: bytes, recipient: str) -> Reply: ...
+
+
+# --- doors to pipeline ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What a door has read after the dot. `raw` is canonical (mail/lines); `is_normalised` says stray CR/LF were mended.
+
+    `unknown_recipients`: how many RCPT of this transaction the next hop refused for good (5xx).
+    """
+
+    session: Session
+    envelope: Envelope
+    raw: bytes
+    is_normalised: bool = False
+    unknown_recipients: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the door must do: relay `raw` when `reply` is None, otherwise give `reply` and relay nothing."""
+
+    transaction_id: str
+    reply: Reply | None
+    raw: bytes = b""
+
+
+class Gate(Protocol):
+    """The pipeline as the doors see it. None of these raises for anything mail can do."""
+
+    async def admit(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        """Say the refusal for one recipient by standing alone, or None when it may pass (HOUSE §4 step 0)."""
+        ...
+
+    async def enforce(self, intake: Intake) -> Answer:
+        """Walk one message through the house; durable work is done when this returns."""
+        ...
+
+    async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
+        """Record what the next hop answered after the dot (event `delivered`, or `refused` for a negative reply)."""
+        ...
+
+    async def failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
+        """Record that the relay broke; `is_unknown` when it broke after our dot, so that nobody knows who has the mail."""
+        ...
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRef:
+    """What the directory says of a login, enough for the mail path."""
+
+    account_id: str
+    tenant_id: str
+    login: str
+    agreement: str
+    language: str | None
+    tenant_domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountRequest:
+    """One submission to count. Recipients counted before (same delivery key) in the window are not counted again.
+
+    `unknown` are recipients the next hop refused as not existing. Hashes are keyed pseudonyms.
+    """
+
+    account_id: str
+    at: datetime
+    evidence_key: str
+    delivery_keys: tuple[str, ...]
+    recipient_hashes: tuple[str, ...]
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxItem:
+    """Work promised in a transaction and not yet done. `payload` is JSON-safe."""
+
+    item_id: str
+    topic: str
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+class LedgerTxn(Protocol):
+    """The one open transaction, inside the writer thread. No await, no other clock, nothing outside the store.
+
+    Everything here is undone together when the function that uses it raises.
+    """
+
+    now: datetime
+
+    def history(self, account_id: str) -> History: ...
+
+    def records(self, account_id: str) -> tuple[Record, ...]:
+        """Say every record about an account, in the order written: what a replay starts from."""
+        ...
+
+    def new_deliveries(self, account_id: str, incident_id: str | None, keys: Iterable[str]) -> tuple[str, ...]:
+        """Say which delivery keys were never counted for this account, in order, without marking them."""
+        ...
+
+    def mark_deliveries(self, account_id: str, incident_id: str, keys: Iterable[str], at: datetime) -> None: ...
+
+    def append(
+        self,
+        record: Record,
+        *,
+        account_id: str | None,
+        tenant_id: str | None,
+        personal: Mapping[str, str] | None = None,
+    ) -> Entry:
+        """Add a row. `personal` is sealed under the account's key."""
+        ...
+
+    def post(self, topic: str, payload: Mapping[str, Any], *, due_at: datetime, merge_key: str | None = None) -> str:
+        """Put work into the outbox. With a `merge_key`, a pending item with the same key and topic takes the payload's
+        lists in (union) instead and keeps its own due time; says the item's id."""
+        ...
+
+    def promote_evidence(self, transaction_id: str, account_id: str, retention_until: datetime) -> str | None:
+        """Move the sealed spool of a transaction into the vault under the subject's key, fsynced; says the SHA-256 of the
+        message, or None when there is no spool. Doing it twice is harmless."""
+        ...
+
+    def find_account(self, login: str) -> AccountRef | None: ...
+
+    def account(self, account_id: str) -> Account | None: ...
+
+    def tenant(self, tenant_id: str) -> Tenant | None: ...
+
+    def tenant_of_domain(self, domain: str) -> Tenant | None: ...
+
+    def put_tenant(self, tenant: Tenant) -> bool:
+        """Create or update; says whether anything changed."""
+        ...
+
+    def put_account(self, account: Account) -> bool: ...
+
+    def auto_created_since(self, at: datetime) -> int:
+        """Say how many accounts were created by first mail since `at`."""
+        ...
+
+    def person(self, token: str) -> tuple[str, str] | None:
+        """Say (name, role) of the person whose token this is, or None."""
+        ...
+
+    def put_person(self, name: str, role: str, token: str) -> None: ...
+
+    def people(self) -> tuple[tuple[str, str], ...]:
+        """Say (name, role) of everybody who may act."""
+        ...
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Say every account of the directory."""
+        ...
+
+    def account_of(self, id_prefix: str) -> str | None:
+        """Say which account a sanction, strike, incident, hold, task or appeal id belongs to, or None.
+
+        Also takes what people quote: the first 12 or more hex digits of an incident id. None when it is ambiguous.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """The ledger as a worker sees it, in the same process or over the link. Raises LedgerUnavailable."""
+
+    async def account_for(self, login: str, *, may_create: bool) -> AccountRef | None:
+        """Find, or create with the default agreement, the account of a canonical login."""
+        ...
+
+    async def history(self, account_id: str) -> History:
+        """Say the account's folded records; kept warm by pushes, so this is usually a dictionary look-up."""
+        ...
+
+    async def count(self, request: CountRequest) -> Counts: ...
+
+    async def decide(self, case: Case) -> Decision:
+        """Fold, decide and append in one transaction, evidence promoted first; says the decision when all is durable."""
+        ...
+
+    async def domain_owner(self, domain: str) -> str | None:
+        """Say which tenant a domain belongs to, or None."""
+        ...
+
+    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
+        """File an objection of the account's user against every sanction in force; doing it twice adds nothing."""
+        ...
+
+    async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        """A person's act or a query, by name; JSON in, JSON out. Raises RefusedError with the reason."""
+        ...
+
+
+Subscriber = Callable[[History], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Keys derived from the node's master key, 32 octets each, one a purpose.
+
+    fingerprint: message_fp. pseudonym: addresses in logs, counters and look-ups. chain: ledger rows. spool: evidence
+    not yet promoted. wrap: wraps the subject keys. token: signs links and case ids.
+    """
+
+    fingerprint: bytes
+    pseudonym: bytes
+    chain: bytes
+    spool: bytes
+    wrap: bytes
+    token: bytes
+
+
+class EvidenceSpool(Protocol):
+    """Sealed, short-lived copies of mail that may become evidence, one a transaction."""
+
+    def put(self, transaction_id: str, raw: bytes) -> None:
+        """Write sealed and fsync. Raises PortError when the volume cannot take it (disk full is temporary)."""
+        ...
+
+    def discard(self, transaction_id: str) -> None: ...

@@ -1,0 +1,275 @@
+"""The ladder against the naive one of tests/kit, over random histories.  STANDING 7.1: prop_standing_is_fold,
+prop_replay_never_raises, prop_points_max_not_sum, prop_no_imposition_without_act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filterd.agreement.annul import annul
+from filterd.agreement.fold import apply, fold
+from filterd.agreement.offence import Offence, commit_offence
+from filterd.agreement.standing import standing_at
+from filterd.agreement.terms import Agreement, Category
+from filterd.model import records as r
+from filterd.model.decision import Disposition
+from filterd.model.ids import derived_id
+from filterd.model.sanction import Ground, Mode, Preset, Rung, Violation
+from filterd.model.standing import History, Standing
+from tests.kit import naive_ladder as naive
+from tests.kit.terms import tencent
+
+import os
+from hypothesis import Phase
+EXAMPLES=int(os.environ.get('EX','150'))
+PHASES=[Phase.generate]
+START = datetime(2026, 3, 2, tzinfo=UTC)
+GAMBLING = Category(
+    id="illegal.gambling",
+    en="gambling",
+    zh="赌博",
+    family="illegal",
+    ground=("3.3.2 tail-a",),
+    mode=Mode.B,
+    severity=2,
+    disposition=Disposition.REJECT,
+    scope=("links", "external_recipients"),
+)
+TERMS: Agreement = tencent().model_copy(update={"category": (*tencent().category, GAMBLING)})
+FAMILIES = {"spam.outbound": "spam", "malware": "malware", "illegal.gambling": "illegal"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One act of a random history, `hours` after the one before."""
+
+    hours: int
+    kind: str
+    category: str = "spam.outbound"
+    mode: str = "A"
+    recipients: int = 1
+    burst: bool = False
+    pick: int = 0
+
+
+def steps() -> st.SearchStrategy[list[Step]]:
+    violation = st.builds(
+        Step,
+        hours=st.sampled_from([0, 1, 3, 5, 20, 25, 30, 49, 74, 170, 400]),
+        kind=st.just("violation"),
+        category=st.sampled_from(sorted(FAMILIES)),
+        mode=st.sampled_from(["A", "B"]),
+        recipients=st.sampled_from([1, 60, 120, 1200]),
+        burst=st.booleans(),
+    )
+    human = st.builds(
+        Step,
+        hours=st.sampled_from([0, 2, 26]),
+        kind=st.sampled_from(["annul", "lift", "object", "answer", "confirm"]),
+        pick=st.integers(0, 7),
+    )
+    return st.lists(st.one_of(violation, violation, violation, human), min_size=1, max_size=12)
+
+
+class Both:
+    """Drives both ladders with the same acts."""
+
+    def __init__(self, preset: Preset):
+        self.preset, self.at = preset, START
+        self.records: list[r.Record] = []
+        self.acts: list[naive.Act] = []
+        self.members: list[tuple[str, str]] = []
+
+    @property
+    def history(self) -> History:
+        return fold("a_1", self.records)
+
+    def run(self, history: list[Step]) -> None:
+        for step in history:
+            self.at += timedelta(hours=step.hours)
+            if step.kind == "violation":
+                self.violate(step)
+            elif self.members:
+                self.act(step)
+
+    def violate(self, step: Step) -> None:
+        category, mode = step.category, step.mode
+        if category == "malware":
+            mode = "A"
+        if category == "illegal.gambling":
+            mode = "B"
+        burst = step.burst and mode == "A" and category == "spam.outbound"
+        name = f"v{len(self.members)}"
+        found = TERMS.category_of(category)
+        violation = Violation(
+            category=category,
+            family=FAMILIES[category],
+            mode=Mode(mode),
+            severity=found.severity,
+            ground=Ground(kind="clause", ids=found.ground),
+            finding_codes=(),
+            is_burst=burst,
+        )
+        offence = Offence(
+            at=self.at,
+            tenant_id="n_1",
+            transaction_id=f"t_{name}",
+            decision_id=f"d_{name}",
+            evidence_key=f"e_{name}",
+            text_fp=f"x_{name}",
+            violations=(violation,),
+            delivery_keys=tuple(f"{name}.{n}" for n in range(step.recipients)),
+            policy_digest="",
+        )
+        outcome = commit_offence(self.history, offence, TERMS, self.preset)
+        is_new = any(isinstance(x, r.IncidentOpened) for x in outcome.records)
+        self.records += outcome.records
+        self.members.append((name, outcome.incident_id))
+        self.acts.append(
+            naive.Violation(
+                at=self.at,
+                id=name,
+                category=category,
+                mode=mode,  # type: ignore[arg-type]
+                severity=found.severity,
+                recipients=step.recipients,
+                message=f"e_{name}",
+                burst=burst,
+            )
+        )
+        if is_new:
+            self.at += timedelta(minutes=30)
+            self.records.append(_notice(outcome.incident_id, self.at))
+            self.acts.append(naive.Noticed(at=self.at, violation_id=name))
+
+    def act(self, step: Step) -> None:
+        name, incident_id = self.members[step.pick % len(self.members)]
+        mine = [s for s in self.history.sanctions if s.imposed.incident_id == incident_id]
+        if step.kind == "annul":
+            undone = annul(
+                "a_1", self.records, TERMS, self.preset, incident_id=incident_id, at=self.at, by="p", reason="test"
+            )
+            before = standing_at(self.history, TERMS, self.at)
+            self.records += undone.records
+            after = standing_at(self.history, TERMS, self.at)
+            assert after.rung <= before.rung and after.half_points <= before.half_points
+            self.acts.append(naive.Annulled(at=self.at, violation_id=name))
+            return
+        live = standing_at(self.history, TERMS, self.at).sanctions
+        mine = [s for s in mine if any(x.sanction_id == s.imposed.sanction_id for x in live)]
+        if not mine:
+            return
+        rung = max(s.imposed.rung for s in mine)
+        same = [s for s in mine if s.imposed.rung is rung]
+        for sanction in same:
+            common = {"at": self.at, "sanction_id": sanction.imposed.sanction_id}
+            match step.kind:
+                case "lift":
+                    self.records.append(r.SanctionLifted(**common, incident_id=incident_id, by="p", reason="x"))
+                case "confirm":
+                    self.records.append(r.SanctionConfirmed(**common, incident_id=incident_id, by="p", reason="x"))
+                case "object":
+                    appeal = derived_id("p", sanction.imposed.sanction_id)
+                    self.records.append(
+                        r.ObjectionFiled(
+                            **common, appeal_id=appeal, incident_id=incident_id, account_id="a_1", channel="cli"
+                        )
+                    )
+                case "answer":
+                    appeal = derived_id("p", sanction.imposed.sanction_id)
+                    if sanction.objected_at is not None:
+                        self.records.append(r.ObjectionAnswered(**common, appeal_id=appeal, by="p"))
+        kinds = {
+            "lift": naive.Lifted,
+            "confirm": naive.Confirmed,
+            "object": naive.Objected,
+            "answer": naive.Answered,
+        }
+        self.acts.append(kinds[step.kind](at=self.at, violation_id=name, rung=rung.word))
+
+    def standing(self, at: datetime) -> Standing:
+        return standing_at(self.history, TERMS, at)
+
+
+def _notice(incident_id: str, at: datetime) -> r.NoticeSent:
+    return r.NoticeSent(
+        at=at,
+        notice_id=f"m_{incident_id}",
+        account_id="a_1",
+        incident_ids=(incident_id,),
+        template="warning",
+        languages=("en",),
+        channel="mail",
+        outcome="accepted",
+        deemed_at=at,
+        body_digest="",
+    )
+
+
+def compare(both: Both) -> None:
+    instants = {act.at for act in both.acts}
+    instants |= {at + timedelta(hours=h) for at in set(instants) for h in (1, 23, 25, 73, 167, 169)}
+    for at in sorted(instants):
+        if at < both.at:
+            continue
+        ours = both.standing(at)
+        theirs = naive.standing(both.acts, at, both.preset.value)
+        got = (ours.conduct.value, ours.half_points, ours.final_half_points, bool(ours.holds))
+        want = (theirs.rung, theirs.half_points, theirs.final_half_points, theirs.hold)
+        assert got == want, f"{at}: {both.acts}"
+        # The naive ladder names the scopes of restrictions and holds; that a suspension stops sending is its rung.
+        features = {str(f) for f in ours.features} - {"sending"}
+        assert features == set(theirs.features), f"{at}: {both.acts}"
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
+@given(history=steps())
+def test_standing_equals_the_naive_ladder(preset: Preset, history: list[Step]) -> None:
+    both = Both(preset)
+    both.run(history)
+    compare(both)
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=steps())
+def test_fold_of_the_whole_equals_fold_step_by_step(history: list[Step]) -> None:
+    both = Both(Preset.SUPERVISED)
+    both.run(history)
+    stepwise = History(account_id="a_1")
+    for record in both.records:
+        stepwise = apply(stepwise, record)
+    assert stepwise == both.history
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=steps())
+def test_time_alone_imposes_nothing(history: list[Step]) -> None:
+    both = Both(Preset.SUPERVISED)
+    both.run(history)
+    rungs = [both.standing(both.at + timedelta(hours=h)).rung for h in range(0, 24 * 400, 12)]
+    assert rungs == sorted(rungs, reverse=True)
+
+
+def test_splitting_a_burst_into_messages_changes_nothing() -> None:
+    whole, parts = Both(Preset.SUPERVISED), Both(Preset.SUPERVISED)
+    for day in (0, 48, 96):
+        gap = 48 if day else 0
+        whole.run([Step(hours=gap, kind="violation", recipients=300, burst=True)])
+        parts.run([Step(hours=gap if n == 0 else 0, kind="violation", recipients=30, burst=True) for n in range(10)])
+    end = max(whole.at, parts.at)
+    left, right = whole.standing(end), parts.standing(end)
+    assert (left.conduct, left.half_points) == (right.conduct, right.half_points) == ("suspended", 16)
+
+
+def test_an_annulment_twice_adds_nothing() -> None:
+    both = Both(Preset.SUPERVISED)
+    both.run([Step(hours=0, kind="violation"), Step(hours=1, kind="annul")])
+    before = list(both.records)
+    both.run([Step(hours=1, kind="annul")])
+    assert both.records == before
+    assert replace(both.standing(both.at), at=START).conduct == "good"

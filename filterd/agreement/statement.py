@@ -69,7 +69,7 @@ def statement(
     now = standing_at(history, terms, at)
     is_strict = is_in_probation(history, terms, at)
     reached = climb(terms, now.half_points, is_in_probation=is_strict)
-    effects = tuple(_effect(s, terms, at) for s in own)
+    effects = tuple(_effect(s, incident, terms, at) for s in own)
     return Statement(
         incident_id=incident_id,
         account_id=history.account_id,
@@ -97,7 +97,7 @@ def statement(
         received=_received(own, terms, at),
         undone_at=_undone_at(incident, own, of_incident, at),
         undone=tuple(_undone(s, s.annulled_at, terms) for s in own if s.annulled_at is not None),
-        milder=tuple(m for s in files if (m := _milder(s, incident_id)) is not None),
+        milder=tuple(m for s in files if (m := _milder(s, terms, incident_id, at)) is not None),
     )
 
 
@@ -141,11 +141,14 @@ def _decided_by(own: list[SanctionFile]) -> AutomatedDecision:
 # --- what follows -----------------------------------------------------------------------------------------------------
 
 
-def _effect(file: SanctionFile, terms: Agreement, at: datetime) -> Effect:
+def _effect(file: SanctionFile, incident: IncidentFile, terms: Agreement, at: datetime) -> Effect:
     imposed = file.imposed
     life = stretches(file, terms)
     running = next((piece for piece in life if piece.covers(at)), None)
     ends_at = life[-1].until if life else imposed.starts_at
+    if running is not None and running.rung is Rung.WARN and incident.strike is not None:
+        # A warning lasts as long as its strike counts, and the strike may have grown since (STANDING 5.1).
+        ends_at = incident.strike.expires_at
     is_longer = imposed.ends_at is None or (imposed.lapses_at is not None and imposed.lapses_at < imposed.ends_at)
     may_lapse = running is not None and file.confirmed_at is None and is_longer and ends_at == imposed.lapses_at
     return Effect(
@@ -265,14 +268,18 @@ def _undone(file: SanctionFile, annulled_at: datetime, terms: Agreement) -> Undo
     )
 
 
-def _milder(file: SanctionFile, incident_id: str) -> Milder | None:
+def _milder(file: SanctionFile, terms: Agreement, incident_id: str, at: datetime) -> Milder | None:
+    """Say what became of a running sanction of another case; None when there was nothing left to ease."""
     if file.imposed.incident_id == incident_id or not file.replayed:
         return None
-    last = file.replayed[-1]
+    life = stretches(file, terms)
+    running = next((piece for piece in life if piece.covers(at)), None)
+    if running is None and not (life and life[-1].until == file.replayed[-1].at):
+        return None
     return Milder(
         incident_id=file.imposed.incident_id,
         imposed=file.imposed.rung,
-        rung=last.rung,
-        features=last.features,
-        ends_at=last.ends_at,
+        rung=running.rung if running is not None else Rung.NONE,
+        features=running.features if running is not None else (),
+        ends_at=running.until if running is not None else None,
     )

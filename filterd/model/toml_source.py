@@ -107,7 +107,8 @@ def validate(model: type[M], source: TomlSource) -> M:
         errors = getattr(err, "errors", None)
         if errors is None:
             raise source.error(str(err), ()) from err
-        first = errors()[0]
+        # A misspelt key is both unknown and missing; the unknown one has a line.
+        first = min(errors(), key=lambda e: e["type"] != "extra_forbidden")
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = "unknown key"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from filterd import markers
@@ -35,6 +35,7 @@ from filterd.pipeline.attribution import AttributionRule, Claim, attribute
 from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
+from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.replies import LEDGER_AWAY, ReplyStyle, decision_reply, standing_reply
 from filterd.ports import AccountRef, Answer, Clock, CountRequest, EvidenceSpool, Intake, Keys, Ledger
 
@@ -62,30 +63,6 @@ class GateRules:
     preset: Preset
     inbound_virus: InboundEffect = "reject"
     inbound_spam: InboundEffect = "tag"
-
-
-class Recorder(Protocol):
-    """Where the walk tells what happened: the event stream, the service log and the metrics."""
-
-    def decided(
-        self,
-        read: Read,
-        principal: Principal,
-        assessment: Assessment,
-        case: Case | None,
-        decision: Decision,
-        elapsed_s: float,
-    ) -> None: ...
-
-    def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None: ...
-
-    def refused(self, transaction_id: str, reply: Reply) -> None: ...
-
-    def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None: ...
-
-    def denied(self, session: Session, account_id: str, reply: Reply) -> None: ...
-
-    def troubled(self, transaction_id: str, what: str, error: BaseException) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +118,7 @@ class MailGate:
             return LEDGER_AWAY
         reply = self._refusal(account, history, (forward,))
         if reply is not None:
-            self._recorder.denied(session, account.account_id, reply)
+            self._recorder.denied(session, account.account_id, reply, reverse_path, forward)
         return reply
 
     def _refusal(self, account: AccountRef, history: History, forwards: tuple[Path, ...]) -> Reply | None:
@@ -171,7 +148,8 @@ class MailGate:
         if author.account is not None and author.history is not None:
             forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
             if refusal := self._refusal(author.account, author.history, forwards):
-                self._recorder.denied(intake.session, author.account.account_id, refusal)
+                sender = item.transaction.envelope.reverse_path
+                self._recorder.denied(intake.session, author.account.account_id, refusal, sender, None)
                 self._recorder.refused(item.transaction.id, refusal)
                 return Answer(transaction_id=item.transaction.id, reply=refusal)
         try:
@@ -180,7 +158,7 @@ class MailGate:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         markers.reach("gate.decided")
-        self._recorder.decided(item, author.principal, assessment, case, decision, time.monotonic() - started)
+        self._recorder.decided(item, case, decision, time.monotonic() - started)
         terms = author.terms or self._default_terms
         numbers = _numbers(terms, decision.clauses)
         reply = decision_reply(decision, numbers, ZoneInfo(terms.timezone), self._rules.style)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -33,7 +33,16 @@ LANGUAGES = ("zh-Hans", "en")
 
 # What heads a notice that tells of several things: the highest first.
 TEMPLATES = ("annulled", "suspension", "restriction", "warning", "hold", "objection_received")
-_NEEDS_SANCTION = frozenset({"suspension", "restriction", "warning"})
+
+# What the statement must hold for a notice to be headed so.
+_FITS: dict[str, Callable[[Statement], bool]] = {
+    "annulled": lambda s: s.undone_at is not None,
+    "suspension": lambda s: bool(s.effects),
+    "restriction": lambda s: bool(s.effects),
+    "warning": lambda s: bool(s.effects),
+    "hold": lambda s: s.hold is not None,
+    "objection_received": lambda s: s.received is not None,
+}
 
 _RULE = "-" * 60
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -100,8 +109,11 @@ class Templates:
             raise ModelError(f"{folder / name}: {err}") from err
 
     def fill(self, language: str, name: str, values: dict[str, Any]) -> str:
-        """Render one template. Raises jinja2.TemplateError for a name that `values` lacks."""
-        text = self._environment.get_template(f"{language}/{name}.j2").render(values)
+        """Render one template. Raises UsageError for a name that `values` lacks."""
+        try:
+            text = self._environment.get_template(f"{language}/{name}.j2").render(values)
+        except TemplateError as err:
+            raise UsageError(f"notices/{language}/{name}.j2: {err}") from err
         # Paragraphs that say nothing leave their blank lines behind; values hold no line ends.
         return _BLANK_LINES.sub("\n\n", text)
 
@@ -131,8 +143,8 @@ def render(
     if not about or set(about) - set(TEMPLATES):
         raise UsageError(f"no notice is about {sorted(about)!r}")
     told = [name for name in TEMPLATES if name in about]
-    if told[0] in _NEEDS_SANCTION and not statement.effects:
-        raise UsageError(f"a notice of {told[0]} about {statement.incident_id} names no sanction")
+    if not _FITS[told[0]](statement):
+        raise UsageError(f"{statement.incident_id} gives no reason for a notice of {told[0]}")
     values = _values(statement, about, account, tenant, terms, settings, at, audience)
     languages = choose_languages(account, tenant, terms)
     subjects, texts = [], []
@@ -242,6 +254,7 @@ def _environment(folder: Path) -> ImmutableSandboxedEnvironment:
         finalize=plain,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters.update(when=_when, points=_points, case=_case)
     environment.globals["bulk_recipients"] = BULK_RECIPIENTS

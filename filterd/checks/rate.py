@@ -1,0 +1,116 @@
+"""Does this account behave unlike itself?  STANDING 5.11 (running burst, bulk), CLAUSES tail-a.
+
+Needs the counters of the account answerable, this mail included; no other verdict. Finds: rate.burst.running,
+rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, all of the signal group "behaviour",
+which alone never makes spam a mode-A case. Pure: nothing is temporary; without counters it is skipped.
+
+The baseline is the account's own recipients a day. A burst is a rate, so it is compared with a rate: a day's baseline
+falls into eight hours (people do not write evenly around the clock), hence 8 parts for an hour, 48 for 10 minutes. An
+account with fewer than 480 recipients a day then bursts at the floor of 100 (10 x 480 / 48), where a stolen account
+is to be caught (STANDING 7.3, story_s1); one that mails 5,000 people a day may reach 1,041 in 10 minutes. Compared with
+the whole day instead, a stolen account that usually writes to 50 people a day could write to 500 unnoticed. Who sends
+the whole day's mail at once does look like a burst: that is a signal of behaviour, and never enough alone.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from filterd.checks.spec import Builtin, Check, Code, Context, skipped
+from filterd.model.decision import Counts
+from filterd.model.session import Direction
+from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
+
+NAME = "rate"
+VERSION = "1"
+
+BURST = "rate.burst.running"
+RECIPIENTS = "rate.recipients.high"
+MESSAGES = "rate.messages.high"
+UNKNOWN = "rate.unknown.high"
+STRANGERS = "rate.strangers.high"
+SIGNAL = "behaviour"
+
+CODES = (
+    Code(code=BURST, signal=SIGNAL, label="Recipients in 10 minutes far above the account's own baseline."),
+    Code(code=RECIPIENTS, signal=SIGNAL, label="Recipients in an hour above the account's own baseline."),
+    Code(code=MESSAGES, signal=SIGNAL, label="Messages in an hour above the account's own baseline."),
+    Code(code=UNKNOWN, signal=SIGNAL, label="Many recipients in an hour do not exist: an old or a bought list."),
+    Code(code=STRANGERS, signal=SIGNAL, label="Many recipients in an hour, most of them never written to before."),
+)
+
+HOURS_A_DAY = 8
+# STANDING 5.11, declared stream: bounces below 3 % are ordinary.
+UNKNOWN_SHARE = 0.03
+# Most of them: a mailing to regular readers that gained a few is none.
+STRANGERS_SHARE = 0.5
+
+
+class Limits(Protocol):
+    """Where behaviour becomes notable; the `[rate]` table has these keys."""
+
+    @property
+    def burst_recipients_10min(self) -> int: ...
+    @property
+    def burst_times_baseline(self) -> float: ...
+    @property
+    def volume_recipients_hour(self) -> int: ...
+    @property
+    def volume_messages_hour(self) -> int: ...
+    @property
+    def volume_times_baseline(self) -> float: ...
+    @property
+    def unknown_recipients_hour(self) -> int: ...
+
+
+def judge(counts: Counts, limits: Limits) -> Verdict:
+    """Say which counters are beyond their limits: at or above the floor, and above the share or multiple."""
+    hour = counts.baseline_recipients_day / HOURS_A_DAY
+    ten_minutes = hour / 6
+    # Every message has a recipient, so the baseline of recipients is an upper bound of that of messages.
+    rows = (
+        (BURST, "recipients_10min", counts.recipients_10min, limits.burst_recipients_10min,
+         limits.burst_times_baseline * ten_minutes),
+        (RECIPIENTS, "recipients_hour", counts.recipients_hour, limits.volume_recipients_hour,
+         limits.volume_times_baseline * hour),
+        (MESSAGES, "messages_hour", counts.messages_hour, limits.volume_messages_hour,
+         limits.volume_times_baseline * hour),
+        # Of all tried: accepted and refused.
+        (UNKNOWN, "unknown_hour", counts.unknown_hour, limits.unknown_recipients_hour,
+         UNKNOWN_SHARE * (counts.recipients_hour + counts.unknown_hour)),
+        (STRANGERS, "strangers_hour", counts.strangers_hour, limits.volume_recipients_hour,
+         STRANGERS_SHARE * counts.recipients_hour),
+    )  # fmt: skip
+    findings = tuple(
+        Finding(
+            code=code,
+            confidence=1.0,
+            why=(
+                (counter, str(count)),
+                ("floor", str(floor)),
+                ("above", f"{above:.1f}"),
+                ("baseline_recipients_day", f"{counts.baseline_recipients_day:.1f}"),
+            ),
+            signal=SIGNAL,
+        )
+        for code, counter, count, floor, above in rows
+        if count >= floor and count > above
+    )
+    outcome = Outcome.FOUND if findings else Outcome.CLEAN
+    return Verdict(check=NAME, version=VERSION, outcome=outcome, findings=findings)
+
+
+def make(limits: Limits, *, timeout_s: float) -> Check:
+    """Make the check. Its fail mode is to accept: it has no error of its own."""
+
+    async def run(context: Context) -> Verdict:
+        if context.direction is Direction.INBOUND:
+            return skipped(NAME, VERSION, "inbound")
+        if context.principal.account_id is None or context.counts is None:
+            return skipped(NAME, VERSION, "unattributed")
+        return judge(context.counts, limits)
+
+    return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=timeout_s, fail_mode=FailMode.ACCEPT)
+
+
+BUILTIN = Builtin(name=NAME, codes=CODES, make=make)

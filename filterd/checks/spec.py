@@ -1,0 +1,115 @@
+"""What a check is, what it gets to see, and how a pure judge becomes one.  HOUSE §3, STYLE 5.
+
+A check answers one question about one mail with one `Verdict`, also when the answer is "clean" or "does not apply". It
+has a fetching half (async, through ports) and a judging half (pure). Whatever it raises becomes a `temperror` in
+`checks.run`; what mail can do to it is a value, never an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from filterd.model.decision import Counts
+from filterd.model.message import Message
+from filterd.model.principal import Principal
+from filterd.model.session import Direction, Transaction
+from filterd.model.verdict import FailMode, Outcome, Verdict
+
+# FAULTS §5: the event loop is never held longer than 50 ms. Below this size a thread would cost more than it saves.
+IN_PLACE_MAX_BYTES = 1_000_000
+
+# Of its own, so that a judge that hangs takes no thread from look-ups. Threads start with the first large mail.
+_JUDGES = ThreadPoolExecutor(max_workers=4, thread_name_prefix="filterd-judge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """One thing a check can find.
+
+    Args:
+        code: `area.subject.state`, what an agreement names.
+        label: what it means, one sentence for the people who write agreements.
+        signal: group for rules that need agreeing groups (CLAUSES tail-a), None where that plays no part.
+    """
+
+    code: str
+    label: str
+    signal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a check may look at.
+
+    Args:
+        counts: what the counters say of the account, this mail included; None when nobody of ours answers for it.
+        earlier: the verdicts of the checks named in `needs`, whatever their outcome; empty for the others.
+    """
+
+    transaction: Transaction
+    message: Message
+    direction: Direction
+    principal: Principal
+    counts: Counts | None = None
+    earlier: tuple[Verdict, ...] = ()
+
+    def verdict(self, check: str) -> Verdict | None:
+        """Say what `check` answered, or None when it is not among `needs`."""
+        return next((v for v in self.earlier if v.check == check), None)
+
+
+Judge = Callable[[Context], Verdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A check, ready to run.
+
+    Args:
+        version: of the judging half; goes up when the same input may give another verdict.
+        codes: all it can ever find; a finding with another code is an error of the check.
+        run: answers within `deadline_s`, or is cancelled and left behind.
+        needs: names of the checks whose verdicts it reads; they run first.
+        deadline_s: counted from the moment its needs are there, on the monotonic clock.
+        fail_mode: what the operator wants when it could not do its work.
+    """
+
+    name: str
+    version: str
+    codes: tuple[Code, ...]
+    run: Callable[[Context], Awaitable[Verdict]]
+    needs: tuple[str, ...] = ()
+    deadline_s: float
+    fail_mode: FailMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builtin:
+    """A line of `CHECKS`: a check that comes with filterd. `make` takes what it needs from outside (ports, limits)."""
+
+    name: str
+    codes: tuple[Code, ...]
+    make: Callable[..., Check]
+
+
+def in_place(judge: Judge) -> Callable[[Context], Awaitable[Verdict]]:
+    """Make `run` of a pure judge: called in place, or in a thread for mail larger than `IN_PLACE_MAX_BYTES`.
+
+    A thread cannot be stopped: past its deadline a judge goes on unheard, and four of them make later large mail wait
+    into its own deadline.
+    """
+
+    async def run(context: Context) -> Verdict:
+        if context.transaction.size_bytes <= IN_PLACE_MAX_BYTES:
+            return judge(context)
+        return await asyncio.get_running_loop().run_in_executor(_JUDGES, judge, context)
+
+    return run
+
+
+def skipped(check: str, version: str, reason: str) -> Verdict:
+    """Make the verdict of a check that does not apply to this mail."""
+    return Verdict(check=check, version=version, outcome=Outcome.SKIPPED, reason=reason)

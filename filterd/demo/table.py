@@ -1,0 +1,94 @@
+"""Tables of what happened, read back from the event stream, the ledger and the sink."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from filterd.log import read_events, stream_files
+
+_WIDTHS = (14, 9, 34, 34, 9, 10)
+_HEAD = ("transaction", "direction", "verdicts", "ground", "mail", "standing")
+# Of a long run only the ends are printed.
+_ENDS = 4
+
+
+def print_mails(folder: Path) -> None:
+    """Print message → verdicts → ground → disposition → standing, one line a mail."""
+    decided = [e for e in read_events(stream_files(folder / "events")) if e.get("event") == "decided"]
+    print("\nWhat the event stream says of each mail")
+    _row(_HEAD)
+    _row(tuple("-" * w for w in _WIDTHS))
+    shown, last = 0, len(decided)
+    for index, event in enumerate(decided):
+        key = (event["disposition"], event["standing"]["after"], event["direction"])
+        near = {(decided[i]["disposition"], decided[i]["standing"]["after"], decided[i]["direction"])
+                for i in (index - 1, index + 1) if 0 <= i < last}
+        if near == {key} and index > _ENDS:
+            shown += 1
+            continue
+        if shown:
+            print(f"  … {shown} more like these")
+            shown = 0
+        _row(_mail(event))
+
+
+def _mail(event: dict[str, Any]) -> tuple[str, ...]:
+    verdicts = " ".join(f"{v['check']}={v['outcome']}" for v in event["verdicts"])
+    ground = " ".join(f"{v['category']}:{','.join(v['ground'])}" for v in event["violations"]) or "–"
+    standing = event["standing"]
+    return (event["tx"][-12:], event["direction"], verdicts, ground, event["disposition"], standing["after"])
+
+
+def _row(cells: tuple[str, ...]) -> None:
+    print("  ".join(cell[:w].ljust(w) for cell, w in zip(cells, _WIDTHS, strict=True)).rstrip())
+
+
+def print_account(login: str, account: dict[str, Any], history: list[dict[str, Any]], zone: ZoneInfo) -> None:
+    """Print how an account climbed the ladder, from its ledger rows."""
+    print(f"\nThe ladder of {login}, from the ledger (points are halved half-points)")
+    for row in history:
+        at = datetime.fromisoformat(row["at"]).astimezone(zone)
+        if text := _climb(row):
+            print(f"  {at:%Y-%m-%d %H:%M}  {text}")
+    print(f"  now: {account['standing']} until {account['until']}, {account['points']} points, off: "
+          f"{', '.join(account['features_off']) or 'nothing'}")
+
+
+def _climb(row: dict[str, Any]) -> str | None:
+    match row["kind"]:
+        case "incident.opened":
+            return f"incident {row['incident_id'][2:14]} ({row['family']})"
+        case "strike.issued":
+            provisional = ", provisional" if row["provisional_until"] else ""
+            points = max(row["a_half_points"] / 2, row["b_half_points"] / 4)
+            return f"  strike S{row['severity']}: {points:g} points{provisional}"
+        case "hold.placed":
+            return f"  hold without points: {', '.join(f['name'] for f in row['features'])}"
+        case "sanction.imposed":
+            return f"  sanction: {row['rung']} until {row['ends_at']} under {', '.join(row['clauses'])}"
+        case "notice.sent":
+            return f"  notice {row['template']} in {', '.join(row['languages'])}: {row['outcome']}"
+        case "objection.filed":
+            return f"  objection by {row['channel']}"
+        case "task.opened":
+            return f"  task for a person: {row['what']}"
+        case _:
+            return None
+
+
+def print_notice(sink: Path) -> None:
+    """Print the latest notice as it arrived at the next hop."""
+    for file in sorted(sink.glob("*.eml"), reverse=True):
+        mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        if mail.get("Auto-Submitted") and "susp" in str(mail["Subject"]).lower() + "暂停"[:0]:
+            break
+    else:
+        return
+    print(f"\nThe notice it got ({file.name})\n  Subject: {mail['Subject']}\n")
+    for line in mail.get_content().splitlines():
+        print(f"  | {line}")

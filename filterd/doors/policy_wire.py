@@ -1,0 +1,83 @@
+"""Postfix policy delegation on the wire: `name=value` lines, an empty line, an action (Postfix SMTPD_POLICY_README).
+
+Pure, octets in, octets out. Attributes nobody here knows are ignored, values may hold any octet but LF and NUL. Raises
+PeerError for what is no request; the door then says nothing and hangs up, and Postfix does what its own default says.
+"""
+
+from __future__ import annotations
+
+from filterd.errors import PeerError
+from filterd.mail.address import parse_forward_path, parse_reverse_path
+from filterd.model.reply import Reply
+from filterd.model.session import Path
+
+# Postfix sends some thirty attributes in a kilobyte or two; certificate subjects can be long.
+MAX_REQUEST_BYTES = 65_536
+MAX_ATTRIBUTES = 200
+# Postfix line_length_limit, over which it would part the action.
+MAX_ACTION_BYTES = 2000
+
+DUNNO = b"action=DUNNO\n\n"
+WAIT = b"action=DEFER_IF_PERMIT 4.3.0 Temporary policy failure, try again later\n\n"
+
+
+def parse_request(block: bytes) -> dict[str, bytes]:
+    """Read one request with its empty line; the last of two equal names counts."""
+    lines = block.removesuffix(b"\n\n").split(b"\n")
+    if len(lines) > MAX_ATTRIBUTES:
+        raise PeerError(f"more than {MAX_ATTRIBUTES} attributes")
+    found: dict[str, bytes] = {}
+    for line in lines:
+        name, equals, value = line.partition(b"=")
+        if not equals or not name or not name.isascii() or b"\0" in line:
+            raise PeerError("a line that is no attribute")
+        found[name.decode("ascii")] = value
+    if found.get("request") != b"smtpd_access_policy":
+        raise PeerError("no smtpd_access_policy request")
+    return found
+
+
+def action(reply: Reply) -> bytes:
+    """Say a refusal as Postfix takes it: code, enhanced code, one line of text."""
+    text = reply.lines()[0].encode("ascii", "replace")
+    for line in reply.lines()[1:]:
+        # An action has one line; the words of the others go on in it.
+        text += b" " + line[4:].removeprefix(f"{reply.enhanced} ").encode("ascii", "replace")
+    # `550-` of a reply with several lines is no code to Postfix.
+    return b"action=" + (text[:3] + b" " + text[4:])[:MAX_ACTION_BYTES] + b"\n\n"
+
+
+def sender_of(request: dict[str, bytes]) -> Path | None:
+    """Say the reverse-path, None for the null sender."""
+    octets = request.get("sender", b"")
+    try:
+        return parse_reverse_path(b"<" + octets + b">", smtputf8=True)
+    except PeerError:
+        return _unquoted(octets)
+
+
+def recipient_of(request: dict[str, bytes]) -> Path:
+    """Say the forward-path."""
+    octets = request.get("recipient", b"")
+    try:
+        return parse_forward_path(b"<" + octets + b">", smtputf8=True)
+    except PeerError:
+        return _unquoted(octets)
+
+
+def text_of(request: dict[str, bytes], name: str) -> str | None:
+    """Say a value as text, None when it is missing, empty, or Postfix's word for unknown."""
+    text = request.get(name, b"").decode("utf-8", "backslashreplace")
+    return None if not text or text.lower() == "unknown" else text
+
+
+def _unquoted(octets: bytes) -> Path:
+    """Postfix says addresses in their internal form: no quotes, and local names without a domain."""
+    local_part, at, domain = octets.rpartition(b"@")
+    if not at:
+        local_part, domain = octets, b""
+    return Path(
+        raw=octets,
+        local_part=local_part.decode("utf-8", "backslashreplace"),
+        domain=domain.decode("utf-8", "backslashreplace").lower(),
+    )

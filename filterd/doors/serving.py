@@ -1,0 +1,145 @@
+"""What every TCP door shares: listening sockets, open connections, work in hand, and the end of all that."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+OnError = Callable[[str, BaseException], None]
+# After the grace, how long the last words may take to be written.
+LAST_WORDS_S = 1.0
+
+
+class Connected(Protocol):
+    """A connection as draining sees it."""
+
+    def wind_down(self) -> None:
+        """Take no new work; end as soon as the work in hand is done."""
+        ...
+
+    def end_now(self) -> None:
+        """End at once, with a word if there is one; work behind the end of data goes on without us."""
+        ...
+
+
+class Open:
+    """The open connections and running tasks of one door."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connected] = set()
+        self.is_draining = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changed = asyncio.Event()
+
+    def add(self, connection: Connected) -> None:
+        self.connections.add(connection)
+
+    def discard(self, connection: Connected) -> None:
+        self.connections.discard(connection)
+        self._changed.set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start work that no client can stop by leaving."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()
+
+    async def drained(self, grace_s: float) -> int:
+        """Let everybody finish; says how many tasks still run when the grace is over."""
+        self.is_draining = True
+        for connection in list(self.connections):
+            connection.wind_down()
+        await self._empty_within(grace_s)
+        for connection in list(self.connections):
+            connection.end_now()
+        if self.connections:
+            await self._empty_within(LAST_WORDS_S)
+        return len(self._tasks)
+
+    async def _empty_within(self, wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                while self.connections or self._tasks:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+
+
+class DoorServer(asyncio.AbstractServer):
+    """A running door. Used like asyncio.Server, which under uvloop is another class; `drain` is what it adds."""
+
+    def __init__(self, servers: Sequence[asyncio.AbstractServer], opened: Open) -> None:
+        self._servers = tuple(servers)
+        self._open = opened
+        self._is_closed = False
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        found: list[socket.socket] = []
+        for server in self._servers:
+            found += getattr(server, "sockets", None) or ()
+        return tuple(found)
+
+    @property
+    def port(self) -> int:
+        """The port of the first socket; where it was 0 in the settings, what the system chose."""
+        return int(self.sockets[0].getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        return len(self._open.connections)
+
+    async def drain(self, grace_s: float) -> int:
+        """Stop accepting, let work in hand finish for `grace_s` seconds, turn everybody else away.
+
+        Says how many messages behind their end of data were still unfinished; nothing stops them but the end of the
+        loop, and their clients have had no reply, so they will send them again.
+        """
+        self.close()
+        return await self._open.drained(grace_s)
+
+    def close(self) -> None:
+        self._is_closed = True
+        for server in self._servers:
+            server.close()
+
+    async def wait_closed(self) -> None:
+        await self._open.drained(0)
+
+    async def start_serving(self) -> None:
+        """Nothing to do: a door accepts from the moment it is made."""
+
+    async def serve_forever(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    def is_serving(self) -> bool:
+        return not self._is_closed
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._servers[0].get_loop()
+
+
+async def listen(
+    factory: Callable[[], asyncio.BaseProtocol],
+    opened: Open,
+    *,
+    host: str,
+    port: int,
+    sockets: Sequence[socket.socket] | None,
+    reuse_port: bool,
+) -> DoorServer:
+    """Listen on `host` and `port`, or on `sockets` that somebody else has bound (and then only on these)."""
+    loop = asyncio.get_running_loop()
+    if sockets is not None:
+        servers = [await loop.create_server(factory, sock=item, backlog=1024) for item in sockets]
+    else:
+        servers = [await loop.create_server(factory, host, port, reuse_port=reuse_port or None, backlog=1024)]
+    return DoorServer(servers, opened)

@@ -1,0 +1,116 @@
+"""Whom one SMTP connection speaks for: the socket peer, or the client that a trusted peer names.
+
+What a trusted peer says is never mixed with what the socket shows: from the first attribute about the client on, the
+missing ones are unknown (XFORWARD_README).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from filterd.doors.xforward import XFORWARD_NAMES, encoded_address, without_login
+from filterd.mail.names import canonical_login
+from filterd.model.ids import random_id
+from filterd.model.session import Door, Session
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+_UNAVAILABLE = "[UNAVAILABLE]"
+
+
+@dataclass(slots=True, kw_only=True)
+class Client:
+    """State of one connection.
+
+    Args:
+        xclient: lasts to the end of the connection.
+        xforward: for the next transaction; None when nothing was sent since the last one.
+        login: canonical, of XCLIENT LOGIN.
+        helo: of our own EHLO or HELO; None before.
+    """
+
+    address: str
+    port: int | None
+    is_trusted: bool
+    xclient: dict[str, str | None] = field(default_factory=dict)
+    xforward: dict[str, str | None] | None = None
+    login: str | None = None
+    helo: str | None = None
+    is_extended: bool = False
+
+    def add_xforward(self, new: dict[str, str | None]) -> None:
+        self.xforward = {**dict.fromkeys(XFORWARD_NAMES), **(self.xforward or {}), **new}
+
+    def add_xclient(self, new: dict[str, str | None], login_domain: str | None) -> None:
+        """Take over what an XCLIENT says. Raises PeerError for a login that cannot be one, and then changes nothing."""
+        merged = without_login(self.xclient, new)
+        login = merged.get("LOGIN")
+        self.login = canonical_login(login, login_domain) if login is not None else None
+        self.xclient = merged
+
+    def shown(self) -> dict[str, str | None]:
+        """Say the attributes of the client, by the names of XFORWARD; None is unknown."""
+        if self.xforward is not None:
+            return self.xforward
+        port = str(self.port) if self.port is not None else None
+        own = {"NAME": None, "ADDR": self.address, "PORT": port, "PROTO": self._protocol(), "HELO": self.helo}
+        named = {name: value for name, value in self.xclient.items() if name in own}
+        if not named.keys().isdisjoint({"NAME", "ADDR", "PORT"}):
+            own |= {"NAME": None, "ADDR": None, "PORT": None}
+        return {**own, **named}
+
+    def forwarded(self) -> dict[str, str]:
+        """Say the same for the next hop's XFORWARD."""
+        shown = {name: value if value is not None else _UNAVAILABLE for name, value in self.shown().items()}
+        return {**shown, "ADDR": encoded_address(shown["ADDR"])} if shown["ADDR"] != _UNAVAILABLE else shown
+
+    def session(self, listener: str) -> Session:
+        """Make the noun, freshly for each transaction."""
+        shown = self.shown()
+        port = shown["PORT"]
+        return Session(
+            id=new_session_id(),
+            door=Door.SMTP,
+            listener=listener,
+            peer_address=self.address,
+            is_trusted_peer=self.is_trusted,
+            client_address=shown["ADDR"],
+            client_port=int(port) if port is not None else None,
+            client_name=shown["NAME"],
+            helo=shown["HELO"],
+            protocol=shown["PROTO"],
+            login=self.login,
+            login_source="xclient" if self.login is not None else None,
+        )
+
+    def _protocol(self) -> str:
+        return "ESMTP" if self.is_extended else "SMTP"
+
+
+def new_session_id() -> str:
+    return random_id("s", datetime.now(UTC))
+
+
+class Peers:
+    """Says who is at the other end of a socket. A peer without an IP address (UNIX socket) is never trusted."""
+
+    def __init__(self, trusted: Networks) -> None:
+        self._trusted = trusted
+        # Mostly it is the same few mail servers that come.
+        self._known = lru_cache(maxsize=1024)(self._look_up)
+
+    def client(self, peername: Any) -> Client:
+        if not isinstance(peername, tuple) or len(peername) < 2:
+            return Client(address="unix", port=None, is_trusted=False)
+        address, is_trusted = self._known(str(peername[0]))
+        return Client(address=address, port=int(peername[1]), is_trusted=is_trusted)
+
+    def _look_up(self, host: str) -> tuple[str, bool]:
+        address = ipaddress.ip_address(host.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        is_trusted = any(address.version == network.version and address in network for network in self._trusted)
+        return str(address), is_trusted

@@ -1,0 +1,225 @@
+"""One SMTP connection: aiosmtpd's protocol and command loop, with everything that touches the client made strict.
+
+What aiosmtpd 1.4 keeps doing: accept, the command loop, the dispatch by verb. What is replaced, and why, stands at each
+method; the faults are those of FAULTS F10-F14 and rows 21-33.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import lru_cache
+from typing import Any, cast
+
+from aiosmtpd.smtp import SMTP
+
+from filterd.doors import smtp_replies as replies
+from filterd.doors.smtp_client import Client, new_session_id
+from filterd.doors.smtp_door import SmtpDoor
+from filterd.doors.smtp_reader import MAX_LINE_BYTES, ClientReader
+from filterd.doors.smtp_refused import HangUp, Refused
+from filterd.doors.smtp_transaction import MailTransaction
+from filterd.model.reply import Reply
+
+# aiosmtpd writes commands with their addresses into this log (HOUSE rule 6.11).
+logging.getLogger("mail.log").disabled = True
+
+_BAD_COMMAND = frozenset({500, 501, 502, 503, 504, 555})
+
+
+@lru_cache(maxsize=256)
+def _encoded(reply: Reply, is_utf8: bool) -> bytes:
+    # RFC 6531 §3.7.4.2: UTF-8 only to those who asked for SMTPUTF8.
+    charset = "utf-8" if is_utf8 else "ascii"
+    return b"".join(line.encode(charset, "replace") + b"\r\n" for line in reply.lines())
+
+
+class _AnyVerb(dict[str, int]):
+    """The same limit for every verb. aiosmtpd's own table keeps each unknown verb it ever saw."""
+
+    def __missing__(self, key: str) -> int:
+        return MAX_LINE_BYTES
+
+
+class SmtpConnection(SMTP):
+    """The connection without its verbs, which are in smtp_verbs.
+
+    Args:
+        door: what all connections of the listener share.
+        verbs: the names of the commands; `smtp_NAME` carries each out.
+    """
+
+    command_size_limit = MAX_LINE_BYTES
+    command_size_limits = _AnyVerb()
+
+    _reader: ClientReader
+    client: Client
+
+    def __init__(self, door: SmtpDoor, verbs: tuple[str, ...]) -> None:
+        # aiosmtpd's own __init__ looks through every attribute by introspection: 0.3 ms a connection, which is more
+        # than a small mail costs. The door has run it once, and here are its results.
+        self.__dict__.update(door.aiosmtpd_state)
+        loop = asyncio.get_running_loop()
+        reader = ClientReader(loop=loop, line_timeout_s=door.listener.command_timeout_s)
+        asyncio.StreamReaderProtocol.__init__(self, reader, self._cb_client_connected, loop)
+        self.loop = loop
+        self.door = door
+        self.transaction: MailTransaction | None = None
+        self._smtp_methods = {verb: getattr(self, f"smtp_{verb}") for verb in verbs}
+        self._connection_id: str | None = None
+        self._is_choked = False
+        self._bad_commands = 0
+        self._junk_commands = 0
+        self._progress_at = 0.0
+        self._client: asyncio.Transport | None = None
+
+    @property
+    def session_id(self) -> str:
+        """The id under which our log knows what goes on here."""
+        if self.transaction is not None:
+            return self.transaction.session.id
+        if self._connection_id is None:
+            self._connection_id = new_session_id()
+        return self._connection_id
+
+    # --- replies ----------------------------------------------------------------------------------------------------
+
+    async def answer(self, reply: Reply, *, is_final: bool = False, is_utf8: bool | None = None) -> None:
+        """Send a reply; after a final one, and after too many errors, nothing more is read.
+
+        Args:
+            is_utf8: whether the client asked for SMTPUTF8; None: look at the open transaction.
+        """
+        if reply.code in _BAD_COMMAND:
+            self._bad_commands += 1
+            if self._bad_commands > self.door.bounds.bad_commands:
+                reply, is_final = replies.TOO_MANY_ERRORS, True
+        if is_utf8 is None:
+            is_utf8 = self.transaction is not None and self.transaction.is_utf8
+        await self.send(_encoded(reply, is_utf8))
+        if is_final:
+            self._reader.hang_up()
+            self._writer.close()
+
+    async def send(self, octets: bytes) -> None:
+        """Write to a client that reads; one that does not is left after `command_timeout_s`."""
+        if self._client is None or self._client.is_closing():
+            raise HangUp
+        self._client.write(octets)
+        if self._is_choked:
+            try:
+                async with asyncio.timeout(self.door.listener.command_timeout_s):
+                    await self._writer.drain()
+            except TimeoutError:
+                self._client.abort()
+                raise HangUp from None
+
+    async def push(self, status: str | bytes) -> None:
+        """Send one of aiosmtpd's own replies: the greeting, and errors of its loop, which lack enhanced codes."""
+        match bytes(status, "ascii", "replace") if isinstance(status, str) else status:
+            case b"":
+                pass
+            case text if text.startswith(b"220"):
+                await self.greet()
+            case text if b"not recognized" in text:
+                await self.answer(replies.UNKNOWN_COMMAND)
+            case text if b"goodbye" in text:
+                await self.answer(replies.TOO_MANY_ERRORS, is_final=True)
+            case _:
+                await self.answer(replies.SYNTAX)
+
+    async def greet(self) -> None:
+        await self.send(self.door.greeting)
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Turn what a command raised into its reply. aiosmtpd answers 500 with the text of the exception (F13)."""
+        if isinstance(error, Refused):
+            await self.answer(error.reply, is_final=error.is_final)
+        else:
+            self.door.report(self.session_id, error)
+            await self.answer(replies.internal_error(self.session_id))
+        return ""
+
+    # --- how far a session may go -----------------------------------------------------------------------------------
+
+    def count_junk(self) -> None:
+        """Called by commands that bring no mail nearer. Raises Refused after too many."""
+        self._junk_commands += 1
+        if self._junk_commands > self.door.bounds.junk_commands:
+            raise Refused(replies.TOO_MUCH_JUNK, is_final=True)
+
+    def made_progress(self) -> None:
+        """A message has begun or ended: the session's time and counts begin anew."""
+        self._bad_commands = self._junk_commands = 0
+        self._progress_at = self.loop.time()
+        if self.door.opened.is_draining and self.transaction is None:
+            self._reader.cut(replies.SHUTTING_DOWN)
+        else:
+            self._reader.uncut()
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """aiosmtpd calls this at every command, which lets NOOPs hold a session for ever (row 24)."""
+        if self._timeout_handle is None:
+            self._progress_at = self.loop.time()
+            self._timeout_handle = self.loop.call_later(self.door.bounds.session_s, self._timeout_cb)
+
+    def _timeout_cb(self) -> None:
+        # Not put back at each progress; it looks when it rings.
+        left_s = self._progress_at + self.door.bounds.session_s - self.loop.time()
+        if left_s > 0:
+            self._timeout_handle = self.loop.call_later(left_s, self._timeout_cb)
+        else:
+            self._reader.cut(replies.SESSION_TOO_LONG)
+
+    def wind_down(self) -> None:
+        if self.transaction is None:
+            self._reader.cut(replies.SHUTTING_DOWN)
+
+    def end_now(self) -> None:
+        self._reader.cut(replies.SHUTTING_DOWN)
+
+    def drop_transaction(self) -> None:
+        """Forget what was begun; the next hop gets its RSET behind our back."""
+        transaction, self.transaction = self.transaction, None
+        self.client.xforward = None
+        if transaction is not None:
+            self.door.opened.spawn(transaction.lease.close())
+
+    # --- for asyncio ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.client = self.door.client_of(transport.get_extra_info("peername"))
+        self._client = cast(asyncio.Transport, transport)
+        self.door.opened.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.door.opened.discard(self)
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed_data(data)
+
+    def eof_received(self) -> bool | None:
+        """Read on to the end of what came: aiosmtpd would cancel the command in hand (F12)."""
+        return asyncio.StreamReaderProtocol.eof_received(self)
+
+    def pause_writing(self) -> None:
+        self._is_choked = True
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._is_choked = False
+        super().resume_writing()
+
+    def _cb_client_connected(self, reader: Any, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def _handle_client(self) -> None:
+        try:
+            await super()._handle_client()
+        except ConnectionResetError:
+            # HangUp, or the client's own reset: aiosmtpd has closed the writer.
+            pass
+        finally:
+            self.drop_transaction()

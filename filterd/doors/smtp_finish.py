@@ -1,0 +1,80 @@
+"""From the end of data to the reply: the walk through the house, then the next hop (HOUSE §4, rule 6.1; FAULTS §2).
+
+Runs in a task of its own, so that a client who leaves after the dot changes nothing. The order is what promises rest
+on: durable work is done when the gate has answered, 250 comes only after the next hop's 250, and once our dot is out
+the message is never sent again, whatever happens.
+"""
+
+from __future__ import annotations
+
+from filterd.doors import smtp_replies as replies
+from filterd.doors.smtp_transaction import MailTransaction, Report
+from filterd.errors import PortError
+from filterd.mail.lines import canonical
+from filterd.markers import reach
+from filterd.model.reply import Reply
+from filterd.ports import Answer, Gate, Intake
+
+# Trace fields stand at the top; a megabyte of header has been looked through by then.
+MAX_HEADER_BYTES = 1 << 20
+
+
+async def finish(
+    transaction: MailTransaction, received: bytes, gate: Gate, *, via: str, max_hops: int, report: Report
+) -> Reply:
+    """Carry one message through to the end; says what the client is told. Raises nothing.
+
+    Args:
+        received: the message as the client meant it, without the dots of the transport, its line ends as they came.
+        via: how the next hop is named in a 250.
+        report: gets our own errors, with the session's id.
+    """
+    try:
+        raw, changes = canonical(received)
+        del received
+        if hops(raw) > max_hops:
+            return replies.LOOP
+        intake = Intake(
+            session=transaction.session, envelope=transaction.envelope, raw=raw, is_normalised=bool(changes)
+        )
+        answer = await gate.enforce(intake)
+        reach("smtp.enforced")
+        if answer.reply is not None:
+            return answer.reply
+        return await _relayed(transaction, answer, gate, via=via, report=report)
+    except Exception as err:
+        # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
+        report(transaction.session.id, err)
+        return replies.internal_error(transaction.session.id)
+    finally:
+        await transaction.lease.close()
+
+
+def hops(raw: bytes) -> int:
+    """Count the Received fields at the top of a message in canonical form."""
+    end = raw.find(b"\r\n\r\n", 0, MAX_HEADER_BYTES)
+    header = b"\n" + raw[: end if end >= 0 else MAX_HEADER_BYTES].lower()
+    return header.count(b"\nreceived:") + header.count(b"\nreceived ")
+
+
+async def _relayed(transaction: MailTransaction, answer: Answer, gate: Gate, *, via: str, report: Report) -> Reply:
+    session_id = transaction.session.id
+    try:
+        reply = await transaction.lease.data(answer.raw)
+    except PortError as err:
+        report(session_id, err)
+        # Where the relay does not say, the message may have been taken: that is the answer that loses nothing.
+        is_unknown = bool(getattr(err, "is_after_dot", True))
+        await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=is_unknown)
+        return replies.NEXT_HOP_LOST
+    except Exception as err:
+        report(session_id, err)
+        await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=True)
+        return replies.internal_error(session_id)
+    reach("smtp.relayed")
+    try:
+        await gate.delivered(answer.transaction_id, reply, transaction.refused_recipients)
+    except Exception as err:
+        # The next hop has answered: a record that failed must not turn its 250 into a second copy.
+        report(session_id, err)
+    return replies.accepted(reply, via) if reply.is_positive else replies.handed_on(reply)

@@ -1,0 +1,217 @@
+"""The SMTP verbs of the front door (RFC 5321 §4.1.1; RFC 1870 SIZE, RFC 3461 DSN, RFC 6531 SMTPUTF8).
+
+Grammar is strict, parameters are handed on verbatim, as Postfix does before its queue, whether or not EHLO offered
+them and whether or not the next hop does: it is the one to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from filterd.doors import smtp_replies as replies
+from filterd.doors.smtp_arguments import declared_size, octets_of, read_mail, read_rcpt
+from filterd.doors.smtp_connection import SmtpConnection
+from filterd.doors.smtp_data import MessageBuffer
+from filterd.doors.smtp_door import SmtpDoor
+from filterd.doors.smtp_finish import finish
+from filterd.doors.smtp_refused import Refused
+from filterd.doors.smtp_transaction import MailTransaction, begin
+from filterd.doors.xforward import XCLIENT_NAMES, XFORWARD_NAMES, attributes
+from filterd.errors import PeerError
+from filterd.markers import reach
+from filterd.model.reply import Reply
+
+# All there is: what is not here gets 500, whatever aiosmtpd could do (AUTH, STARTTLS, HELP with syntax).
+VERBS = (
+    "EHLO",
+    "HELO",
+    "MAIL",
+    "RCPT",
+    "DATA",
+    "RSET",
+    "NOOP",
+    "QUIT",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "XFORWARD",
+    "XCLIENT",
+)
+# RFC 5321 §4.5.3.1.2: a domain has at most 255 octets.
+MAX_HELO_BYTES = 255
+
+
+class SmtpProtocol(SmtpConnection):
+    """A connection with its verbs; each answers exactly once, by a reply or by raising Refused."""
+
+    def __init__(self, door: SmtpDoor) -> None:
+        super().__init__(door, VERBS)
+
+    # --- who talks --------------------------------------------------------------------------------------------------
+
+    async def smtp_EHLO(self, arg: str | None) -> None:
+        self._begin_session(arg, is_extended=True)
+        await self.send(self.door.ehlo(is_trusted=self.client.is_trusted))
+
+    async def smtp_HELO(self, arg: str | None) -> None:
+        self._begin_session(arg, is_extended=False)
+        await self.answer(Reply(code=250, enhanced=None, text=self.door.listener.hostname))
+
+    def _begin_session(self, arg: str | None, *, is_extended: bool) -> None:
+        self.count_junk()
+        octets = octets_of(arg)
+        if not octets or len(octets) > MAX_HELO_BYTES:
+            raise Refused(replies.BAD_HELO)
+        # RFC 5321 §4.1.4: EHLO in the middle of a session is a RSET, too.
+        self.drop_transaction()
+        self.client.helo = octets.decode("utf-8", "backslashreplace")
+        self.client.is_extended = is_extended
+
+    async def smtp_XFORWARD(self, arg: str | None) -> None:
+        if not self.client.is_trusted:
+            raise Refused(replies.UNTRUSTED)
+        if self.transaction is not None:
+            raise Refused(replies.IN_TRANSACTION)
+        try:
+            self.client.add_xforward(attributes(octets_of(arg), XFORWARD_NAMES))
+        except PeerError as err:
+            raise Refused(Reply(code=501, enhanced="5.5.4", text=f"XFORWARD: {err}")) from err
+        await self.answer(replies.OK)
+
+    async def smtp_XCLIENT(self, arg: str | None) -> None:
+        if not (self.client.is_trusted and self.door.takes_xclient):
+            raise Refused(replies.UNTRUSTED)
+        if self.transaction is not None:
+            raise Refused(replies.IN_TRANSACTION)
+        self.count_junk()
+        try:
+            self.client.add_xclient(attributes(octets_of(arg), XCLIENT_NAMES), self.door.listener.login_domain)
+        except PeerError as err:
+            raise Refused(Reply(code=501, enhanced="5.5.4", text=f"XCLIENT: {err}")) from err
+        # XCLIENT_README: back to the greeting; what XCLIENT said stays.
+        self.drop_transaction()
+        self.client.helo, self.client.is_extended = None, False
+        await self.greet()
+
+    # --- the envelope -----------------------------------------------------------------------------------------------
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        if self.client.helo is None:
+            raise Refused(replies.NEED_HELO)
+        if self.transaction is not None:
+            raise Refused(replies.NESTED_MAIL)
+        if self.door.opened.is_draining:
+            raise Refused(replies.SHUTTING_DOWN, is_final=True)
+        reverse_path, parameters = read_mail(arg)
+        size = declared_size(parameters)
+        if size > self.door.listener.max_message_bytes:
+            raise Refused(replies.TOO_BIG)
+        if not self.door.budget.has_room(size):
+            raise Refused(replies.NO_MEMORY)
+        self.transaction, reply = await begin(
+            self.door.relay,
+            self.client.forwarded(),
+            session=self.client.session(self.door.listener.name),
+            reverse_path=reverse_path,
+            parameters=parameters,
+            is_selective=self.door.listener.selective_rcpt,
+            report=self.door.report,
+        )
+        await self.answer(reply)
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        transaction = self.transaction
+        if transaction is None:
+            raise Refused(replies.NEED_MAIL)
+        forward = read_rcpt(arg, is_utf8=transaction.is_utf8)
+        if transaction.recipients >= self.door.listener.max_recipients:
+            raise Refused(replies.TOO_MANY_RECIPIENTS)
+        await self.answer(await transaction.rcpt(forward, self.door.gate))
+
+    # --- the message ------------------------------------------------------------------------------------------------
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        transaction = self._deliverable(arg)
+        await self.answer(replies.GO_AHEAD)
+        self.made_progress()
+        listener, bounds = self.door.listener, self.door.bounds
+        message = MessageBuffer(limit_bytes=listener.max_message_bytes, budget=self.door.budget)
+        try:
+            await self._reader.read_into(message, pause_s=listener.data_timeout_s, total_s=bounds.data_total_s)
+            if message.refusal is not None:
+                raise Refused(message.refusal, is_final=message.is_absurd)
+        except BaseException:
+            message.release()
+            self.drop_transaction()
+            raise
+        reach("smtp.after_dot")
+        # From here on nobody but the task owns the transaction, and no client can stop it (F12).
+        self.transaction = None
+        finishing = self.door.opened.spawn(self._finish(transaction, message))
+        reply = await asyncio.shield(finishing)
+        self.client.xforward = None
+        await self.answer(reply, is_utf8=transaction.is_utf8)
+        self.made_progress()
+        # One turn of the loop later the reply is with the kernel, also under uvloop.
+        self.loop.call_soon(reach, "smtp.replied")
+
+    def _deliverable(self, arg: str | None) -> MailTransaction:
+        """Give the transaction that is ready for its message, else raise Refused."""
+        transaction = self.transaction
+        if self.client.helo is None:
+            refusal = replies.NEED_HELO
+        elif transaction is None:
+            refusal = replies.NEED_MAIL
+        elif arg is not None:
+            refusal = replies.NO_ARGUMENT_TAKEN
+        elif transaction.refusal is not None:
+            refusal = transaction.refusal
+        elif not transaction.recipients:
+            refusal = replies.NO_RECIPIENTS
+        else:
+            return transaction
+        # Content that came along with a DATA that fails must never be read as commands.
+        raise Refused(refusal, is_final=self._reader.has_ahead)
+
+    async def _finish(self, transaction: MailTransaction, message: MessageBuffer) -> Reply:
+        door, content = self.door, message.content()
+        message.drop()
+        try:
+            return await finish(
+                transaction, content, door.gate, via=door.via, max_hops=door.bounds.hops, report=door.report
+            )
+        finally:
+            message.release()
+
+    # --- the rest ---------------------------------------------------------------------------------------------------
+
+    async def smtp_RSET(self, arg: str | None) -> None:
+        self.count_junk()
+        self._take_no_argument(arg)
+        self.drop_transaction()
+        await self.answer(replies.OK)
+
+    async def smtp_NOOP(self, arg: str | None) -> None:
+        self.count_junk()
+        await self.answer(replies.OK)
+
+    async def smtp_QUIT(self, arg: str | None) -> None:
+        self._take_no_argument(arg)
+        self.drop_transaction()
+        await self.answer(replies.BYE, is_final=True)
+
+    async def smtp_VRFY(self, arg: str | None) -> None:
+        self.count_junk()
+        await self.answer(replies.CANNOT_VERIFY if arg else replies.SYNTAX)
+
+    async def smtp_EXPN(self, arg: str | None) -> None:
+        self.count_junk()
+        await self.answer(replies.NOT_IMPLEMENTED)
+
+    async def smtp_HELP(self, arg: str | None) -> None:
+        self.count_junk()
+        await self.answer(replies.HELP)
+
+    def _take_no_argument(self, arg: str | None) -> None:
+        if arg:
+            raise Refused(replies.NO_ARGUMENT_TAKEN)

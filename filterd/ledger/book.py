@@ -1,0 +1,220 @@
+"""Groups of functions in one SQLite transaction.  HOUSE §6 rules 2 and 5.
+
+Each function runs inside a savepoint: one that raises is undone alone. Evidence the group staged is synced, then one
+commit makes the whole group durable. When anything of the store fails (disk full, I/O error, even while committing) the
+whole group is undone, the connection and every warm copy are dropped, and the next group starts from what is on disk:
+an fsync that failed is never tried again and called a success (FAULTS row 18).
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from filterd.errors import LedgerUnavailable, PortError, UsageError
+from filterd.ledger import entries
+from filterd.ledger.anchor import AnchorFile
+from filterd.ledger.chain import Head
+from filterd.ledger.equipment import Equipment
+from filterd.ledger.files import sync
+from filterd.ledger.store import Store, reason
+from filterd.ledger.txn import Txn
+from filterd.ledger.vault import Staged, settle
+from filterd.model.entry import Entry
+from filterd.model.standing import History
+from filterd.ports import Clock
+
+_log = logging.getLogger(__name__)
+
+# Files of evidence synced at once; a journalling file system commits them together.
+_SYNCS_AT_ONCE = 8
+# Rows told again in one go after a commit whose outcome was unknown; a group is smaller.
+_RETOLD_AT_MOST = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one function: its value, or what it raised."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """A group that is on disk, or on its way there."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    histories: list[History] = field(default_factory=list)
+    has_directory_changed: bool = False
+    staged: list[Staged] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Book:
+    """The store with all that is warm about it. Only one thread at a time uses it."""
+
+    def __init__(self, store: Store, equipment: Equipment, anchor: AnchorFile, clock: Clock):
+        self.equipment = equipment
+        self._store = store
+        self._anchor = anchor
+        self._clock = clock
+        self._head = Head()
+        self._told_seq = 0
+        self._is_in_doubt = True
+        self._is_anchor_due = False
+        self._syncs = ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="ledger-sync")
+
+    @property
+    def head(self) -> Head:
+        return self._head
+
+    def start(self) -> None:
+        """Find where the chain ends and anchor it there, unless anchors have seen more. Raises LedgerUnavailable."""
+        self._told_seq = -1
+        self.carry_out(())
+        anchors, _ = self._anchor.read()
+        last = max((anchor.seq for anchor in anchors if anchor.writer == self.equipment.writer), default=0)
+        if last <= self._head.seq:
+            self._anchor_head()
+
+    def carry_out(self, functions: Sequence[Callable[[Txn], Any]]) -> Group:
+        """Run a group and make it durable. Raises LedgerUnavailable when nothing of it is."""
+        group = Group()
+        try:
+            transaction = self._store.connection.begin()
+            if self._is_in_doubt:
+                self._resume(group)
+            for function in functions:
+                group.outcomes.append(self._one(function, group))
+            self._settle(group.staged)
+            transaction.commit()
+        except BaseException as err:
+            self._abandon(group)
+            if isinstance(err, LedgerUnavailable):
+                raise
+            raise LedgerUnavailable(f"{self._store.file}: nothing was stored: {_why(err)}") from err
+        self._finish(group)
+        return group
+
+    def close(self) -> None:
+        """Anchor the end and let go of the store."""
+        if not self._is_in_doubt:
+            self._anchor_head()
+        try:
+            self._anchor.sync()
+        except OSError as err:
+            _log.error("ledger anchor not synced: %s", err.strerror)
+        self._syncs.shutdown()
+        self._store.close()
+
+    def _one(self, function: Callable[[Txn], Any], group: Group) -> Outcome:
+        try:
+            now = self._clock.now()
+        except Exception as err:
+            return Outcome(error=err)
+        connection = self._store.connection
+        txn = Txn(self.equipment, connection, now, self._head)
+        # Plain statements: SQLAlchemy's savepoints cost more than the rest of a small function.
+        connection.exec_driver_sql("SAVEPOINT one")
+        try:
+            value = function(txn)
+            if inspect.iscoroutine(value):
+                value.close()
+                raise UsageError("a ledger function must be plain: nothing is awaited inside a transaction")
+            txn.appending.write()
+        except Exception as err:
+            self.equipment.undo()
+            for staged in txn.staged:
+                staged.drop()
+            if _is_of_the_store(err) or not self._store.is_in_transaction():
+                raise
+            connection.exec_driver_sql("ROLLBACK TO one")
+            connection.exec_driver_sql("RELEASE one")
+            return Outcome(error=err)
+        finally:
+            txn.end()
+        group.staged += txn.staged
+        if not self._store.is_in_transaction():
+            raise LedgerUnavailable(f"{self._store.file}: the store ended the transaction by itself")
+        connection.exec_driver_sql("RELEASE one")
+        self.equipment.keep()
+        self._head = txn.appending.head
+        group.entries += txn.appending.entries
+        group.after_commit += txn.after_commit
+        group.has_directory_changed |= txn.has_directory_changed
+        return Outcome(value=value)
+
+    def _settle(self, staged: Sequence[Staged]) -> None:
+        if len(staged) == 1:
+            sync(settle(staged[0]))
+        elif staged:
+            for _ in self._syncs.map(sync, set(self._syncs.map(settle, staged))):
+                pass
+
+    def _resume(self, group: Group) -> None:
+        """Start from what is on disk. A commit that failed may have come through: its rows are told with this group."""
+        connection = self._store.connection
+        self._head = entries.head(connection, self.equipment.writer)
+        if self._told_seq < 0:
+            self._told_seq = self._head.seq
+        untold = entries.after(connection, self.equipment.writer, self._told_seq, _RETOLD_AT_MOST)
+        group.entries += untold
+        for account_id in {entry.account_id for entry in untold if entry.account_id is not None}:
+            histories = self.equipment.histories
+            histories.layers.set(account_id, histories.fold(connection, account_id))
+            histories.layers.keep()
+        group.has_directory_changed = True
+
+    def _abandon(self, group: Group) -> None:
+        self._store.give_up()
+        self.equipment.clear()
+        self._is_in_doubt = True
+        for staged in group.staged:
+            staged.drop()
+
+    def _finish(self, group: Group) -> None:
+        """The group is on disk: nothing after this may make it look as if it were not."""
+        self._is_in_doubt = False
+        group.histories = list(self.equipment.histories.layers.commit().values())
+        self.equipment.subjects.layers.commit()
+        if group.entries:
+            self._told_seq = group.entries[-1].seq
+        if self._is_anchor_due or any(entry.kind.startswith("sanction.") for entry in group.entries):
+            self._anchor_head()
+        for act in group.after_commit:
+            try:
+                act()
+            except PortError as err:
+                _log.warning("after a ledger commit: %s", err)
+
+    def _anchor_head(self) -> None:
+        try:
+            self._anchor.append(self.equipment.writer, self._head, self._clock.now())
+            self._is_anchor_due = False
+        except OSError as err:
+            self._is_anchor_due = True
+            _log.error("ledger anchor not written: %s", err.strerror)
+
+
+def _is_of_the_store(err: BaseException) -> bool:
+    """Say whether the store failed, rather than the function: full, unreadable, malformed."""
+    return isinstance(err, OperationalError) or type(err) is DatabaseError
+
+
+def _why(err: BaseException) -> str:
+    match err:
+        case SQLAlchemyError() | sqlite3.Error():
+            return reason(err)
+        case OSError():
+            return err.strerror or type(err).__name__
+        case _:
+            return type(err).__name__

@@ -1,0 +1,103 @@
+"""Rows of the ledger: written once, read in order, and opened for whoever may see personal fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select
+
+from filterd.ledger.chain import Head, Row
+from filterd.ledger.codec import Undecodable, decode_json, decode_record, instant, instant_text
+from filterd.ledger.schema import ENTRY
+from filterd.ledger.seal import unseal
+from filterd.ledger.subjects import SubjectKeys
+from filterd.model.entry import Entry
+from filterd.model.records import Record
+
+_ALL = select(ENTRY)
+_INSERT = insert(ENTRY)
+_AFTER = _ALL.where(ENTRY.c.writer == bindparam("writer"), ENTRY.c.seq > bindparam("seq")).order_by(ENTRY.c.seq)
+_RECENT = _ALL.order_by(ENTRY.c.written_at.desc(), ENTRY.c.writer.desc(), ENTRY.c.seq.desc())
+_OF_ACCOUNT = _ALL.where(ENTRY.c.account_id == bindparam("account_id")).order_by(
+    ENTRY.c.written_at, ENTRY.c.writer, ENTRY.c.seq
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedEntry:
+    """A row with its record, and its personal fields in clear.
+
+    `personal` is empty when there are none, None when the subject's key is destroyed.
+    """
+
+    entry: Entry
+    record: Record
+    personal: Mapping[str, str] | None
+
+
+def head(connection: Connection, writer: str) -> Head:
+    """Say where a writer's chain ends."""
+    latest = connection.execute(select(func.max(ENTRY.c.written_at))).scalar()
+    last = select(ENTRY.c.seq, ENTRY.c.row_hash).where(ENTRY.c.writer == writer).order_by(ENTRY.c.seq.desc())
+    row = connection.execute(last.limit(1)).first()
+    written_at = None if latest is None else instant(latest)
+    if row is None:
+        return Head(written_at=written_at)
+    return Head(seq=row.seq, row_hash=row.row_hash, written_at=written_at)
+
+
+def add(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write rows."""
+    connection.execute(_INSERT, [{name: getattr(row, name) for name in Row.__slots__} for row in rows])
+
+
+def after(connection: Connection, writer: str, seq: int, limit: int) -> tuple[Entry, ...]:
+    """Say at most `limit` rows of a writer beyond `seq`, in order."""
+    return _entries(connection, _AFTER.limit(limit), writer=writer, seq=seq)
+
+
+def recent(connection: Connection, limit: int) -> tuple[Entry, ...]:
+    """Say the latest rows, newest first."""
+    return _entries(connection, _RECENT.limit(limit))
+
+
+def of_account(connection: Connection, account_id: str) -> tuple[Entry, ...]:
+    """Say all rows of an account, oldest first."""
+    return _entries(connection, _OF_ACCOUNT, account_id=account_id)
+
+
+def opened(connection: Connection, subjects: SubjectKeys, entry: Entry) -> OpenedEntry:
+    """Decode a row and open its personal fields. Raises Undecodable or PortError for a row that was tampered with."""
+    record = decode_record(entry.kind, entry.body)
+    if entry.sealed is None:
+        return OpenedEntry(entry=entry, record=record, personal={})
+    subject_id = entry.account_id or entry.tenant_id
+    key = subjects.find(connection, subject_id) if subject_id else None
+    if key is None:
+        return OpenedEntry(entry=entry, record=record, personal=None)
+    personal = decode_json(unseal(key, entry.sealed, entry.writer, entry.seq, entry.kind))
+    return OpenedEntry(entry=entry, record=record, personal=personal)
+
+
+def entry_of(row: Row, row_hash: bytes) -> Entry:
+    """Read a row of ours, with its hash."""
+    columns: dict[str, Any] = {name: getattr(row, name) for name in Row.__slots__}
+    return Entry(**{**columns, "written_at": instant(columns["written_at"]), "row_hash": row_hash})
+
+
+def row_of(entry: Entry) -> Row:
+    """Say how an entry stands in the store."""
+    columns = {name: getattr(entry, name) for name in Entry.__slots__}
+    return Row(**{**columns, "written_at": instant_text(entry.written_at)})
+
+
+def _entries(connection: Connection, query: Select[Any], **arguments: Any) -> tuple[Entry, ...]:
+    found = []
+    for row in connection.execute(query, arguments).mappings():
+        try:
+            found.append(Entry(**{**row, "written_at": instant(row["written_at"])}))
+        except Undecodable as err:
+            raise Undecodable(f"{row['writer']} {row['seq']}: written_at: {err}") from err
+    return tuple(found)

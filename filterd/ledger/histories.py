@@ -1,0 +1,54 @@
+"""Warm histories: each account's records folded once and kept up as rows are added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection, bindparam, select
+
+from filterd.ledger.codec import decode_record
+from filterd.ledger.layers import Layers
+from filterd.ledger.schema import ENTRY
+from filterd.model.records import Record
+from filterd.model.standing import History
+
+Apply = Callable[[History, Record, str], History]
+
+_OF_ACCOUNT = (
+    select(ENTRY.c.kind, ENTRY.c.body)
+    .where(ENTRY.c.account_id == bindparam("account_id"))
+    .order_by(ENTRY.c.written_at, ENTRY.c.writer, ENTRY.c.seq)
+)
+
+
+class Histories:
+    """The folds, at most `bound` of them warm."""
+
+    def __init__(self, apply: Apply, bound: int):
+        self.apply = apply
+        self.layers: Layers[str, History] = Layers(bound)
+
+    def find(self, connection: Connection, account_id: str) -> History:
+        """Say the history as the running function sees it; an account without rows has an empty one."""
+        warm = self.layers.inside(account_id)
+        if warm is not None:
+            return warm
+        history = self.fold(connection, account_id)
+        self.layers.warm(account_id, history)
+        return history
+
+    def fold(self, connection: Connection, account_id: str) -> History:
+        """Fold the account's rows from the store."""
+        history = History(account_id=account_id)
+        for record in self.records(connection, account_id):
+            history = self.apply(history, record, account_id)
+        return history
+
+    def records(self, connection: Connection, account_id: str) -> Iterator[Record]:
+        """Say the account's records in the order written."""
+        for kind, body in connection.execute(_OF_ACCOUNT, {"account_id": account_id}):
+            yield decode_record(kind, body)
+
+    def add(self, before: History, record: Record) -> None:
+        """Take in a row just added; `before` is what `find` said before it was."""
+        self.layers.set(before.account_id, self.apply(before, record, before.account_id))

@@ -1,0 +1,74 @@
+"""ports.Ledger inside the ledger process: no socket, the same verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from filterd.errors import UsageError
+from filterd.ledger.codec import plain
+from filterd.ledger.copies import DirectoryCopies
+from filterd.ledger.engine import LedgerEngine
+from filterd.ledger.link import Verb, Verbs, read_body, write_body
+from filterd.model.decision import Case, Counts, Decision
+from filterd.model.standing import History
+from filterd.ports import AccountRef, CountRequest, LedgerTxn
+
+
+class LocalLedger:
+    """The ledger, asked directly.
+
+    `verbs` needs `account_for` ({login, may_create} → AccountRef | None), `decide` (Case → Decision) and
+    `object_by_mail` ({account_id, transaction_id} → anything); all others are reached by `call`. Made inside the event
+    loop that uses it.
+    """
+
+    def __init__(self, engine: LedgerEngine, verbs: Verbs):
+        self.engine = engine
+        self._verbs = dict(verbs)
+        self._copies = DirectoryCopies()
+        engine.on_directory(lambda _: self._copies.forget())
+
+    async def account_for(self, login: str, *, may_create: bool) -> AccountRef | None:
+        async def ask() -> AccountRef | None:
+            found: AccountRef | None = await self.perform("account_for", {"login": login, "may_create": may_create})
+            return found
+
+        return await self._copies.account(login, ask)
+
+    async def history(self, account_id: str) -> History:
+        return await self.engine.history(account_id)
+
+    async def count(self, request: CountRequest) -> Counts:
+        return await self.engine.counters.count(request)
+
+    async def decide(self, case: Case) -> Decision:
+        decision: Decision = await self.perform("decide", case)
+        return decision
+
+    async def domain_owner(self, domain: str) -> str | None:
+        def find(txn: LedgerTxn) -> str | None:
+            tenant = txn.tenant_of_domain(domain)
+            return None if tenant is None else tenant.tenant_id
+
+        return await self._copies.owner(domain, lambda: self.engine.submit(find))
+
+    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
+        await self.perform("object_by_mail", {"account_id": account_id, "transaction_id": transaction_id})
+
+    async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:
+        request = self.verb(verb).request
+        argument = dict(arguments) if request is None else read_body(request, write_body(arguments))
+        return plain(await self.perform(verb, argument))
+
+    async def perform(self, verb: str, argument: Any) -> Any:
+        """Run a verb on nouns. Raises what it raises."""
+        run = self.verb(verb).run
+        return await self.engine.submit(lambda txn: run(txn, argument))
+
+    def verb(self, name: str) -> Verb:
+        """Find a verb. Raises UsageError for an unknown one."""
+        found = self._verbs.get(name)
+        if found is None:
+            raise UsageError(f"the ledger knows no verb {name!r}")
+        return found

@@ -1,0 +1,106 @@
+"""Look-ups made of entries as they are added: which account an id belongs to, and who was opened when and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, insert, select
+
+from filterd.ledger.schema import EVIDENCE, MENTION, OPENING
+from filterd.model.records import (
+    AccountOpened,
+    HoldPlaced,
+    IncidentOpened,
+    NoticeSent,
+    ObjectionFiled,
+    Record,
+    SanctionImposed,
+    StrikeIssued,
+    TaskOpened,
+    ViolationRecorded,
+)
+
+# The id that each kind brings into the world. A strike issued again bears the id it had.
+_BRINGS: dict[type[Record], str] = {
+    IncidentOpened: "incident_id",
+    ViolationRecorded: "transaction_id",
+    StrikeIssued: "strike_id",
+    SanctionImposed: "sanction_id",
+    HoldPlaced: "hold_id",
+    TaskOpened: "task_id",
+    NoticeSent: "notice_id",
+    ObjectionFiled: "appeal_id",
+}
+FIRST_MAIL = "first_mail"
+_KNOWN = select(MENTION.c.id).where(MENTION.c.id.in_(bindparam("ids", expanding=True)))
+_INSERT = insert(MENTION)
+_QUOTED = re.compile(r"[0-9a-f]{12,64}")
+
+
+class Brought:
+    """The ids that the rows of one function brought, to be written with them."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, tuple[str, str | None]] = {}
+
+    def note(self, connection: Connection, record: Record, account_id: str) -> None:
+        """Take in the ids of a record just added."""
+        if (name := _BRINGS.get(type(record))) is not None:
+            brought = getattr(record, name)
+            digits = brought.rpartition("_")[2] if isinstance(record, IncidentOpened) else None
+            self._ids.setdefault(brought, (account_id, digits))
+        if isinstance(record, AccountOpened) and opened_at(connection, account_id) is None:
+            connection.execute(insert(OPENING), {"account_id": account_id, "source": record.source, "at": record.at})
+
+    def write(self, connection: Connection) -> None:
+        """Write those not known before."""
+        ids, self._ids = self._ids, {}
+        if not ids:
+            return
+        known = set(connection.execute(_KNOWN, {"ids": list(ids)}).scalars())
+        rows = [
+            {"id": brought, "account_id": account_id, "digits": digits}
+            for brought, (account_id, digits) in ids.items()
+            if brought not in known
+        ]
+        if rows:
+            connection.execute(_INSERT, rows)
+
+
+def owner(connection: Connection, some_id: str) -> str | None:
+    """Say which account an id belongs to, or None."""
+    return connection.execute(select(MENTION.c.account_id).where(MENTION.c.id == some_id)).scalar()
+
+
+def quoted_owner(connection: Connection, quoted: str) -> str | None:
+    """Say which account an id belongs to, or 12 or more of the first hex digits of an incident's; None when unclear."""
+    if (known := owner(connection, quoted)) is not None:
+        return known
+    digits = quoted.strip().lower().rpartition("_")[2]
+    if not _QUOTED.fullmatch(digits):
+        return None
+    # "g" comes after every hex digit.
+    same = select(MENTION.c.account_id).where(MENTION.c.digits >= digits, MENTION.c.digits < digits + "g")
+    owners = connection.execute(same.distinct().limit(2)).scalars().all()
+    return owners[0] if len(owners) == 1 else None
+
+
+def opened_at(connection: Connection, account_id: str) -> datetime | None:
+    """Say when an account was opened, None when no entry says so."""
+    return connection.execute(select(OPENING.c.at).where(OPENING.c.account_id == account_id)).scalar()
+
+
+def auto_created_since(connection: Connection, at: datetime) -> int:
+    """Say how many accounts were opened by first mail at or after `at`."""
+    query = select(func.count()).select_from(OPENING).where(OPENING.c.source == FIRST_MAIL, OPENING.c.at >= at)
+    return connection.execute(query).scalar_one()
+
+
+def still_needed(connection: Connection, transaction_ids: Iterable[str]) -> set[str]:
+    """Say which spooled transactions an entry speaks of without their evidence being in the vault."""
+    wanted = list(transaction_ids)
+    named = set(connection.execute(select(MENTION.c.id).where(MENTION.c.id.in_(wanted))).scalars())
+    kept = select(EVIDENCE.c.transaction_id).where(EVIDENCE.c.transaction_id.in_(wanted))
+    return named - set(connection.execute(kept).scalars())

@@ -1,0 +1,125 @@
+"""The writer thread: functions come in from anywhere and are carried out in groups, in order of arrival.
+
+Group commit: a sync costs milliseconds whatever it covers, so all functions waiting share one. Reads take the same way:
+a second connection would be one more that a SQLite with the WAL-reset bug must not have, would wait for the exclusive
+lock, and could see a sanction later than the function that imposed it. A read waits for at most one commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from filterd.errors import LedgerUnavailable
+from filterd.ledger.book import Book, Group
+from filterd.ledger.txn import Txn
+
+_log = logging.getLogger(__name__)
+
+# The first of a group waits for the last: at about a millisecond each, no longer than a few commits.
+_GROUP_FUNCTIONS = 128
+# Beyond this the disk is hopelessly behind: better refuse (451) than answer after every deadline has passed.
+_WAITING_AT_MOST = 20_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What the thread has done so far; read by whoever exports metrics."""
+
+    commits: int = 0
+    functions: int = 0
+    refused_functions: int = 0
+    failed_groups: int = 0
+    entries: int = 0
+    commit_s: float = 0.0
+
+
+class Writer:
+    """The thread. `tell` is called on it with every group after its commit and before its results are given out."""
+
+    def __init__(self, book: Book, tell: Callable[[Group], None]):
+        self.tally = Tally()
+        self._book = book
+        self._tell = tell
+        self._jobs: queue.SimpleQueue[tuple[Callable[[Txn], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        return self._jobs.qsize()
+
+    def put(self, function: Callable[[Txn], Any]) -> Future[Any]:
+        """Queue a function. Raises LedgerUnavailable when the thread was stopped or is too far behind.
+
+        The future yields when the function's effects are on disk. Cancelling it before its group begins takes it back.
+        """
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._is_stopped:
+                raise LedgerUnavailable("the ledger is closed")
+            if self._jobs.qsize() >= _WAITING_AT_MOST:
+                raise LedgerUnavailable(f"more than {_WAITING_AT_MOST} functions wait for the ledger")
+            self._jobs.put((function, future))
+        return future
+
+    def stop(self) -> None:
+        """Carry out what is queued, then end. Doing it twice is harmless."""
+        with self._lock:
+            if not self._is_stopped:
+                self._is_stopped = True
+                self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            jobs = [job]
+            is_last = False
+            while len(jobs) < _GROUP_FUNCTIONS and not is_last:
+                try:
+                    more = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    is_last = True
+                else:
+                    jobs.append(more)
+            if wanted := [job for job in jobs if job[1].set_running_or_notify_cancel()]:
+                self._carry_out(wanted)
+            if is_last:
+                return
+
+    def _carry_out(self, jobs: list[tuple[Callable[[Txn], Any], Future[Any]]]) -> None:
+        started = time.monotonic()
+        try:
+            group = self._book.carry_out([function for function, _ in jobs])
+        except BaseException as err:
+            self.tally.failed_groups += 1
+            _log.error("ledger group of %d failed: %s", len(jobs), err)
+            for _, future in jobs:
+                failure = LedgerUnavailable(str(err))
+                failure.__cause__ = err
+                future.set_exception(failure)
+            return
+        self.tally.commits += 1
+        self.tally.functions += len(jobs)
+        self.tally.entries += len(group.entries)
+        self.tally.commit_s += time.monotonic() - started
+        try:
+            self._tell(group)
+        except Exception:
+            _log.exception("telling of a ledger commit")
+        for (_, future), outcome in zip(jobs, group.outcomes, strict=True):
+            if outcome.error is None:
+                future.set_result(outcome.value)
+            else:
+                self.tally.refused_functions += 1
+                future.set_exception(outcome.error)

@@ -1,0 +1,113 @@
+"""Octets to Message: the one reader of mail in this house.  RFC 5322, 2045-2049, 2231; FAULTS 42-47.
+
+Pure; never raises on any octets; linear within the limits. What is wrong becomes a defect (mail/defects), what readers
+could see differently is read in every way at hand (mail/tree, mail/second).
+The order of the work: header fields, tree of parts, texts of the text parts, links of the texts.
+"""
+
+from __future__ import annotations
+
+from filterd.mail import charset, fields, html, links, second
+from filterd.mail.defects import AMBIGUOUS, FAILED, is_ambiguous
+from filterd.mail.leaf import Leaf
+from filterd.mail.limits import DEFAULT, Limits
+from filterd.mail.tree import Tree
+from filterd.model.message import Message, Part
+
+__all__ = ["Limits", "parse"]
+
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+# What a browser-like client takes for a page when the mail does not say what it is.
+_HTML_STARTS = (b"<html", b"<!doctype html", b"<body", b"<head")
+
+
+def parse(raw: bytes, limits: Limits = DEFAULT) -> Message:
+    """Read a mail. `raw` should be canonical (mail/lines); anything else is read as well as can be."""
+    try:
+        return _parse(raw, limits)
+    # The promise to the callers: whatever a mail does to the reader, it is not lost and not clean.
+    except Exception:
+        part = Part(path="1", content_type="text/plain", disposition=None, filename=None, charset=None, content=raw)
+        text = raw[: limits.text_chars].decode("latin-1")
+        return Message(
+            raw=raw, body_offset=0, fields=(), parts=(part,), texts=(text,), links=(), defects=(FAILED, AMBIGUOUS)
+        )
+
+
+def _parse(raw: bytes, limits: Limits) -> Message:
+    data = raw
+    tree = Tree(limits)
+    if b"\n" not in raw and b"\r" in raw:
+        # A mail of the days when CR ended a line: the same offsets.
+        data = raw.replace(b"\r", b"\n")
+    if raw.count(b"\n") != raw.count(b"\r\n") or data is not raw:
+        tree.defects["lines.ends.stray"] = None
+    block = fields.split(data, limits=limits)
+    leaves = tree.walk(data, block)
+    header = raw[: block.body]
+    if b"\0" in header:
+        tree.defects["header.octet.null"] = None
+    if any(blanks for _, _, blanks, _ in block.fields):
+        tree.defects["header.name.space"] = None
+    if not header.isascii():
+        tree.defects["header.octets.eightbit"] = None
+    if is_ambiguous(tree.defects):
+        tree.defects[AMBIGUOUS] = None
+        found = second.other_parts(data, [leaf.part.content for leaf in leaves], limits.parts)
+        leaves += [Leaf(part, is_typed=True, is_other=True) for part in found]
+    texts, targets = _texts(leaves, limits, tree.defects)
+    return Message(
+        raw=raw,
+        body_offset=block.body,
+        fields=fields.nouns(block),
+        parts=tuple(leaf.part for leaf in leaves),
+        texts=texts,
+        links=targets,
+        defects=tuple(tree.defects),
+    )
+
+
+def _texts(leaves: list[Leaf], limits: Limits, defects: dict[str, None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read the text parts, and the links in them."""
+    texts: dict[str, None] = {}
+    targets: dict[str, None] = {}
+    left = limits.text_chars
+    for leaf in leaves:
+        kind = _kind(leaf)
+        if kind is None:
+            continue
+        if left <= 0:
+            defects["text.size.exceeded"] = None
+            break
+        # Four octets a character at most; the rest could not be kept anyway.
+        content = leaf.part.content[: 4 * max(left, html.MAX_HTML_CHARS)]
+        text, defect = charset.decode_saying(content, leaf.part.charset)
+        if defect:
+            defects[defect] = None
+        hrefs: tuple[str, ...] = ()
+        if kind == "html":
+            if len(text) > html.MAX_HTML_CHARS:
+                defects["text.size.exceeded"] = None
+            text, hrefs = html.to_text(text)
+        if len(text) > left:
+            defects["text.size.exceeded"] = None
+            text = text[:left]
+        left -= len(text)
+        if leaf.is_other and any(text in known for known in texts):
+            continue
+        texts[text] = None
+        if len(targets) < limits.links:
+            targets |= dict.fromkeys((*links.find(text, limits.links), *hrefs))
+    return tuple(texts), tuple(targets)[: limits.links]
+
+
+def _kind(leaf: Leaf) -> str | None:
+    """Say how a part is read as text: "html", "plain", or None when it is not text."""
+    content_type = leaf.part.content_type
+    if content_type in _HTML_TYPES:
+        return "html"
+    if not content_type.startswith("text/"):
+        return None
+    if not leaf.is_typed and leaf.part.content[:200].lstrip().lower().startswith(_HTML_STARTS):
+        return "html"
+    return "plain"

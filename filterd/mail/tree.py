@@ -1,0 +1,175 @@
+"""The MIME tree: a header and a body to leaves.  RFC 2045, 2046, tolerant; every reading at hand.
+
+One walk with one budget for all readings. Where readers differ (two Content-Type fields, two boundaries, an unknown
+encoding, a header that a broken line ends) the first reading is what Postfix and the standards say; the others are
+walked too and their leaves come last, under paths that start with `~`. Another reading opens no readings of its own, so
+that the work stays linear in depth times size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from filterd.mail import content, delimiters, fields, leaf, transfer
+from filterd.mail.content import Content
+from filterd.mail.leaf import Leaf
+from filterd.mail.limits import Limits
+from filterd.mail.params import Value
+
+_EMBEDDED = frozenset({"message/rfc822", "message/global", "message/news"})
+# Of several types or boundaries so many are followed.
+_MOST_READINGS = 3
+
+
+class _Place(NamedTuple):
+    """Where in the tree we are: the path of this entity if it is a leaf, what the paths of its parts begin with."""
+
+    own: str
+    inside: str
+    depth: int
+    is_other: bool
+
+    def part(self, number: int, is_other: bool) -> _Place:
+        path = f"{self.inside}{number}"
+        return _Place(path, f"{path}.", self.depth + 1, self.is_other or is_other)
+
+    def attached(self) -> _Place:
+        return _Place(f"{self.own}.1", f"{self.own}.", self.depth + 1, self.is_other)
+
+    def other(self) -> _Place:
+        return self._replace(is_other=True)
+
+
+class Tree:
+    """One walk over one mail; after `walk` the leaves are in order, the other readings' last, and each defect once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.defects: dict[str, None] = {}
+        self._limits = limits
+        self._first: list[Leaf] = []
+        self._others: list[Leaf] = []
+        self._entities_left = limits.parts
+        self._content_left = limits.content_bytes
+
+    def walk(self, data: bytes, block: fields.Block) -> list[Leaf]:
+        """Read the mail of which `block` is the header."""
+        self._entity(data, block, len(data), _Place("1", "", 0, is_other=False), content.PLAIN)
+        return self._first + self._others
+
+    def _say(self, defects: Iterable[str]) -> None:
+        for defect in defects:
+            self.defects[defect] = None
+
+    def _entity(self, data: bytes, block: fields.Block, end: int, place: _Place, default: Value) -> None:
+        self._entities_left -= 1
+        if self._entities_left < 0:
+            self._say(["mime.parts.exceeded"])
+            return
+        self._say(block.defects)
+        said = content.read(block, default)
+        self._say(said.defects)
+        self._body(data, block.body, end, said, said.types[0], place)
+        if place.is_other:
+            return
+        for other in said.types[1:_MOST_READINGS]:
+            self._body(data, block.body, end, said, other, place.other())
+        if block.broken is not None:
+            self._stepped_over(data, block, end, place)
+        if block.blank is not None:
+            self._keep([leaf.plain(data[block.blank : end], place.own)])
+
+    def _stepped_over(self, data: bytes, block: fields.Block, end: int, place: _Place) -> None:
+        """Read on as those do who step over a broken line, or who take it for the first line of the body."""
+        rest, lines = fields.sift(data, block.broken or 0, end, self._limits)
+        if rest.fields:
+            self._entity(data, rest._replace(fields=block.fields + rest.fields), end, place.other(), content.PLAIN)
+            self._keep([leaf.plain(lines + data[rest.body : end], place.own)])
+
+    def _body(self, data: bytes, start: int, end: int, said: Content, value: Value, place: _Place) -> None:
+        is_multipart = value.main.startswith("multipart/")
+        if is_multipart or value.main in _EMBEDDED:
+            if place.depth >= self._limits.depth:
+                self._say(["mime.depth.exceeded"])
+            elif is_multipart:
+                if self._multipart(data, start, end, said, value, place):
+                    return
+            else:
+                self._attached(data, start, end, said, value, place)
+                return
+            # Without readable parts it is one text, whatever it claims.
+            value, said = content.PLAIN, said._replace(is_typed=False)
+        if value.main == "message/partial":
+            self._say(["mime.message.partial"])
+        leaves, defects = leaf.read(data[start:end], said, value, place.own, place.is_other)
+        self._say(defects)
+        self._keep(leaves)
+
+    def _multipart(self, data: bytes, start: int, end: int, said: Content, value: Value, place: _Place) -> bool:
+        """Read the parts; False when there are none in any reading but a guessed one."""
+        data, start, end = self._undone(data, start, end, said)
+        boundaries = _boundaries(value)
+        if len(boundaries) != 1:
+            self._say(["mime.boundary.duplicate" if boundaries else "mime.boundary.missing"])
+        found = 0
+        for boundary in boundaries[:_MOST_READINGS]:
+            layout = delimiters.lay_out(data, start, end, boundary, self._entities_left)
+            if not layout.spans or (found and place.is_other):
+                continue
+            self._say(layout.defects)
+            self._parts(data, layout.spans, value, place, is_other=found > 0)
+            if layout.lenient and not place.is_other:
+                self._parts(data, layout.lenient, value, place, is_other=True)
+            found += 1
+        if found:
+            return True
+        if boundaries:
+            self._say(["mime.boundary.unmatched"])
+        guessed = delimiters.guess_boundary(data, start, end)
+        if guessed and not place.is_other:
+            layout = delimiters.lay_out(data, start, end, guessed, self._entities_left)
+            self._parts(data, layout.spans, value, place, is_other=True)
+        return False
+
+    def _parts(self, data: bytes, spans: list[tuple[int, int]], value: Value, place: _Place, *, is_other: bool) -> None:
+        default = content.ATTACHED if value.main == "multipart/digest" else content.PLAIN
+        for number, (start, end) in enumerate(spans, 1):
+            if self._entities_left < 0:
+                break
+            block = fields.split(data, start, end, self._limits)
+            self._entity(data, block, end, place.part(number, is_other), default)
+
+    def _attached(self, data: bytes, start: int, end: int, said: Content, value: Value, place: _Place) -> None:
+        """Read a mail inside the mail: the part itself, then what is in it."""
+        leaves, defects = leaf.read(data[start:end], said, value, place.own, place.is_other)
+        self._say(defects)
+        self._keep(leaves)
+        data, start, end = self._undone(data, start, end, said)
+        self._entity(data, fields.split(data, start, end, self._limits), end, place.attached(), content.PLAIN)
+
+    def _undone(self, data: bytes, start: int, end: int, said: Content) -> tuple[bytes, int, int]:
+        """Undo the encoding of a composite body, which the standard forbids it to have (RFC 2045 §6.4)."""
+        encoding = said.encodings[0] if said.encodings else ""
+        if transfer.is_identity(encoding):
+            return data, start, end
+        self._say(["mime.encoding.composite"])
+        decoded = transfer.decode(data[start:end], encoding).content
+        # Most readers ignore the encoding of a multipart; where lines start with dashes it was not applied either.
+        if said.types[0].main.startswith("multipart/") and data.find(b"\n--", max(0, start - 1), end) >= 0:
+            return data, start, end
+        return decoded, 0, len(decoded)
+
+    def _keep(self, leaves: list[Leaf]) -> None:
+        for found in leaves:
+            self._content_left -= len(found.part.content)
+            if self._content_left < 0:
+                self._say(["mime.content.exceeded"])
+                return
+            (self._others if found.is_other else self._first).append(found)
+
+
+def _boundaries(value: Value) -> list[bytes]:
+    """Give the different boundaries, the preferred first. One that ends in blanks, which is forbidden, counts twice."""
+    written = [boundary.encode("utf-8", "replace") for boundary in value.every("boundary")]
+    both = [reading for octets in written for reading in (octets, octets.rstrip())]
+    return [boundary for boundary in dict.fromkeys(both) if boundary]

@@ -1,0 +1,242 @@
+"""How much, how fast, how well?  The Prometheus registry; ops/docs/METRICS.md.  STANDING 5.8, LIBRARIES §14.
+
+Labels are bounded: enums, names of our own checks, and categories that `allow` was told. Never an account, a domain, a
+tenant or a term. A locked category (C1) is never allowed, so that nothing here moves when one is hit.
+
+With several processes the supervisor calls `prepare_dir` before it starts them and `mark_dead` after each has ended;
+any of them can then say `exposition` for all. prometheus_client looks at PROMETHEUS_MULTIPROC_DIR when it is imported,
+so processes are started afresh (spawn, exec) or the folder is prepared before this module is first imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+import filterd
+from filterd.model.decision import Decision
+from filterd.model.records import (
+    AppealDecided,
+    IncidentOpened,
+    Record,
+    SanctionImposed,
+    StrikeAnnulled,
+    StrikeIssued,
+    ViolationRecorded,
+)
+from filterd.model.reply import Reply
+from filterd.model.sanction import Mode
+from filterd.model.session import Direction, Door
+from filterd.model.verdict import Assessment, Outcome
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+# MAIL-PATH §4h: 30 s is the hard end of the whole chain.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+REGISTRY = CollectorRegistry()
+# When a series began is in the events; here it would double the number of series. The function is not annotated.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+MESSAGES = Counter(
+    "filterd_messages", "Mail objects received after the dot, by front door.", ["door"], registry=REGISTRY
+)
+MESSAGE_SECONDS = Histogram(
+    "filterd_message_seconds", "From the dot to the decision.", buckets=_SECONDS, registry=REGISTRY
+)
+VERDICTS = Counter("filterd_verdicts", "Verdicts, by check and outcome.", ["check", "outcome"], registry=REGISTRY)
+CHECK_SECONDS = Histogram(
+    "filterd_check_seconds", "Time a check took for one mail.", ["check"], buckets=_SECONDS, registry=REGISTRY
+)
+PARTIAL = Counter(
+    "filterd_partial_assessments", "Mail for which at least one check ended in an error.", registry=REGISTRY
+)
+DECISIONS = Counter(
+    "filterd_decisions", "Decisions, by what happens to the mail.", ["disposition", "direction"], registry=REGISTRY
+)
+NEXT_HOP_REPLIES = Counter(
+    "filterd_next_hop_replies", "How relaying ended: 2xx, 4xx, 5xx, broken, unknown.", ["class"], registry=REGISTRY
+)
+DENIED = Counter("filterd_denied", "Recipients or mail refused by standing alone.", ["door"], registry=REGISTRY)
+TROUBLES = Counter("filterd_troubles", "Errors caught where mail could go on or wait.", ["where"], registry=REGISTRY)
+LOST_EVENTS = Counter(
+    "filterd_lost_events", "Events the stream could not take after the client had its answer.", registry=REGISTRY
+)
+SCANNER_UP = Gauge(
+    "filterd_scanner_up",
+    "1 when the scanner's last answer was one, 0 when it failed.",
+    ["scanner"],
+    multiprocess_mode="livemostrecent",
+    registry=REGISTRY,
+)
+VIOLATIONS = Counter("filterd_violations", "Breaches recorded in the ledger.", ["category", "mode"], registry=REGISTRY)
+INCIDENTS = Counter("filterd_incidents", "Incidents opened, by family of categories.", ["family"], registry=REGISTRY)
+STRIKES = Counter("filterd_strikes", "Strikes issued, reissues included.", ["category"], registry=REGISTRY)
+STRIKES_ANNULLED = Counter("filterd_strikes_annulled", "Strikes taken back as our error.", registry=REGISTRY)
+SANCTIONS = Counter(
+    "filterd_sanctions", "Sanctions imposed, by rung and by whom.", ["rung", "origin"], registry=REGISTRY
+)
+APPEALS = Counter("filterd_appeals_decided", "Appeals decided, by outcome.", ["outcome"], registry=REGISTRY)
+LEDGER_COMMITS = Counter(
+    "filterd_ledger_commits", "Transactions of the ledger, by result.", ["result"], registry=REGISTRY
+)
+LEDGER_COMMIT_SECONDS = Histogram(
+    "filterd_ledger_commit_seconds", "From the request to durable.", buckets=_SECONDS, registry=REGISTRY
+)
+OUTBOX_PENDING = Gauge(
+    "filterd_outbox_pending", "Promised work not yet done.", multiprocess_mode="livemax", registry=REGISTRY
+)
+OUTBOX_OLDEST_SECONDS = Gauge(
+    "filterd_outbox_oldest_seconds",
+    "Age of the oldest promised work that is due.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+OUTBOX_RESULTS = Counter("filterd_outbox_results", "Attempts of the outbox.", ["result"], registry=REGISTRY)
+BUILD_INFO = Gauge(
+    "filterd_build_info",
+    "Always 1; the label says which filterd runs.",
+    ["version"],
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+BUILD_INFO.labels(filterd.__version__).set(1)
+
+# Checks that ask a program outside.
+SCANNERS = ("clamd",)
+
+# Categories and families that may be labels. Empty until `allow`: what nobody allowed is not counted by name.
+_allowed: set[str] = set()
+
+
+def allow(names: Iterable[str]) -> None:
+    """Say which categories and families may be labels: those of the agreements in force, not the locked ones (C1)."""
+    _allowed.clear()
+    _allowed.update(names)
+
+
+# --- the mail path ----------------------------------------------------------------------------------------------------
+
+
+def observe_message(door: Door) -> None:
+    MESSAGES.labels(door.value).inc()
+
+
+def observe(assessment: Assessment, decision: Decision, direction: Direction, elapsed_s: float) -> None:
+    """Count one decision with everything that led to it."""
+    for verdict in assessment.verdicts:
+        VERDICTS.labels(verdict.check, verdict.outcome.value).inc()
+        if verdict.outcome is Outcome.SKIPPED:
+            continue
+        CHECK_SECONDS.labels(verdict.check).observe(verdict.elapsed_ms / 1000)
+        if verdict.check in SCANNERS:
+            observe_scanner(verdict.check, is_up=verdict.outcome is not Outcome.TEMPERROR)
+    if not assessment.is_complete:
+        PARTIAL.inc()
+    DECISIONS.labels(decision.disposition.value, direction.value).inc()
+    MESSAGE_SECONDS.observe(elapsed_s)
+
+
+def observe_reply(reply: Reply) -> None:
+    """Count the next hop's reply after the dot."""
+    NEXT_HOP_REPLIES.labels(f"{reply.code // 100}xx").inc()
+
+
+def observe_relay_failure(*, is_unknown: bool) -> None:
+    NEXT_HOP_REPLIES.labels("unknown" if is_unknown else "broken").inc()
+
+
+def observe_denied(door: Door) -> None:
+    DENIED.labels(door.value).inc()
+
+
+def observe_trouble(where: str) -> None:
+    """Count a caught error; `where` is the name of a check or a room, never text of the error."""
+    TROUBLES.labels(where).inc()
+
+
+def observe_lost_event() -> None:
+    LOST_EVENTS.inc()
+
+
+def observe_scanner(scanner: str, *, is_up: bool) -> None:
+    SCANNER_UP.labels(scanner).set(1 if is_up else 0)
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+
+
+def observe_record(record: Record) -> None:
+    """Count a record that was committed; those nobody graphs are no metric."""
+    match record:
+        case IncidentOpened():
+            if record.family in _allowed:
+                INCIDENTS.labels(record.family).inc()
+        case ViolationRecorded():
+            for violation in record.violations:
+                if violation.mode is not Mode.C1 and violation.category in _allowed:
+                    VIOLATIONS.labels(violation.category, violation.mode.value).inc()
+        case StrikeIssued():
+            if record.category in _allowed:
+                STRIKES.labels(record.category).inc()
+        case StrikeAnnulled():
+            STRIKES_ANNULLED.inc()
+        case SanctionImposed():
+            SANCTIONS.labels(record.rung.word, "automatic" if record.is_automatic else "person").inc()
+        case AppealDecided():
+            APPEALS.labels(record.outcome).inc()
+        case _:
+            pass
+
+
+def observe_commit(elapsed_s: float, *, is_committed: bool) -> None:
+    """Count a transaction of the ledger, committed or undone."""
+    LEDGER_COMMITS.labels("committed" if is_committed else "undone").inc()
+    if is_committed:
+        LEDGER_COMMIT_SECONDS.observe(elapsed_s)
+
+
+def observe_outbox(pending: int, oldest_s: float) -> None:
+    """Say how much work waits and for how long the oldest has been due; 0 when there is none."""
+    OUTBOX_PENDING.set(pending)
+    OUTBOX_OLDEST_SECONDS.set(oldest_s)
+
+
+def observe_outbox_result(*, is_done: bool, is_final: bool = True) -> None:
+    OUTBOX_RESULTS.labels("done" if is_done else "given_up" if is_final else "failed").inc()
+
+
+# --- several processes ------------------------------------------------------------------------------------------------
+
+
+def prepare_dir(directory: Path) -> None:
+    """Make the folder the processes share, without what earlier runs left there, and name it in the environment.
+
+    Best on tmpfs: it is written at every observation and worth nothing after a restart.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in directory.glob("*.db"):
+        old.unlink()
+    os.environ[_DIR] = str(directory)
+
+
+def mark_dead(pid: int) -> None:
+    """Forget the gauges of a process that has ended; what it counted stays. Does nothing for a process alone."""
+    if directory := os.environ.get(_DIR):
+        # prometheus_client annotates most of itself, but not this.
+        mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+
+
+def exposition() -> bytes:
+    """Say all metrics in Prometheus text format, of all processes when they share a folder."""
+    if _DIR not in os.environ:
+        return generate_latest(REGISTRY)
+    shared = CollectorRegistry()
+    # As above.
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    return generate_latest(shared)

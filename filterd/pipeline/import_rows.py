@@ -1,0 +1,154 @@
+"""Rows of a list on their way into the directory: what one may hold, what is wrong with it, what it would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Literal, TypeVar
+
+from filterd.errors import PeerError, RefusedError, UsageError
+from filterd.mail.address import parse_forward_path
+from filterd.model.principal import Account, Tenant
+from filterd.pipeline.notices import LANGUAGES
+
+# One list is one transaction, in which no mail can be decided: at about a third of a millisecond a row, some seconds.
+MAX_ROWS = 20_000
+# What is said of a list in which everything is wrong.
+MAX_FAULTS = 100
+
+Subject = TypeVar("Subject", Tenant, Account)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row: the line it stands on, and its columns. A column that is not there says nothing; None takes away."""
+
+    line: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong with a row. The message quotes nothing but what the row itself says."""
+
+    line: int
+    key: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(Generic[Subject]):
+    """What one row comes to. `changes` maps a field to its value before and after."""
+
+    line: int
+    what: Literal["create", "change", "unchanged"]
+    after: Subject
+    changes: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(slots=True)
+class Plan(Generic[Subject]):
+    """What a whole list comes to. Nothing of it is done while there are errors."""
+
+    items: list[Planned[Subject]] = field(default_factory=list)
+    errors: list[Fault] = field(default_factory=list)
+
+    def fault(self, row: Row, key: str, message: str) -> None:
+        self.errors.append(Fault(line=row.line, key=key, message=message))
+
+    def add(self, row: Row, before: Subject | None, after: Subject) -> None:
+        """Note what has to be done so that `after` stands in the directory."""
+        changes = {
+            f.name: (None if before is None else _plain(getattr(before, f.name)), _plain(getattr(after, f.name)))
+            for f in fields(after)
+            if before is None or getattr(before, f.name) != getattr(after, f.name)
+        }
+        what: Literal["create", "change", "unchanged"] = "create" if before is None else "change"
+        self.items.append(Planned(line=row.line, what=what if changes else "unchanged", after=after, changes=changes))
+
+    def answer(self, name: Callable[[Subject], str], *, is_dry: bool) -> dict[str, Any]:
+        """Say what was done, or would be. With errors nothing was."""
+        done = [] if self.errors else self.items
+        return {
+            "dry_run": is_dry,
+            "created": sum(item.what == "create" for item in done),
+            "changed": sum(item.what == "change" for item in done),
+            "unchanged": sum(item.what == "unchanged" for item in done),
+            "changes": [
+                {
+                    "line": item.line,
+                    "what": item.what,
+                    "name": name(item.after),
+                    "fields": {
+                        key: {"from": old, "to": new}
+                        for key, (old, new) in item.changes.items()
+                        if item.what == "change" or new not in (None, [])
+                    },
+                }
+                for item in done
+                if item.what != "unchanged"
+            ],
+            "errors": [
+                {"line": e.line, "key": e.key, "message": e.message}
+                for e in sorted(self.errors, key=lambda e: e.line)[:MAX_FAULTS]
+            ],
+        }
+
+
+def rows_of(arguments: Mapping[str, Any]) -> list[Row]:
+    """Read `rows` of a request. Raises UsageError for what no client of ours sends, RefusedError for too many."""
+    given = arguments.get("rows")
+    if not isinstance(given, list):
+        raise UsageError("rows: a list of objects")
+    if len(given) > MAX_ROWS:
+        raise RefusedError(f"{len(given)} rows; a list has at most {MAX_ROWS}, take it in parts")
+    rows = []
+    for item in given:
+        if not isinstance(item, dict) or not isinstance(item.get("line"), int):
+            raise UsageError("rows: every one is an object with its line")
+        rows.append(Row(line=item["line"], values={key: value for key, value in item.items() if key != "line"}))
+    return rows
+
+
+# --- one column -------------------------------------------------------------------------------------------------------
+
+
+def text(row: Row, key: str) -> str | None:
+    """Say a column as text without blanks around it; None when it is empty. Raises PeerError for anything else."""
+    value = row.values.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise PeerError("must be text")
+    if not value.isprintable():
+        raise PeerError("holds characters that cannot be printed")
+    return value.strip() or None
+
+
+def kept(row: Row, key: str, known: T | None, read: Callable[[Row, str], T | None]) -> T | None:
+    """Say what `read` makes of a column, or what is known when the list does not have it."""
+    return read(row, key) if key in row.values else known
+
+
+def language(row: Row, key: str) -> str | None:
+    """Read a language that notices can be written in. Raises PeerError."""
+    said = text(row, key)
+    if said is not None and said not in LANGUAGES:
+        raise PeerError(f"{said!r} is none of {', '.join(LANGUAGES)}")
+    return said
+
+
+def contact(row: Row, key: str) -> str | None:
+    """Read an address that takes mail. Raises PeerError."""
+    said = text(row, key)
+    if said is None:
+        return None
+    path = parse_forward_path(b"<" + said.encode("utf-8") + b">", smtputf8=True)
+    if not path.domain:
+        raise PeerError("address has no domain")
+    return said
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,44 @@
+"""One place that tells the event stream, the service log and the metrics what happened to a mail.  HOUSE §4 step 7."""
+
+from __future__ import annotations
+
+from filterd import metrics
+from filterd.log import Log
+from filterd.model.decision import Case, Decision
+from filterd.model.reply import Reply
+from filterd.model.session import Path, Session
+from filterd.pipeline.intake import Read
+
+
+class Recorder:
+    """Tells `Log` and the metrics. Raises PortError when the event stream cannot be written: then the mail waits."""
+
+    def __init__(self, log: Log):
+        self._log = log
+
+    def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float) -> None:
+        metrics.observe_message(item.transaction.session.door)
+        metrics.observe(case.assessment, decision, case.direction, elapsed_s)
+        message_id = item.message.first("message-id")
+        self._log.decided(item.transaction, case, decision, message_id=message_id, elapsed_ms=elapsed_s * 1000)
+
+    def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
+        metrics.observe_reply(reply)
+        self._log.delivered(transaction_id, reply, refused_recipients)
+
+    def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
+        self._log.refused(transaction_id, reply, refused_recipients)
+
+    def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
+        metrics.observe_relay_failure(is_unknown=is_unknown)
+        self._log.relay_failed(transaction_id, reason, is_unknown=is_unknown)
+
+    def denied(
+        self, session: Session, account_id: str, reply: Reply, reverse_path: Path | None, recipient: Path | None
+    ) -> None:
+        metrics.observe_denied(session.door)
+        self._log.denied(session, account_id, reply, reverse_path=reverse_path, recipient=recipient)
+
+    def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
+        metrics.observe_trouble(what)
+        self._log.troubled(transaction_id, what, error)

@@ -1,0 +1,1 @@
+"""Loops beside the mail path: they carry out what the ledger has promised."""

@@ -1,0 +1,241 @@
+"""Carry out what the ledger promised: notices by mail.  HOUSE §4 (later), STANDING 5.7-17, TX-6.1/6.2.
+
+At least once: the mail goes out first and is ticked off second, so a crash in between sends it again, under the same
+Message-ID. Otherwise a channel that accepted is never used twice: its acceptance is recorded at once, and what other
+channels still owe becomes an item of its own. A notice counts as received when the first channel accepted it.
+Temporary: the mailer, the ledger, anything unexpected, for three days. Final: a 5xx, an address that is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from filterd.errors import FilterdError, PeerError, PortError
+from filterd.model.records import NoticeSent
+from filterd.pipeline.notice_mail import Letter, NoticeDesk, NoticeFacts, NoticeRequest
+from filterd.pipeline.notices import Audience
+from filterd.ports import Clock, LedgerTxn, Mailer, OutboxItem
+
+T = TypeVar("T")
+
+TOPICS = ("notice", "annulled")
+
+# By attempts made, the last one for all that follow.
+BACKOFF = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
+GIVE_UP_AFTER = timedelta(days=3)
+NOT_OURS_AGAIN_AFTER = timedelta(hours=1)
+
+# Below the time a lease runs, with room for the ledger's part.
+SEND_TIMEOUT_S = 90.0
+
+
+class OutboxPort(Protocol):
+    """The ledger's outbox, each call one transaction. Raises LedgerUnavailable."""
+
+    async def lease(self, now: datetime, limit: int) -> Sequence[OutboxItem]:
+        """Take due items nobody holds; `attempts` counts this one. A lease not ended in time runs out."""
+        ...
+
+    async def done(self, item_id: str, function: Callable[[LedgerTxn], object]) -> bool:
+        """Remove the item and run `function` in the same transaction; False, and nothing run, when it was gone."""
+        ...
+
+    async def retry(self, item_id: str, due_at: datetime, error: str) -> bool:
+        """Give the item back until `due_at`."""
+        ...
+
+
+class Submit(Protocol):
+    """Runs a plain function in one ledger transaction."""
+
+    def __call__(self, function: Callable[[LedgerTxn], T], /) -> Awaitable[T]: ...
+
+
+class _Fate(Enum):
+    ACCEPTED = "accepted"
+    WAITING = "waiting"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """What became of one letter. `answer` is a reply code or the name of an error, never text of the other side."""
+
+    letter: Letter
+    fate: _Fate
+    at: datetime
+    answer: str
+
+
+def _ignore(*_: object) -> None:
+    return None
+
+
+class OutboxWorker:
+    """One a ledger. Callbacks: `on_notice` every outcome recorded, `on_oldest_age` seconds the oldest known item has
+    waited (0 for none), `on_error` an item's id ("" for none in particular) and what went wrong, without addresses."""
+
+    def __init__(
+        self,
+        outbox: OutboxPort,
+        submit: Submit,
+        desk: NoticeDesk,
+        mailer: Mailer,
+        clock: Clock,
+        *,
+        on_notice: Callable[[NoticeSent], None] = _ignore,
+        on_oldest_age: Callable[[float], None] = _ignore,
+        on_error: Callable[[str, str], None] = _ignore,
+        limit: int = 16,
+        poll_s: float = 1.0,
+    ):
+        self._outbox, self._submit, self._desk, self._mailer, self._clock = outbox, submit, desk, mailer, clock
+        self._on_notice, self._on_oldest_age, self._on_error = on_notice, on_oldest_age, on_error
+        self._limit, self._poll_s = limit, poll_s
+        self._waiting: dict[str, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; what is under way is finished first. No error ends it."""
+        while not stop.is_set():
+            handled = 0
+            try:
+                handled = await self.drain_once(self._clock.now())
+            except Exception as err:
+                self._on_error("", _named(err))
+            if handled < self._limit:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self._poll_s)
+
+    async def drain_once(self, now: datetime) -> int:
+        """Try what is due at `now`, at most `limit` items at once; say how many there were."""
+        items = await self._outbox.lease(now, self._limit)
+        self._waiting.update((item.item_id, item.created_at) for item in items)
+        await asyncio.gather(*(self._handle(item, now) for item in items))
+        oldest = min(self._waiting.values(), default=now)
+        self._on_oldest_age(max((now - oldest).total_seconds(), 0.0))
+        return len(items)
+
+    async def _handle(self, item: OutboxItem, now: datetime) -> None:
+        try:
+            if item.topic in TOPICS:
+                await self._deliver(item, now)
+            else:
+                await self._again(item, now + NOT_OURS_AGAIN_AFTER, f"nobody carries out {item.topic!r}")
+        except Exception as err:
+            await self._stumble(item, now, _named(err))
+
+    async def _stumble(self, item: OutboxItem, now: datetime, error: str) -> None:
+        """Something of ours failed. The promise stands until its time is over, and then the failure is on record."""
+        try:
+            if now - item.created_at < GIVE_UP_AFTER:
+                await self._again(item, now + backoff(item.attempts), error)
+                return
+            self._on_error(item.item_id, error)
+            try:
+                request = NoticeRequest.read(item)
+            except FilterdError:
+                await self._outbox.done(item.item_id, _ignore)
+                self._waiting.pop(item.item_id, None)
+            else:
+                await self._record(item, request, (), "failed", ())
+        except Exception as err:
+            # The lease runs out by itself and the item comes again.
+            self._on_error(item.item_id, _named(err))
+
+    async def _deliver(self, item: OutboxItem, now: datetime) -> None:
+        request = NoticeRequest.read(item)
+        facts = await self._submit(lambda txn: self._desk.gather(txn, request))
+        if facts is None:
+            await self._record(item, request, (), "superseded", ())
+            return
+        letters = self._desk.letters(facts, now)
+        sent = await asyncio.gather(*(self._send(letter) for letter in letters))
+        is_accepted = any(x.fate is _Fate.ACCEPTED for x in sent)
+        waiting = [x for x in sent if x.fate is _Fate.WAITING] if now - request.since < GIVE_UP_AFTER else []
+        troubles = "; ".join(f"{x.letter.audience}: {x.answer}" for x in sent if x.fate is not _Fate.ACCEPTED)
+        if waiting and not is_accepted:
+            await self._again(item, now + backoff(item.attempts), troubles)
+            return
+        if troubles or not letters:
+            self._on_error(item.item_id, troubles or "the directory has no address to write to")
+        finished = [x for x in sent if x not in waiting]
+        outcome = "accepted" if is_accepted else "failed"
+        await self._record(item, request, finished, outcome, [x.letter.audience for x in waiting], facts)
+
+    async def _send(self, letter: Letter) -> _Sent:
+        fate, answer = _Fate.WAITING, ""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                reply = await self._mailer.send(letter.raw, letter.recipient)
+        except PeerError as err:
+            fate, answer = _Fate.REFUSED, type(err).__name__
+        except PortError as err:
+            fate, answer = _Fate.WAITING if err.temporary else _Fate.REFUSED, type(err).__name__
+        except Exception as err:
+            answer = _named(err)
+        else:
+            answer = f"{reply.code} {reply.enhanced or ''}".strip()
+            if reply.is_positive:
+                fate = _Fate.ACCEPTED
+            elif reply.code >= 500:
+                fate = _Fate.REFUSED
+        return _Sent(letter=letter, fate=fate, at=self._clock.now(), answer=answer)
+
+    async def _record(
+        self,
+        item: OutboxItem,
+        request: NoticeRequest,
+        finished: Sequence[_Sent],
+        outcome: str,
+        waiting: Sequence[Audience],
+        facts: NoticeFacts | None = None,
+    ) -> None:
+        """Tick the item off and write down its outcome in one transaction, with what other channels still owe."""
+        accepted = [x for x in finished if x.fate is _Fate.ACCEPTED]
+        deemed_at = request.deemed_at or min((x.at for x in accepted), default=None)
+        notice = next((x.letter.notice for x in (*accepted, *finished)), None)
+        record = NoticeSent(
+            at=self._clock.now(),
+            notice_id=request.notice_id,
+            account_id=request.account_id,
+            incident_ids=(request.incident_id,),
+            template=notice.template if notice is not None else "+".join(request.templates),
+            languages=notice.languages if notice is not None else (),
+            channel="+".join(x.letter.audience for x in (accepted or finished)) or "none",
+            outcome=outcome,
+            deemed_at=deemed_at,
+            body_digest=notice.body_digest if notice is not None else "",
+        )
+        tenant_id = facts.tenant.tenant_id if facts is not None and facts.tenant is not None else request.tenant_id
+        # TX-6.1: to which recorded address, and what it answered; sealed with the account's other personal fields.
+        personal = {x.letter.audience.value: f"{x.letter.recipient} {x.answer}" for x in finished}
+
+        def finish(txn: LedgerTxn) -> None:
+            txn.append(record, account_id=request.account_id, tenant_id=tenant_id, personal=personal or None)
+            if waiting and deemed_at is not None:
+                txn.post("notice", request.rest(waiting, deemed_at), due_at=txn.now + BACKOFF[0])
+
+        if await self._outbox.done(item.item_id, finish):
+            self._on_notice(record)
+        self._waiting.pop(item.item_id, None)
+
+    async def _again(self, item: OutboxItem, due_at: datetime, error: str) -> None:
+        self._on_error(item.item_id, error)
+        if not await self._outbox.retry(item.item_id, due_at, error):
+            self._waiting.pop(item.item_id, None)
+
+
+def backoff(attempts: int) -> timedelta:
+    """Say how long to wait after so many attempts."""
+    return BACKOFF[min(max(attempts, 1), len(BACKOFF)) - 1]
+
+
+def _named(err: BaseException) -> str:
+    """Say what went wrong. Our own texts name ids and files; of others, which may quote an address, only the kind."""
+    return f"{type(err).__name__}: {err}" if isinstance(err, FilterdError) else type(err).__name__

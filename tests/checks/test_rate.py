@@ -1,0 +1,107 @@
+"""The rate check: behaviour against the account's own baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from filterd.checks import rate
+from filterd.config import RateConfig
+from filterd.model.decision import Counts
+from filterd.model.principal import NOBODY
+from filterd.model.session import Direction
+from filterd.model.verdict import Outcome
+from tests.checks.contexts import context
+
+LIMITS = RateConfig()
+
+
+def codes(**counts: Any) -> list[str]:
+    return [f.code for f in rate.judge(Counts(**counts), LIMITS).findings]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, []),
+        # An ordinary day.
+        ({"messages_hour": 12, "recipients_10min": 9, "recipients_hour": 20, "baseline_recipients_day": 60.0}, []),
+        # TX-3.4.4: a legitimate burst of 50 is not hit.
+        ({"recipients_10min": 50, "recipients_hour": 50}, []),
+        # The floor, with no baseline at all: 99 and 100.
+        ({"recipients_10min": 99}, []),
+        ({"recipients_10min": 100}, [rate.BURST]),
+        # 480 a day are 10 in 10 minutes; ten times that is 100, and 100 is not above it.
+        ({"recipients_10min": 100, "baseline_recipients_day": 480.0}, []),
+        ({"recipients_10min": 101, "baseline_recipients_day": 480.0}, [rate.BURST]),
+        ({"recipients_10min": 100, "baseline_recipients_day": 470.0}, [rate.BURST]),
+        # 5,000 a day: 1,041 in 10 minutes are this account's own, 1,042 are not.
+        ({"recipients_10min": 1041, "baseline_recipients_day": 5000.0}, []),
+        ({"recipients_10min": 1042, "baseline_recipients_day": 5000.0}, [rate.BURST]),
+        # Recipients in an hour: floor 60, five times an eighth of the day.
+        ({"recipients_hour": 59}, []),
+        ({"recipients_hour": 60}, [rate.RECIPIENTS]),
+        ({"recipients_hour": 100, "baseline_recipients_day": 160.0}, []),
+        ({"recipients_hour": 101, "baseline_recipients_day": 160.0}, [rate.RECIPIENTS]),
+        # Messages in an hour.
+        ({"messages_hour": 59}, []),
+        ({"messages_hour": 60}, [rate.MESSAGES]),
+        ({"messages_hour": 100, "baseline_recipients_day": 160.0}, []),
+        # Unknown recipients: 20, unless they are ordinary bounces (3 %) of a large mailing.
+        ({"unknown_hour": 19}, []),
+        ({"unknown_hour": 20}, [rate.UNKNOWN]),
+        ({"unknown_hour": 20, "recipients_hour": 40}, [rate.UNKNOWN]),
+        ({"unknown_hour": 30, "recipients_hour": 970, "baseline_recipients_day": 9000.0}, []),
+        ({"unknown_hour": 31, "recipients_hour": 970, "baseline_recipients_day": 9000.0}, [rate.UNKNOWN]),
+        # Strangers: 60, and most of the hour's recipients.
+        ({"strangers_hour": 59, "recipients_hour": 59}, []),
+        ({"strangers_hour": 60, "recipients_hour": 119, "baseline_recipients_day": 900.0}, [rate.STRANGERS]),
+        ({"strangers_hour": 60, "recipients_hour": 120, "baseline_recipients_day": 900.0}, []),
+    ],
+)
+def test_limits(counts: dict[str, Any], expected: list[str]) -> None:
+    assert codes(**counts) == expected
+
+
+def test_stolen_account_shows_everything() -> None:
+    assert codes(
+        messages_hour=400, recipients_10min=300, recipients_hour=900, unknown_hour=80, strangers_hour=850,
+        baseline_recipients_day=12.0,
+    ) == [rate.BURST, rate.RECIPIENTS, rate.MESSAGES, rate.UNKNOWN, rate.STRANGERS]  # fmt: skip
+
+
+def test_findings_are_behaviour_and_say_their_numbers() -> None:
+    verdict = rate.judge(Counts(recipients_10min=120, baseline_recipients_day=48.0), LIMITS)
+    finding = verdict.findings[0]
+    assert (finding.signal, finding.confidence) == ("behaviour", 1.0)
+    assert finding.why == (
+        ("recipients_10min", "120"),
+        ("floor", "100"),
+        ("above", "10.0"),
+        ("baseline_recipients_day", "48.0"),
+    )
+
+
+def test_limits_are_the_operator_s() -> None:
+    verdict = rate.judge(Counts(recipients_10min=10), RateConfig(burst_recipients_10min=10))
+    assert [f.code for f in verdict.findings] == [rate.BURST]
+
+
+BUSY = Counts(recipients_10min=500)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "reason"),
+    [
+        ({"counts": BUSY}, Outcome.FOUND, None),
+        ({"counts": BUSY, "direction": Direction.INTERNAL}, Outcome.FOUND, None),
+        ({"counts": Counts()}, Outcome.CLEAN, None),
+        ({"counts": None}, Outcome.SKIPPED, "unattributed"),
+        ({"counts": BUSY, "principal": NOBODY}, Outcome.SKIPPED, "unattributed"),
+        ({"counts": BUSY, "direction": Direction.INBOUND}, Outcome.SKIPPED, "inbound"),
+    ],
+)
+async def test_only_accounts_of_ours_are_judged(changes: dict[str, Any], outcome: Outcome, reason: str | None) -> None:
+    actual = await rate.make(LIMITS, timeout_s=5).run(context(**changes))
+    assert (actual.outcome, actual.reason) == (outcome, reason)

@@ -1,0 +1,1 @@
+"""Scripted dialogues over real sockets, and the house they are held in."""

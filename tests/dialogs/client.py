@@ -1,0 +1,68 @@
+"""A client that says exactly the octets it is told to, and reads replies."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+
+class Dialog:
+    """One connection. `async with Dialog(port) as talk:`; every wait ends after `patience_s`."""
+
+    def __init__(self, port: int, *, host: str = "127.0.0.1", patience_s: float = 10) -> None:
+        self._port, self._host, self.patience_s = port, host, patience_s
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def __aenter__(self) -> Dialog:
+        self.reader, self.writer = await asyncio.open_connection(self._host, self._port, limit=1 << 20)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, err: BaseException | None, at: TracebackType | None):
+        self.writer.close()
+
+    async def send(self, octets: bytes) -> None:
+        self.writer.write(octets)
+        await self.writer.drain()
+
+    async def line(self) -> str:
+        """The next line without CRLF; "" at the end of the connection."""
+        async with asyncio.timeout(self.patience_s):
+            return (await self.reader.readline()).decode("utf-8", "replace").removesuffix("\r\n")
+
+    async def reply(self) -> str:
+        """The next reply, its lines parted by LF."""
+        lines = [await self.line()]
+        while lines[-1][3:4] == "-":
+            lines.append(await self.line())
+        return "\n".join(lines)
+
+    async def ask(self, line: str | bytes) -> str:
+        await self.send((line.encode("utf-8") if isinstance(line, str) else line) + b"\r\n")
+        return await self.reply()
+
+    async def greeted(self, helo: str = "EHLO client.example") -> str:
+        """Take the greeting and say EHLO; says the reply to it."""
+        assert (await self.reply()).startswith("220 ")
+        return await self.ask(helo)
+
+    async def envelope(self, sender: str = "<a@example.com>", *rcpts: str) -> list[str]:
+        """MAIL and RCPTs; says the replies."""
+        replies = [await self.ask(f"MAIL FROM:{sender}")]
+        for rcpt in rcpts or ("<b@example.org>",):
+            replies.append(await self.ask(f"RCPT TO:{rcpt}"))
+        return replies
+
+    async def data(self, octets: bytes) -> str:
+        """DATA and a message as it goes over the wire, already stuffed, without the end; says the reply to the dot."""
+        assert (await self.ask("DATA")).startswith("354 ")
+        await self.send(octets + (b"" if not octets or octets.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+        return await self.reply()
+
+    async def ended(self) -> bool:
+        """Whether the other side closes without another word."""
+        async with asyncio.timeout(self.patience_s):
+            try:
+                return await self.reader.read(1) == b""
+            except ConnectionResetError:
+                return True

@@ -1,0 +1,147 @@
+"""Small servers of the tests' own: ports that nobody else has, and a next hop that keeps every octet it was sent."""
+
+from __future__ import annotations
+
+import random
+import socket
+import socketserver
+import threading
+import time
+from dataclasses import dataclass, field
+
+# Below the range the kernel takes ports for outgoing connections from (32768 on Linux), or one of those would sit on it.
+_PORTS = range(20_000, 32_000)
+_KEYWORDS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Say ports on which nobody listens now."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError(f"fewer than {count} free ports on {host}")
+
+
+def wait_for_port(port: int, host: str = "127.0.0.1", patience_s: float = 20) -> None:
+    """Wait until somebody accepts connections. Raises TimeoutError."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nobody listens on {host}:{port} after {patience_s:g} s") from None
+            time.sleep(0.02)
+        else:
+            return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One transaction as it came over the wire. `mail` and `rcpts` are whole command lines without CRLF; `data` is
+    without the dots that protected its lines and without the one that ended it."""
+
+    mail: bytes
+    rcpts: tuple[bytes, ...]
+    data: bytes
+
+
+@dataclass
+class _Open:
+    mail: bytes = b""
+    rcpts: list[bytes] = field(default_factory=list)
+
+
+class WireSink:
+    """An SMTP server that takes everything and writes down what it was told, octet by octet."""
+
+    def __init__(self, port: int, *, keywords: tuple[str, ...] = _KEYWORDS):
+        self.port = port
+        self._taken: list[Taken] = []
+        self._lock = threading.Lock()
+        sink = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                sink._talk(self.rfile, self.wfile, keywords)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def taken(self) -> tuple[Taken, ...]:
+        with self._lock:
+            return tuple(self._taken)
+
+    def wait(self, count: int, patience_s: float = 20) -> tuple[Taken, ...]:
+        """Wait until so many transactions are in. Raises TimeoutError."""
+        deadline = time.monotonic() + patience_s
+        while len(self.taken) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(self.taken)} of {count} mails after {patience_s:g} s")
+            time.sleep(0.02)
+        return self.taken
+
+    def forget(self) -> None:
+        with self._lock:
+            self._taken.clear()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _talk(self, rfile, wfile, keywords: tuple[str, ...]) -> None:
+        wfile.write(b"220 sink.example ESMTP\r\n")
+        now = _Open()
+        while line := rfile.readline(1 << 20):
+            line = line.rstrip(b"\r\n")
+            match line.split(b" ")[0].upper():
+                case b"EHLO":
+                    said = "".join(f"250-{word}\r\n" for word in keywords)
+                    wfile.write(b"250-sink.example\r\n" + said.encode() + b"250 HELP\r\n")
+                case b"MAIL":
+                    now = _Open(mail=line)
+                    wfile.write(b"250 2.1.0 Ok\r\n")
+                case b"RCPT":
+                    now.rcpts.append(line)
+                    wfile.write(b"250 2.1.5 Ok\r\n")
+                case b"DATA":
+                    wfile.write(b"354 Go on\r\n")
+                    data = _read_data(rfile)
+                    with self._lock:
+                        self._taken.append(Taken(mail=now.mail, rcpts=tuple(now.rcpts), data=data))
+                    wfile.write(b"250 2.0.0 Ok\r\n")
+                case b"QUIT":
+                    wfile.write(b"221 2.0.0 Bye\r\n")
+                    return
+                case _:
+                    wfile.write(b"250 2.0.0 Ok\r\n")
+
+
+def _read_data(rfile) -> bytes:
+    """Read up to the line that is a single dot, as RFC 5321 §4.5.2 says; only CRLF ends a line."""
+    out: list[bytes] = []
+    line = b""
+    while True:
+        piece = rfile.readline()
+        if not piece:
+            return b"".join(out)
+        line += piece
+        if not line.endswith(b"\r\n"):
+            continue
+        if line == b".\r\n":
+            return b"".join(out)
+        out.append(line[1:] if line.startswith(b".") else line)
+        line = b""

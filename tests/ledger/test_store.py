@@ -1,0 +1,123 @@
+"""Opening the store: alone, with the settings that make a commit durable, or not at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterd.errors import ModelError, UsageError
+from filterd.ledger.engine import LedgerEngine
+from filterd.ledger.store import FILE_NAME, Store, has_wal_reset_bug, journal_mode
+from tests.kit.clock import FrozenClock
+from tests.ledger.rig import KEYS, NODE, fold, open_engine
+
+
+@pytest.mark.parametrize(
+    ("version", "is_affected"),
+    [
+        ((3, 6, 23), False),
+        ((3, 7, 0), True),
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 45, 0), True),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 53, 0), False),
+    ],
+)
+def test_wal_reset_bug(version: tuple[int, int, int], is_affected: bool) -> None:
+    assert has_wal_reset_bug(version) is is_affected
+    assert journal_mode(version) == ("truncate" if is_affected or version < (3, 7, 0) else "wal")
+
+
+def test_settings_are_in_force(engine: LedgerEngine) -> None:
+    def pragmas(txn: Any) -> dict[str, object]:
+        connection = txn.connection
+        names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "locking_mode")
+        return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+
+    assert engine.run(pragmas) == {
+        "journal_mode": journal_mode(sqlite3.sqlite_version_info),
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "secure_delete": 1,
+        "locking_mode": "exclusive",
+    }
+
+
+def test_nobody_else_can_open_it(engine: LedgerEngine, state_dir: Path) -> None:
+    with pytest.raises(UsageError, match=rf"ledger\.lock.*pid {os.getpid()}"):
+        open_engine(state_dir)
+    code = (
+        "import sys; from pathlib import Path; from tests.ledger.rig import open_engine\n"
+        "open_engine(Path(sys.argv[1]))"
+    )
+    other = subprocess.run([sys.executable, "-c", code, str(state_dir)], capture_output=True, text=True, check=False)
+    assert other.returncode != 0
+    assert "another ledger process" in other.stderr
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite3.connect(state_dir / FILE_NAME, timeout=0).execute("SELECT count(*) FROM entry")
+
+
+def test_the_lock_ends_with_the_engine(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.stop()
+    engine.stop()
+    open_engine(state_dir).stop()
+
+
+def test_another_version_is_refused(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.stop()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        raw.execute("UPDATE meta SET value = '7' WHERE key = 'schema_version'")
+    with pytest.raises(ModelError, match=r"ledger\.sqlite3: schema version 7, this program reads version 1"):
+        open_engine(state_dir)
+    # A refusal leaves nothing locked.
+    with pytest.raises(ModelError):
+        open_engine(state_dir)
+
+
+def test_another_master_key_is_refused(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.stop()
+    with pytest.raises(ModelError, match="another master key"):
+        LedgerEngine.open(
+            state_dir=state_dir, node=NODE, keys=replace(KEYS, chain=bytes(32)), clock=FrozenClock(), apply=fold
+        )
+
+
+@pytest.mark.parametrize("content", [b"hello" * 1000, b"SQLite format 3\x00" + b"\xff" * 4000])
+def test_a_file_that_is_no_store_is_refused(state_dir: Path, content: bytes) -> None:
+    state_dir.mkdir()
+    (state_dir / FILE_NAME).write_bytes(content)
+    with pytest.raises(ModelError, match=r"ledger\.sqlite3: "):
+        open_engine(state_dir)
+    assert (state_dir / FILE_NAME).read_bytes() == content
+
+
+def test_somebody_elses_database_is_refused(state_dir: Path) -> None:
+    state_dir.mkdir()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        raw.execute("CREATE TABLE holiday (day TEXT)")
+    with pytest.raises(ModelError, match="not a ledger"):
+        open_engine(state_dir)
+
+
+def test_nothing_is_made_where_nothing_may_be(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no ledger here"):
+        Store.open(tmp_path, KEYS.chain, may_create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_owner_reads_the_files(engine: LedgerEngine, state_dir: Path) -> None:
+    assert state_dir.stat().st_mode & 0o777 == 0o700
+    for file in state_dir.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file

@@ -151,9 +151,13 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
     """Everything the ledger can be asked to do, by name."""
     mail = MailVerbs(rules)
     table = {
-        "account_for": Verb(request=AccountQuery, response=AccountRef | None, run=mail.account_for),
+        "account_for": Verb(
+            request=None, response=AccountRef | None, run=lambda txn, given: mail.account_for(txn, AccountQuery(**given))
+        ),
         "decide": Verb(request=Case, response=Decision, run=mail.decide),
-        "object_by_mail": Verb(request=Objection, response=None, run=mail.object_by_mail),
+        "object_by_mail": Verb(
+            request=None, response=None, run=lambda txn, given: mail.object_by_mail(txn, Objection(**given))
+        ),
     }
     plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table()
     return table | {name: Verb(request=None, response=None, run=run) for name, run in plain.items()}
@@ -253,7 +257,6 @@ class LedgerHalf:
             desk,
             mailer,
             self._clock,
-            on_oldest_age=lambda age: metrics.observe_outbox(0, age),
             on_error=lambda item, error: service_log().error("outbox", item=item, error=error),
         )
         stop = asyncio.Event()

@@ -142,9 +142,7 @@ def test_a_decision_counts_verdicts_times_and_itself() -> None:
     assert [a - b for a, b in zip(after, before, strict=True)] == pytest.approx([rise for _, _, rise in watched])
 
 
-@pytest.mark.parametrize(
-    ("outcome", "up"), [(Outcome.TEMPERROR, 0), (Outcome.CLEAN, 1), (Outcome.TEMPERROR, 0), (Outcome.FOUND, 1)]
-)
+@pytest.mark.parametrize(("outcome", "up"), [(Outcome.CLEAN, 1), (Outcome.TEMPERROR, 0), (Outcome.FOUND, 1)])
 def test_the_scanner_s_last_answer_says_whether_it_is_up(outcome: Outcome, up: float) -> None:
     decision = Decision(decision_id="d", transaction_id="t", disposition=Disposition.ACCEPT)
     verdict = Verdict(check="clamd", version="1", outcome=outcome)

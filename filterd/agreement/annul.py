@@ -136,8 +136,8 @@ def _milder_sanction(
     """
     same = next((s for s in replayed.sanctions if s.imposed.decision_id == file.imposed.decision_id), None)
     step = min(file.step, same.step if same is not None else -1)
-    running = next((p for p in stretches(file, terms) if p.covers(at)), None)
-    pieces = stretches(same, terms) if same is not None else ()
+    running = next((p for p in stretches(file, terms, at) if p.covers(at)), None)
+    pieces = stretches(same, terms, at) if same is not None else ()
     now = next((p for p in pieces if p.covers(at) and p.rung > Rung.WARN), None)
     rung: Rung = Rung.NONE
     features: tuple[Feature, ...] = ()
@@ -177,5 +177,5 @@ def _reassessments(history: History, since: datetime, terms: Agreement, at: date
         if file.imposed.at > since
         and (not file.imposed.is_automatic or file.confirmed_at is not None)
         and file.annulled_at is None
-        and any(p.covers(at) for p in stretches(file, terms))
+        and any(p.covers(at) for p in stretches(file, terms, at))
     ]

@@ -16,6 +16,9 @@ from filterd.model.standing import History, IncidentFile, SanctionFile
 # Enough to join the texts and the retries of one campaign; the family joins everything else anyway.
 MAX_LINKS = 256
 
+# Notices that tell of a sanction (STANDING 5.3: the incident closes, the grace begins).
+WARNINGS = {"warning", "restriction", "suspension"}
+
 
 def fold(account_id: str, records: Iterable[r.Record]) -> History:
     """Say the history that these records make."""
@@ -113,7 +116,8 @@ def _count(known: tuple[tuple[str, int, int], ...], record: r.ViolationRecorded)
 
 
 def _notice(incident: IncidentFile, record: r.NoticeSent) -> IncidentFile:
-    if record.deemed_at is None:
+    # An acknowledgement or a protective hold is no warning: it starts no grace and closes nothing.
+    if record.deemed_at is None or not WARNINGS & set(record.template.split("+")):
         return incident
     return replace(incident, notices=(*incident.notices, record.deemed_at))
 

@@ -102,7 +102,7 @@ def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
     """
     length = timedelta(days=terms.probation_days)
     for sanction in history.sanctions:
-        pieces = stretches(sanction, terms)
+        pieces = stretches(sanction, terms, at)
         if sanction.lifted_at is not None or sanction.annulled_at is not None or len(pieces) != 1:
             continue
         piece = pieces[0]

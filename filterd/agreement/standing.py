@@ -43,14 +43,18 @@ class Stretch:
         return self.since <= at and (self.until is None or at < self.until)
 
 
-def stretches(sanction: SanctionFile, terms: Agreement) -> tuple[Stretch, ...]:
-    """Say what a sanction is over its life, in order; nothing for the time after it ended, lapsed or was undone."""
+def stretches(sanction: SanctionFile, terms: Agreement, known_at: datetime) -> tuple[Stretch, ...]:
+    """Say what a sanction is over its life, in order; nothing for the time after it ended, lapsed or was undone.
+
+    A step-down that has yet to come at `known_at` is left out: a person may still answer.
+    """
     imposed = sanction.imposed
     features = SENDING if imposed.rung >= Rung.SUSPEND else imposed.features
     life = [Stretch(since=imposed.starts_at, until=imposed.ends_at, rung=imposed.rung, features=features)]
     if imposed.lapses_at is not None and not _before(sanction.confirmed_at, imposed.lapses_at):
         life = _cut(life, imposed.lapses_at, None)
-    if step := _step_down(sanction, terms):
+    step = _step_down(sanction, terms)
+    if step is not None and step.since <= known_at:
         life = _cut(life, step.since, step)
     for x in sanction.replayed:
         after = Stretch(since=x.at, until=x.ends_at, rung=x.rung, features=x.features) if x.rung > Rung.NONE else None
@@ -169,7 +173,7 @@ def standing_at(history: History, terms: Agreement, at: datetime) -> Standing:
     """Say the standing of an account at `at` (aware UTC)."""
     active = []
     for sanction in history.sanctions:
-        for piece in stretches(sanction, terms):
+        for piece in stretches(sanction, terms, at):
             if piece.covers(at) and piece.rung > Rung.NONE:
                 imposed = sanction.imposed
                 active.append(

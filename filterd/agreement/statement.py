@@ -143,7 +143,7 @@ def _decided_by(own: list[SanctionFile]) -> AutomatedDecision:
 
 def _effect(file: SanctionFile, incident: IncidentFile, terms: Agreement, at: datetime) -> Effect:
     imposed = file.imposed
-    life = stretches(file, terms)
+    life = stretches(file, terms, at)
     running = next((piece for piece in life if piece.covers(at)), None)
     ends_at = life[-1].until if life else imposed.starts_at
     if running is not None and running.rung is Rung.WARN and incident.strike is not None:
@@ -258,7 +258,7 @@ def _undone_at(
 
 
 def _undone(file: SanctionFile, annulled_at: datetime, terms: Agreement) -> Undone:
-    life = stretches(file, terms)
+    life = stretches(file, terms, annulled_at)
     served = sum(((p.until or annulled_at) - p.since for p in life if p.rung > Rung.WARN), timedelta())
     return Undone(
         rung=file.imposed.rung,
@@ -272,7 +272,7 @@ def _milder(file: SanctionFile, terms: Agreement, incident_id: str, at: datetime
     """Say what became of a running sanction of another case; None when there was nothing left to ease."""
     if file.imposed.incident_id == incident_id or not file.replayed:
         return None
-    life = stretches(file, terms)
+    life = stretches(file, terms, at)
     running = next((piece for piece in life if piece.covers(at)), None)
     if running is None and not (life and life[-1].until == file.replayed[-1].at):
         return None

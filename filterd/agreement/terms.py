@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -56,7 +57,8 @@ class Category(Section):
     """One kind of breach: what it is called, under which clauses, and how far it may act by itself.
 
     `alone` says what one signal group by itself is worth when `agreeing_groups` is above 1: "B" a violation in mode B,
-    "refuse" a refusal of the message without points, "none" nothing.
+    "refuse" a refusal of the message without points, "none" nothing. `requires` is a finding without which the category
+    is not touched, however many other groups agree.
     """
 
     id: str = Field(pattern=r"^[a-z]+(\.[a-z_]+)*$")
@@ -71,6 +73,7 @@ class Category(Section):
     scope: tuple[str, ...] = ()
     zero_tolerance: bool = False
     agreeing_groups: int = Field(1, ge=1, le=3)
+    requires: str | None = None
 
     @field_validator("scope")
     @classmethod
@@ -206,6 +209,15 @@ class Agreement(Section):
     advisory: tuple[str, ...] = ()
     example: tuple[Example, ...] = Field(min_length=1)
     digest: str = ""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as err:
+            raise ValueError(f"no time zone {value!r} on this machine") from err
+        return value
 
     @model_validator(mode="after")
     def _whole(self) -> Agreement:

@@ -27,7 +27,7 @@ def matches(terms: Agreement, assessment: Assessment) -> list[tuple[Category, li
             for finding in findings
             if finding.code == rule.finding and finding.confidence >= rule.min_confidence
         ]
-        if hits:
+        if hits and (category.requires is None or any(f.code == category.requires for _, f in hits)):
             out.append((category, hits))
     return out
 

@@ -6,6 +6,7 @@ From there it runs on at the usual speed, in every process that looks at the fil
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -60,7 +61,8 @@ def set_clock(file: Path, instant: datetime) -> None:
         beside.write_text(f"{_text(instant)} {_text(datetime.now(UTC))}\n", encoding="ascii")
         beside.rename(file)
     except OSError as err:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise ConfigError(f"cannot be written: {err.strerror}", file=file) from err
 
 

@@ -28,7 +28,7 @@ from filterd.log import set_up
 
 SPAMMER, WRITER = "mallory@cust-a.example", "alice@cust-a.example"
 START = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
-RUN = 130
+RUN = 200
 
 
 def config_for(state_dir: Path, clamd: str) -> Config:
@@ -101,7 +101,7 @@ class Story:
         await self._after()
         print_mails(self._folder)
         await self._climb()
-        print_notice(self._folder / "sink")
+        print_notice(self._folder / "sink", ("suspended", "暂停"))
         await self._undo()
 
     async def _prepare(self) -> None:

@@ -11,37 +11,45 @@ from zoneinfo import ZoneInfo
 
 from filterd.log import read_events, stream_files
 
-_WIDTHS = (14, 9, 34, 34, 9, 10)
+_WIDTHS = (12, 9, 52, 38, 8, 20)
 _HEAD = ("transaction", "direction", "verdicts", "ground", "mail", "standing")
-# Of a long run only the ends are printed.
-_ENDS = 4
 
 
 def print_mails(folder: Path) -> None:
-    """Print message → verdicts → ground → disposition → standing, one line a mail."""
+    """Print message → verdicts → ground → disposition → standing, one line a mail; runs of the same are cut short."""
     decided = [e for e in read_events(stream_files(folder / "events")) if e.get("event") == "decided"]
     print("\nWhat the event stream says of each mail")
     _row(_HEAD)
     _row(tuple("-" * w for w in _WIDTHS))
-    shown, last = 0, len(decided)
+    cut = 0
     for index, event in enumerate(decided):
-        key = (event["disposition"], event["standing"]["after"], event["direction"])
-        near = {(decided[i]["disposition"], decided[i]["standing"]["after"], decided[i]["direction"])
-                for i in (index - 1, index + 1) if 0 <= i < last}
-        if near == {key} and index > _ENDS:
-            shown += 1
+        inside = 0 < index < len(decided) - 1 and _kind(decided[index - 1]) == _kind(event) == _kind(decided[index + 1])
+        if inside:
+            cut += 1
             continue
-        if shown:
-            print(f"  … {shown} more like these")
-            shown = 0
+        if cut:
+            print(f"  … {cut} more like these")
+            cut = 0
         _row(_mail(event))
 
 
+def _kind(event: dict[str, Any]) -> tuple[Any, ...]:
+    decision = event["decision"]
+    return (event["direction"], decision["disposition"], decision["rung_after"], len(decision["violations"]))
+
+
 def _mail(event: dict[str, Any]) -> tuple[str, ...]:
-    verdicts = " ".join(f"{v['check']}={v['outcome']}" for v in event["verdicts"])
-    ground = " ".join(f"{v['category']}:{','.join(v['ground'])}" for v in event["violations"]) or "–"
-    standing = event["standing"]
-    return (event["tx"][-12:], event["direction"], verdicts, ground, event["disposition"], standing["after"])
+    decision = event["decision"]
+    verdicts = " ".join(f"{v['check']}={v['outcome']}" for v in event["checks"])
+    ground = " ".join(f"{v['category']}({v['mode']}) {','.join(v['ground']['ids'])}" for v in decision["violations"])
+    return (
+        event["tx"][-12:],
+        event["direction"],
+        verdicts,
+        ground or "–",
+        decision["disposition"],
+        f"{decision['rung_before']} → {decision['rung_after']}",
+    )
 
 
 def _row(cells: tuple[str, ...]) -> None:
@@ -81,14 +89,13 @@ def _climb(row: dict[str, Any]) -> str | None:
             return None
 
 
-def print_notice(sink: Path) -> None:
-    """Print the latest notice as it arrived at the next hop."""
+def print_notice(sink: Path, words: tuple[str, ...]) -> None:
+    """Print the latest notice whose subject has one of the words, as it arrived at the next hop."""
     for file in sorted(sink.glob("*.eml"), reverse=True):
         mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-        if mail.get("Auto-Submitted") and "susp" in str(mail["Subject"]).lower() + "暂停"[:0]:
-            break
-    else:
-        return
-    print(f"\nThe notice it got ({file.name})\n  Subject: {mail['Subject']}\n")
-    for line in mail.get_content().splitlines():
-        print(f"  | {line}")
+        if mail.get("Auto-Submitted") and any(word in str(mail["Subject"]) for word in words):
+            print(f"\nThe notice it got ({file.name})\n  Subject: {mail['Subject']}\n")
+            for line in mail.get_content().splitlines():
+                print(f"  | {line}")
+            return
+    raise SystemExit("demo: no such notice arrived")

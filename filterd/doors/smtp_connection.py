@@ -65,6 +65,8 @@ class SmtpConnection(SMTP):
         self.loop = loop
         self.door = door
         self.transaction: MailTransaction | None = None
+        # A whole message is being carried through; its reply is still owed.
+        self.is_past_dot = False
         self._smtp_methods = {verb: getattr(self, f"smtp_{verb}") for verb in verbs}
         self._connection_id: str | None = None
         self._is_choked = False
@@ -201,7 +203,13 @@ class SmtpConnection(SMTP):
         self._reader.feed_data(data)
 
     def eof_received(self) -> bool | None:
-        """Read on to the end of what came: aiosmtpd would cancel the command in hand (F12)."""
+        """Carry out what came before the end: aiosmtpd would cancel the command in hand (F12).
+
+        But when all input is used up and no message is whole, none can become so: whatever the next hop is being asked
+        for this client is stopped.
+        """
+        if self._handler_coroutine is not None and not (self.is_past_dot or self._reader.has_ahead):
+            self._handler_coroutine.cancel()
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     def pause_writing(self) -> None:

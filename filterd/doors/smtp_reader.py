@@ -87,7 +87,7 @@ class ClientReader(asyncio.StreamReader):
             pause_s: the longest wait for the next octet. A steady client is not cut before `total_s`.
         """
         self._check_cut()
-        is_whole = message.feed(self._octets)
+        is_done = message.feed(self._octets)
         self._octets.clear()
         if self._is_paused:
             self._resume()
@@ -95,7 +95,7 @@ class ClientReader(asyncio.StreamReader):
         self._last_at, self._pause_s = now + total_s, pause_s
         self._message = message
         try:
-            while not (is_whole or message.is_whole):
+            while not (is_done or message.is_whole or message.is_absurd):
                 await self._fed(now + pause_s)
         finally:
             self._message = self._pause_s = None

@@ -146,11 +146,12 @@ class SmtpProtocol(SmtpConnection):
             raise
         reach("smtp.after_dot")
         # From here on nobody but the task owns the transaction, and no client can stop it (F12).
-        self.transaction = None
+        self.transaction, self.is_past_dot = None, True
         finishing = self.door.opened.spawn(self._finish(transaction, message))
         reply = await asyncio.shield(finishing)
         self.client.xforward = None
         await self.answer(reply, is_utf8=transaction.is_utf8)
+        self.is_past_dot = False
         self.made_progress()
         # One turn of the loop later the reply is with the kernel, also under uvloop.
         self.loop.call_soon(reach, "smtp.replied")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from filterd.ledger.codec import storable
 from filterd.ledger.schema import DELIVERY
 
 # SQLite takes 32766 parameters in a statement, releases before 3.32 only 999.
@@ -19,7 +20,7 @@ _INSERT = insert(DELIVERY)
 
 def unseen(connection: Connection, account_id: str, keys: Iterable[str]) -> tuple[str, ...]:
     """Say which keys were never marked for this account, in order, each once."""
-    wanted = list(dict.fromkeys(keys))
+    wanted = list(dict.fromkeys(map(storable, keys)))
     known: set[str] = set()
     for some in _chunks(wanted):
         known.update(connection.execute(_KNOWN, {"account_id": account_id, "keys": some}).scalars())

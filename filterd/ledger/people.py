@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, select, update
 
 from filterd.errors import UsageError
+from filterd.ledger.codec import escaped
 from filterd.ledger.schema import PERSON
 from filterd.model.ids import keyed_hash
 
@@ -34,4 +35,4 @@ def people(connection: Connection) -> tuple[tuple[str, str], ...]:
 
 
 def _hashed(token_key: bytes, token: str) -> str:
-    return keyed_hash(token_key, "person", token)
+    return keyed_hash(token_key, "person", escaped(token))

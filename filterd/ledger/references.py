@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
+from filterd.ledger.codec import storable
 from filterd.ledger.schema import EVIDENCE, MENTION, OPENING
 from filterd.model.records import (
     AccountOpened,
@@ -48,7 +49,7 @@ class Brought:
     def note(self, connection: Connection, record: Record, account_id: str) -> None:
         """Take in the ids of a record just added."""
         if (name := _BRINGS.get(type(record))) is not None:
-            brought = getattr(record, name)
+            brought = storable(getattr(record, name))
             digits = brought.rpartition("_")[2] if isinstance(record, IncidentOpened) else None
             self._ids.setdefault(brought, (account_id, digits))
         if isinstance(record, AccountOpened) and opened_at(connection, account_id) is None:

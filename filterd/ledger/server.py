@@ -23,6 +23,7 @@ from filterd.ledger.link import (
     write_body,
 )
 from filterd.ledger.local import LocalLedger
+from filterd.ledger.trace import where
 from filterd.model.standing import History
 from filterd.ports import CountRequest
 
@@ -148,7 +149,7 @@ class _Client:
             self.send(frame({"id": request_id}, write_body(await self._result(verb, body))))
         except Exception as err:
             if not isinstance(err, FilterdError):
-                _log.exception("ledger verb %r", verb)
+                _log.error("ledger verb %r failed: %s", verb, where(err))
             with contextlib.suppress(ConnectionError):
                 self.send(frame(error_head(request_id, err)))
 

@@ -91,7 +91,8 @@ class Store:
         store = cls(file)
         try:
             store._prepare(chain_key, may_create=may_create)
-        except (SQLAlchemyError, sqlite3.Error) as err:
+        # SQLite quotes a broken schema in its messages, and Python cannot decode those.
+        except (SQLAlchemyError, sqlite3.Error, UnicodeError) as err:
             store.close()
             raise ModelError(f"{file}: cannot be used as a ledger: {reason(err)}") from err
         except LedgerUnavailable as err:
@@ -108,7 +109,7 @@ class Store:
         if self._connection is None:
             try:
                 self._connection = self._engine.connect()
-            except (SQLAlchemyError, sqlite3.Error) as err:
+            except (SQLAlchemyError, sqlite3.Error, UnicodeError) as err:
                 raise LedgerUnavailable(f"{self.file}: cannot be opened: {reason(err)}") from err
         return self._connection
 

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from filterd.ledger.trace import where
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -53,8 +55,8 @@ class Subscribers(Generic[T]):
     def _call(self, callback: Callable[[T], Awaitable[None] | None], news: T) -> None:
         try:
             result = callback(news)
-        except Exception:
-            _log.exception("a subscriber of the ledger failed")
+        except Exception as err:
+            _log.error("a subscriber of the ledger failed: %s", where(err))
             return
         if inspect.isawaitable(result):
             task = asyncio.ensure_future(result)
@@ -64,4 +66,4 @@ class Subscribers(Generic[T]):
     def _ended(self, task: asyncio.Future[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (err := task.exception()) is not None:
-            _log.error("a subscriber of the ledger failed", exc_info=err)
+            _log.error("a subscriber of the ledger failed: %s", where(err))

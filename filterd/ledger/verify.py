@@ -61,10 +61,15 @@ class Walk:
 
     def __init__(self, chain_key: bytes, anchors: Sequence[Anchor] | None):
         self._key = chain_key
-        self._anchors = None if anchors is None else {(a.writer, a.seq): a for a in anchors if a.seq > 0}
-        self._unseen = set(self._anchors or ())
+        # Every one of them: when a cut chain grew again, a later anchor has seen another row at the same place.
+        self._anchors: dict[tuple[str, int], list[Anchor]] = {}
+        for anchor in anchors or ():
+            if anchor.seq > 0:
+                self._anchors.setdefault((anchor.writer, anchor.seq), []).append(anchor)
+        self._unseen = set(self._anchors)
         self._rows = 0
         self._unanchored = 0
+        self._behind = 0
         self.writer = ""
         self.seq = 0
         self._prev_hash = GENESIS
@@ -86,7 +91,7 @@ class Walk:
         fault = self.fault
         if fault is None and self._unseen:
             writer, seq = min(self._unseen)
-            seen_at = (self._anchors or {})[writer, seq].at
+            seen_at = self._anchors[writer, seq][0].at
             fault = Fault(writer=writer, seq=seq, what=f"is missing; the anchor of {seen_at} has seen it")
         return Verification(rows=self._rows, unanchored=self._unanchored, fault=fault)
 
@@ -94,7 +99,7 @@ class Walk:
         if not isinstance(row.writer, str) or not isinstance(row.seq, int):
             return Fault(writer=self.writer or None, seq=self.seq + 1, what="is no row of a ledger")
         if row.writer != self.writer:
-            self.writer, self.seq, self._prev_hash, self._unanchored = row.writer, 0, GENESIS, 0
+            self.writer, self.seq, self._prev_hash, self._behind = row.writer, 0, GENESIS, 0
         expected = self.seq + 1
         if row.seq != expected:
             what = "is missing" if row.seq > expected else f"is followed by row {row.seq}"
@@ -104,10 +109,13 @@ class Walk:
             return Fault(writer=row.writer, seq=row.seq, what="does not follow the row before it")
         if not isinstance(row.row_hash, bytes) or not hmac.compare_digest(row.row_hash, computed):
             return Fault(writer=row.writer, seq=row.seq, what="was altered")
-        anchor = (self._anchors or {}).get((row.writer, row.seq))
-        if anchor is not None and anchor.row_hash != row.row_hash:
-            return Fault(writer=row.writer, seq=row.seq, what=f"is not the row that the anchor of {anchor.at} has seen")
-        self._unanchored = 0 if anchor is not None else self._unanchored + 1
+        anchors = self._anchors.get((row.writer, row.seq), ())
+        for anchor in anchors:
+            if anchor.row_hash != row.row_hash:
+                what = f"is not the row that the anchor of {anchor.at} has seen"
+                return Fault(writer=row.writer, seq=row.seq, what=what)
+        self._unanchored += -self._behind if anchors else 1
+        self._behind = 0 if anchors else self._behind + 1
         self._unseen.discard((row.writer, row.seq))
         self._rows, self.seq, self._prev_hash = self._rows + 1, row.seq, computed
         return None
@@ -122,7 +130,7 @@ def verify_rows(rows: Iterable[Row], chain_key: bytes, anchors: Sequence[Anchor]
                 break
     except Undecodable as err:
         walk.break_off(str(err))
-    except (SQLAlchemyError, sqlite3.Error) as err:
+    except (SQLAlchemyError, sqlite3.Error, UnicodeError) as err:
         walk.break_off(f"cannot be read: {reason(err)}")
     return walk.result()
 
@@ -162,7 +170,7 @@ def stored_rows(connection: Connection, at_once: int = 1000) -> Iterator[Row]:
         try:
             with connection.begin():
                 rows = page(connection, writer, seq, at_once)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, UnicodeError):
             if at_once == 1:
                 raise
             # Somewhere in this page: go up to it row by row, so that it gets its name.

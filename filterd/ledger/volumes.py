@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from filterd.ledger import references
 from filterd.ledger.schema import CORRESPONDENT, VOLUME_DAY
@@ -24,8 +24,7 @@ _DROP_CORRESPONDENT = delete(CORRESPONDENT).where(
 
 def load(connection: Connection, account_id: str, at: datetime) -> Window:
     """Say what the store knows of an account: its age, its volume of the last 30 days, its correspondents."""
-    opened_at = references.opened_at(connection, account_id)
-    window = Window(opened_day=None if opened_at is None else day_of(opened_at))
+    window = Window(opened_day=_opened_day(connection, account_id))
     since = date.fromordinal(day_of(at) - BASELINE_DAYS).isoformat()
     volumes = select(VOLUME_DAY.c.day, VOLUME_DAY.c.messages, VOLUME_DAY.c.recipients).where(
         VOLUME_DAY.c.account_id == account_id, VOLUME_DAY.c.day >= since
@@ -38,6 +37,15 @@ def load(connection: Connection, account_id: str, at: datetime) -> Window:
     for recipient_hash, first_day in reversed(connection.execute(newest.limit(_CORRESPONDENTS_AT_MOST)).all()):
         window.correspondents[hash(recipient_hash)] = date.fromisoformat(first_day).toordinal()
     return window
+
+
+def _opened_day(connection: Connection, account_id: str) -> int | None:
+    """Say when it was opened, or first sent mail where no entry says so."""
+    opened_at = references.opened_at(connection, account_id)
+    if opened_at is not None:
+        return day_of(opened_at)
+    first = connection.execute(select(func.min(VOLUME_DAY.c.day)).where(VOLUME_DAY.c.account_id == account_id)).scalar()
+    return None if first is None else date.fromisoformat(first).toordinal()
 
 
 def save(

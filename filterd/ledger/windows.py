@@ -51,7 +51,7 @@ class Day:
 
 @dataclass(slots=True)
 class Window:
-    """One account. `opened_day` None: nobody knows how old it is.
+    """One account. `opened_day` None until its first mail, where nobody said how old it is.
 
     `days` and `correspondents` (recipient to the day of first contact) come from the store; `deliveries` says in which
     minute a delivery key was counted, `messages` the same for evidence keys with the unknown recipients of the message.
@@ -81,6 +81,8 @@ class Window:
     def add(self, request: CountRequest) -> list[str]:
         """Take in a submission; say the recipient hashes met for the first time."""
         now, today = minute_of(request.at), day_of(request.at)
+        if self.opened_day is None:
+            self.opened_day = today
         minute = self.minutes.setdefault(now, Minute())
         day = self.days.setdefault(today, Day())
         unknown = request.unknown
@@ -135,11 +137,8 @@ class Window:
 
     def _baseline(self, today: int) -> float:
         """Mean recipients a day over the 30 days before today, or over the account's age where that is less."""
-        begin = today - BASELINE_DAYS
-        opened = self.opened_day
-        if opened is None:
-            opened = min(self.days, default=begin)
-        begin = min(max(begin, opened), today - 1)
+        opened = today if self.opened_day is None else self.opened_day
+        begin = min(max(today - BASELINE_DAYS, opened), today - 1)
         return sum(day.recipients for then, day in self.days.items() if begin <= then < today) / (today - begin)
 
     def _forget(self, now: int, today: int) -> None:

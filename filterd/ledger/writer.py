@@ -18,6 +18,7 @@ from typing import Any
 
 from filterd.errors import LedgerUnavailable
 from filterd.ledger.book import Book, Group
+from filterd.ledger.trace import where
 from filterd.ledger.txn import Txn
 
 _log = logging.getLogger(__name__)
@@ -115,8 +116,8 @@ class Writer:
         self.tally.commit_s += time.monotonic() - started
         try:
             self._tell(group)
-        except Exception:
-            _log.exception("telling of a ledger commit")
+        except Exception as err:
+            _log.error("telling of a ledger commit failed: %s", where(err))
         for (_, future), outcome in zip(jobs, group.outcomes, strict=True):
             if outcome.error is None:
                 future.set_result(outcome.value)

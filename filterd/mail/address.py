@@ -77,7 +77,7 @@ def _split(argument: bytes, keyword: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     tail = rest[bracketed.end() :]
     if tail and not tail.startswith(b" "):
         raise PeerError("no blank after the address")
-    parameters = tuple(tail.split())
+    parameters = tuple(filter(None, tail.split(b" ")))
     if not all(_PARAMETER.fullmatch(p) for p in parameters):
         raise PeerError("syntax error in parameters")
     return bracketed[0], parameters

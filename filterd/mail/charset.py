@@ -35,12 +35,11 @@ _WIDER: Final = MappingProxyType(
 # Labels Python does not know.
 _EXTRA: Final = MappingProxyType(
     {
-        "gb_2312_80": "gb18030", "gb2312_80": "gb18030", "chinese": "gb18030", "hz_gb_2312": "hz",
-        "unicode_1_1_utf_7": "utf_7", "big5_hkscs": "big5hkscs", "windows_31j": "cp932", "cp_850": "cp850",
-        "iso_8859_8_i": "iso8859_8",
-        "ks_c_5601": "cp949",
-        "utf8mb4": "utf_8", "ks_c_5601_1987": "cp949", "windows_949": "cp949", "x_mac_roman": "mac_roman",
-        "macintosh": "mac_roman", "unicode_1_1_utf_8": "utf_8", "ansi_x3.110_1983": "cp1252", "windows_936": "gb18030",
+        "gb_2312_80": "gb18030", "gb2312_80": "gb18030", "chinese": "gb18030", "windows_936": "gb18030",
+        "hz_gb_2312": "hz", "big5_hkscs": "big5hkscs", "windows_31j": "cp932", "windows_949": "cp949",
+        "ks_c_5601": "cp949", "ks_c_5601_1987": "cp949", "iso_8859_8_i": "iso8859_8", "ansi_x3.110_1983": "cp1252",
+        "macintosh": "mac_roman", "x_mac_roman": "mac_roman", "utf8mb4": "utf_8", "unicode_1_1_utf_8": "utf_8",
+        "unicode_1_1_utf_7": "utf_7",
     }
 )  # fmt: skip
 _WESTERN = frozenset({"ascii", "cp1252", "latin_1", "iso8859_15", "cp1254"})
@@ -79,7 +78,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
 def decode_saying(data: bytes, declared: str | None) -> tuple[str, str | None]:
     """Read octets as text; also a defect code, or None when the label was right or missing."""
     codec = codec_of(declared)
-    if data.isascii() and codec not in _NOT_ASCII:
+    if data.isascii() and codec not in _NOT_ASCII and (codec or b"\0" not in data):
         return data.decode("ascii"), None if codec or not declared else "text.charset.unknown"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _read(data, "utf_16", "replace"), None
@@ -116,26 +115,25 @@ def _western(data: bytes, codec: str) -> tuple[str, str | None]:
 
 def _broken(data: bytes, codec: str) -> str:
     """Keep the declared charset when little is wrong, else read the octets as what they look like."""
-    text = _read(data, codec, "replace")
-    return text if _is_mostly_right(text) else _guess(data)
+    return _read(data, codec, "replace") if _is_mostly(data, codec) else _guess(data)
 
 
 def _guess(data: bytes) -> str:
+    if data.count(0) * 4 > len(data):
+        return _read(data, _by_zeros(data), "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    if data.count(0) * 4 > len(data):
-        return _read(data, _by_zeros(data), "replace")
     for codec in (codec_of(detect_encoding(data[:_SAMPLE_BYTES])), "gb18030"):
-        if codec:
-            text = _read(data, codec, "replace")
-            if _is_mostly_right(text):
-                return text
+        if codec and _is_mostly(data, codec):
+            return _read(data, codec, "replace")
     return data.decode("latin-1")
 
 
-def _is_mostly_right(text: str) -> bool:
+def _is_mostly(data: bytes, codec: str) -> bool:
+    """Say whether at most every twentieth character of a sample is wrong in a charset."""
+    text = data[:_SAMPLE_BYTES].decode(codec, "replace")
     return text.count("\ufffd") * 20 <= len(text)
 
 

@@ -83,7 +83,8 @@ def sift(data: bytes, start: int, end: int, limits: Limits) -> tuple[Block, byte
     header_end, body = _header_end(data, start, end)
     found: list[Raw] = []
     broken: list[bytes] = []
-    for lines in _LINES.findall(data[start : min(header_end, start + limits.header_bytes)] + b"\n")[: limits.fields]:
+    block = data[start : min(header_end, start + limits.header_bytes)]
+    for lines in _LINES.findall(block if block.endswith(b"\n") else block + b"\n")[: limits.fields]:
         field = _FIELD.fullmatch(lines)
         if field:
             whole, name, blanks, folded = field.groups()

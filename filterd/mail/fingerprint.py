@@ -46,7 +46,7 @@ def message_fp(message: Message, key: bytes) -> str:
     values: dict[str, list[bytes]] = {name: [] for name in FIELDS}
     for field in message.fields:
         if (found := values.get(field.name.lower())) is not None:
-            found.append(b" ".join(field.raw.partition(b":")[2].replace(b"\r\n", b"").split()))
+            found.append(b" ".join(field.raw.partition(b":")[2].split()))
     parts: list[str | bytes] = []
     for name in FIELDS:
         parts += [name, str(len(values[name])), *values[name]]

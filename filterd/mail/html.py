@@ -15,7 +15,7 @@ from filterd.mail.hidden import Hider, hides, is_hint_in
 
 # Beyond these the rest is not read; 200,000 characters are some 80 printed pages.
 MAX_TEXT_CHARS = 200_000
-MAX_HTML_CHARS = 2_000_000
+MAX_HTML_CHARS = 1_000_000
 MAX_LINKS = 1_000
 
 # Elements whose content is not text for the reader, up to their end tag whatever stands in it.

@@ -62,19 +62,16 @@ def canonical_domain(text: str) -> str:
     name = text.lower() if text.isascii() else _stable(text, str.lower).translate(_DOTS)
     name = name.strip(" \t").removesuffix(".")
     _check(name, "domain")
-    labels = [_a_label(label) for label in name.split(".")]
-    domain = ".".join(labels)
-    if " " in domain or "@" in domain or len(domain) > MAX_DOMAIN_BYTES or not all(labels):
+    domain = ".".join(map(_a_label, name.split(".")))
+    if " " in domain or "@" in domain or len(domain) > MAX_DOMAIN_BYTES:
         raise PeerError("syntax error in domain")
     return domain
 
 
 def _a_label(label: str) -> str:
-    if label.isascii():
-        return label
-    encoded = "xn--" + label.encode("punycode").decode("ascii").lower()
-    if len(encoded) > MAX_LABEL_BYTES:
-        raise PeerError("domain too long")
+    encoded = label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii").lower()
+    if not 0 < len(encoded) <= MAX_LABEL_BYTES:
+        raise PeerError("syntax error in domain")
     return encoded
 
 

@@ -16,6 +16,8 @@ from filterd.model.message import Message, Part
 
 __all__ = ["Limits", "parse"]
 
+# In the charsets of mail; only rare characters and UTF-32 take more.
+_MAX_CHARACTER_BYTES = 3
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 # What a browser-like client takes for a page when the mail does not say what it is.
 _HTML_STARTS = (b"<html", b"<!doctype html", b"<body", b"<head")
@@ -40,7 +42,7 @@ def _parse(raw: bytes, limits: Limits) -> Message:
     if b"\n" not in raw and b"\r" in raw:
         # A mail of the days when CR ended a line: the same offsets.
         data = raw.replace(b"\r", b"\n")
-    if raw.count(b"\n") != raw.count(b"\r\n") or data is not raw:
+    if not raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r"):
         tree.defects["lines.ends.stray"] = None
     block = fields.split(data, limits=limits)
     leaves = tree.walk(data, block)
@@ -79,9 +81,12 @@ def _texts(leaves: list[Leaf], limits: Limits, defects: dict[str, None]) -> tupl
         if left <= 0:
             defects["text.size.exceeded"] = None
             break
-        # Four octets a character at most; the rest could not be kept anyway.
-        content = leaf.part.content[: 4 * max(left, html.MAX_HTML_CHARS)]
-        text, defect = charset.decode_saying(content, leaf.part.charset)
+        octets = leaf.part.content
+        most = _MAX_CHARACTER_BYTES * (html.MAX_HTML_CHARS if kind == "html" else left)
+        if len(octets) > most:
+            defects["text.size.exceeded"] = None
+            octets = octets[:most]
+        text, defect = charset.decode_saying(octets, leaf.part.charset)
         if defect:
             defects[defect] = None
         hrefs: tuple[str, ...] = ()

@@ -1,11 +1,12 @@
 """Who acts?  Named persons by their token, and how somebody becomes one.  STANDING 5.5, HOUSE rule 13.
 
-The token is made by whoever asks (the command line) and never stored: the ledger keeps a keyed hash of it. Every person
-added leaves an entry that says by whom.
+A token is said once, in the answer that made it; the ledger keeps a keyed hash of it. Every person added leaves an entry
+that says by whom.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,8 +28,7 @@ ROLES = (
     "auditor",
     ADMIN,
 )
-# 128 random bits, as `secrets.token_urlsafe(16)` writes them.
-MIN_TOKEN_CHARS = 22
+TOKEN_BYTES = 24
 MAX_NAME_CHARS = 80
 
 # Who "added" whom where no person could: the first one, and what the system's own administrator did.
@@ -45,25 +45,24 @@ def acting_person(txn: LedgerTxn, arguments: Arguments) -> tuple[str, str]:
 
 
 def person_add(txn: LedgerTxn, arguments: Arguments) -> Any:
-    """Add somebody under `name` with `role` and `new_token`, or give them another role and token.
+    """Add somebody under `name` with `role`, or give them another role and token; the answer has the token.
 
     By a person with role admin; by nobody while there is none yet; `as_root` by whoever may use the socket.
     """
     name, role = str(arguments.get("name") or "").strip(), str(arguments.get("role") or "")
-    new_token = str(arguments.get("new_token") or "")
     if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise RefusedError(f"a name has 1 to {MAX_NAME_CHARS} printable characters")
     if name in (BY_FIRST, BY_ROOT):
         raise RefusedError(f"nobody can be called {name!r}: entries use it where no person acted")
     if role not in ROLES:
         raise RefusedError(f"role is one of {', '.join(ROLES)}")
-    if len(new_token) < MIN_TOKEN_CHARS:
-        raise RefusedError(f"a token has at least {MIN_TOKEN_CHARS} characters")
     by = _added_by(txn, arguments)
     known = dict(txn.people())
-    txn.put_person(name, role, new_token)
+    # With a prefix, so that none begins with a dash and people know one when they see it.
+    token = f"ft_{secrets.token_urlsafe(TOKEN_BYTES)}"
+    txn.put_person(name, role, token)
     txn.append(r.PersonAdded(at=txn.now, person=name, role=role, by=by), account_id=None, tenant_id=None)
-    return {"name": name, "role": role, "by": by, "replaced_role": known.get(name)}
+    return {"name": name, "role": role, "by": by, "token": token, "replaced_role": known.get(name)}
 
 
 def _added_by(txn: LedgerTxn, arguments: Arguments) -> str:

@@ -6,7 +6,6 @@ is refused. Undo exists wherever there is a do: confirm, lift, annul, and the de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
@@ -21,13 +20,14 @@ from filterd.model.decision import NoticeDue
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.standing import History, SanctionFile, Standing
+from filterd.pipeline.people import Arguments, PlainVerb, acting_person
 from filterd.pipeline.verbs import DeskRules, MailVerbs
 from filterd.ports import LedgerTxn
 
 OUTCOMES = ("granted", "partially_granted", "denied", "inadmissible", "withdrawn")
 
-Arguments = Mapping[str, Any]
-PlainVerb = Callable[[LedgerTxn, Arguments], Any]
+# Roles that may act on an account's standing (STANDING 5.5); the others look, or look after the system.
+DECIDING = ("moderator", "approver", "appeals_reviewer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class ReviewVerbs:
             "sanction.confirm": self.sanction_confirm,
             "sanction.lift": self.sanction_lift,
             "sanction.annul": self.sanction_annul,
+            "hold.release": self.hold_release,
             "appeal.file": self.appeal_file,
             "appeal.list": self.appeal_list,
             "appeal.decide": self.appeal_decide,
@@ -188,6 +189,23 @@ class ReviewVerbs:
         self._answer(txn, case, person)
         return self._result(txn, case.account)
 
+    def hold_release(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """End a protective hold early: somebody has made sure that the account is in its owner's hands again."""
+        person = self._person(txn, arguments)
+        account_id = txn.account_of(arguments["hold"])
+        account = txn.account(account_id) if account_id is not None else None
+        if account is None:
+            raise UsageError(f"no hold {arguments['hold']}")
+        active = [h for h in self._standing(txn, account).holds if h.hold_id == arguments["hold"]]
+        if not active:
+            raise RefusedError("this hold is over")
+        self._append(
+            txn,
+            account,
+            r.HoldReleased(at=txn.now, hold_id=active[0].hold_id, by=person, reason=_reason(arguments)),
+        )
+        return self._result(txn, account)
+
     def _annul(self, txn: LedgerTxn, case: _Case, person: str, reason: str) -> int:
         """Annul the incident that owns the sanction, replay the rest, promise the notice. Says how many rows."""
         incident_id = case.sanction.imposed.incident_id
@@ -294,10 +312,10 @@ class ReviewVerbs:
     # --- finding ------------------------------------------------------------------------------------------------------
 
     def _person(self, txn: LedgerTxn, arguments: Arguments) -> str:
-        found = txn.person(str(arguments.get("token") or ""))
-        if found is None:
-            raise RefusedError("this needs a named person: give --token or FILTERD_TOKEN (see `filterd person add`)")
-        return found[0]
+        name, role = acting_person(txn, arguments)
+        if role not in DECIDING:
+            raise RefusedError(f"{name} has role {role}; deciding about accounts takes one of {', '.join(DECIDING)}")
+        return name
 
     def _find_account(self, txn: LedgerTxn, text: str) -> Account | None:
         if text.startswith("a_"):

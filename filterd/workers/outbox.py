@@ -1,8 +1,9 @@
 """Carry out what the ledger promised: notices by mail.  HOUSE §4 (later), STANDING 5.7-17, TX-6.1/6.2.
 
 At least once: the mail goes out first and is ticked off second, so a crash in between sends it again, under the same
-Message-ID. Otherwise a channel that accepted is never used twice: its acceptance is recorded at once, and what other
-channels still owe becomes an item of its own. A notice counts as received when the first channel accepted it.
+Message-ID. Otherwise a channel that accepted is not used twice: what was sent is remembered until the ledger has it,
+and what other channels still owe becomes an item of its own. A notice counts as received when the first channel
+accepted it.
 Temporary: the mailer, the ledger, anything unexpected, for three days. Final: a 5xx, an address that is none.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from filterd.errors import FilterdError, PeerError, PortError
 from filterd.model.records import NoticeSent
@@ -73,6 +74,15 @@ class _Sent:
     answer: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Untold:
+    """An outcome the ledger does not have yet, and the payload it is of."""
+
+    payload: dict[str, Any]
+    record: NoticeSent
+    finish: Callable[[LedgerTxn], None]
+
+
 def _ignore(*_: object) -> None:
     return None
 
@@ -98,7 +108,9 @@ class OutboxWorker:
         self._outbox, self._submit, self._desk, self._mailer, self._clock = outbox, submit, desk, mailer, clock
         self._on_notice, self._on_oldest_age, self._on_error = on_notice, on_oldest_age, on_error
         self._limit, self._poll_s = limit, poll_s
+        # By item: when it was promised, and what the ledger has not taken yet although it was sent.
         self._waiting: dict[str, datetime] = {}
+        self._untold: dict[str, _Untold] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; what is under way is finished first. No error ends it."""
@@ -123,7 +135,11 @@ class OutboxWorker:
 
     async def _handle(self, item: OutboxItem, now: datetime) -> None:
         try:
-            if item.topic in TOPICS:
+            untold = self._untold.get(item.item_id)
+            # More may have been merged into it since: then all of it is told again, rather than some of it never.
+            if untold is not None and untold.payload == item.payload:
+                await self._tick_off(item.item_id)
+            elif item.topic in TOPICS:
                 await self._deliver(item, now)
             else:
                 await self._again(item, now + NOT_OURS_AGAIN_AFTER, f"nobody carries out {item.topic!r}")
@@ -133,7 +149,7 @@ class OutboxWorker:
     async def _stumble(self, item: OutboxItem, now: datetime, error: str) -> None:
         """Something of ours failed. The promise stands until its time is over, and then the failure is on record."""
         try:
-            if now - item.created_at < GIVE_UP_AFTER:
+            if now - item.created_at < GIVE_UP_AFTER or item.item_id in self._untold:
                 await self._again(item, now + backoff(item.attempts), error)
                 return
             self._on_error(item.item_id, error)
@@ -221,9 +237,15 @@ class OutboxWorker:
             if waiting and deemed_at is not None:
                 txn.post("notice", request.rest(waiting, deemed_at), due_at=txn.now + BACKOFF[0])
 
-        if await self._outbox.done(item.item_id, finish):
-            self._on_notice(record)
-        self._waiting.pop(item.item_id, None)
+        self._untold[item.item_id] = _Untold(payload=item.payload, record=record, finish=finish)
+        await self._tick_off(item.item_id)
+
+    async def _tick_off(self, item_id: str) -> None:
+        untold = self._untold[item_id]
+        if await self._outbox.done(item_id, untold.finish):
+            self._on_notice(untold.record)
+        del self._untold[item_id]
+        self._waiting.pop(item_id, None)
 
     async def _again(self, item: OutboxItem, due_at: datetime, error: str) -> None:
         self._on_error(item.item_id, error)

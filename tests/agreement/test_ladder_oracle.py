@@ -160,12 +160,13 @@ class Both:
             assert after.rung <= before.rung and after.half_points <= before.half_points
             self.acts.append(naive.Annulled(at=self.at, violation_id=name))
             return
-        live = standing_at(self.history, TERMS, self.at).sanctions
-        mine = [s for s in mine if any(x.sanction_id == s.imposed.sanction_id for x in live)]
+        # Named by what it is today: a replay or an unanswered objection may have lowered it.
+        live = {x.sanction_id: x.rung for x in standing_at(self.history, TERMS, self.at).sanctions}
+        mine = [s for s in mine if s.imposed.sanction_id in live]
         if not mine:
             return
-        rung = max(s.imposed.rung for s in mine)
-        same = [s for s in mine if s.imposed.rung is rung]
+        rung = max(live[s.imposed.sanction_id] for s in mine)
+        same = [s for s in mine if live[s.imposed.sanction_id] is rung]
         for sanction in same:
             common = {"at": self.at, "sanction_id": sanction.imposed.sanction_id}
             match step.kind:
@@ -222,6 +223,8 @@ def compare(both: Both) -> None:
         got = (ours.conduct.value, ours.half_points, ours.final_half_points, bool(ours.holds))
         want = (theirs.rung, theirs.half_points, theirs.final_half_points, theirs.hold)
         assert got == want, f"{at}: {both.acts}"
+        if ours.rung > Rung.WARN:
+            assert ours.until == theirs.until, f"{at}: {both.acts}"
         # The naive ladder names the scopes of restrictions and holds; that a suspension stops sending is its rung.
         features = {str(f) for f in ours.features} - {"sending"}
         assert features == set(theirs.features), f"{at}: {both.acts}"

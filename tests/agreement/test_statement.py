@@ -11,6 +11,7 @@ from filterd.agreement.statement import Statement, statement
 from filterd.agreement.statement_parts import AutomatedDecision, NextStep
 from filterd.errors import UsageError
 from filterd.model import records as r
+from filterd.model.ids import derived_id
 from filterd.model.sanction import Feature, Mode, Preset, Rung
 from tests.workers.rig import SPAM, VIRUS, Story, at, first_virus, three_bursts
 
@@ -145,6 +146,28 @@ def test_an_objection_says_when_it_is_answered_and_steps_down_when_it_is_not() -
     assert later.eased_to is not None
     assert Feature(name="bulk") in later.eased_to
     assert (later.rung, later.steps_down) == (Rung.SUSPEND, False)
+
+
+def test_an_objection_still_to_be_answered_does_not_shorten_the_end() -> None:
+    story = Story()
+    story.mail(0, VIRUS)
+    story.mail(24, VIRUS)
+    main = story.sanction_ids()[-1]
+    story.object(25, main, story.incident_id)
+    assert facts(story, 26, main).effects[0].ends_at == at(192)
+    over = facts(story, 50, main).effects[0]
+    assert (over.is_over, over.ends_at) == (True, at(49))
+
+
+def test_an_answered_objection_steps_nothing_down() -> None:
+    story = three_bursts()
+    main = story.sanction_ids()[-1]
+    story.object(97, main, story.incident_id)
+    story.take(r.ObjectionAnswered(at=at(98), appeal_id=derived_id("p", main), sanction_id=main, by="mei"))
+    s = facts(story, 99, main)
+    assert s.received is not None
+    assert (s.received.is_answered, s.effects[0].steps_down) == (True, False)
+    assert facts(story, 122, main).effects[0].eased_to is None
 
 
 def test_an_annulment_says_what_was_in_force_for_how_many_minutes() -> None:

@@ -1,8 +1,8 @@
 """A Postfix of our own: private folders, private ports on loopback, real logins.  postfix(1), master(5), SASL_README.
 
 Its services are those of ops/postfix/*.cf, read from these files with other ports, and a few that only tests need. It
-runs beside any other Postfix, touches neither /etc/postfix nor the system's queue, and ends with its parent. Needs root,
-as Postfix does.
+runs beside any other Postfix, touches neither /etc/postfix nor the system's queue, and ends with its parent. It needs
+root, as any Postfix does.
 """
 
 from __future__ import annotations
@@ -174,20 +174,21 @@ class PrivatePostfix:
 
     def _write(self) -> None:
         postfix = pwd.getpwnam("postfix")
-        for folder in (self.etc, self.queue, self.folder / "data", self.mail, self.folder / "sasl"):
+        for folder in (self.etc, self.queue, self.folder / "data", self.mail, self.etc / "sasl"):
             folder.mkdir(exist_ok=True)
         os.chown(self.folder / "data", postfix.pw_uid, postfix.pw_gid)
         os.chown(self.mail, _MAIL_UID, _MAIL_UID)
         (self.etc / "mailboxes").write_text("".join(f"{box} {box}/\n" for box in self._boxes))
         (self.etc / "transport").write_text(f"{self.wire_domain} smtp:[127.0.0.1]:{self.ports.wire}\n")
         _write_certificate(self.etc)
-        self._write_logins(postfix.pw_uid)
+        self._write_logins(postfix.pw_gid)
         (self.etc / "main.cf").write_text(self._main_cf())
         (self.etc / "master.cf").write_text(self._master_cf())
 
-    def _write_logins(self, postfix_uid: int) -> None:
+    def _write_logins(self, postfix_gid: int) -> None:
         """Cyrus SASL with a password file of its own (SASL_README, "Cyrus SASL: sasldb")."""
-        sasl = self.folder / "sasl"
+        # Where Debian's Postfix looks, whatever cyrus_sasl_config_path says.
+        sasl = self.etc / "sasl"
         database = sasl / "sasldb2"
         # The mechanisms of libsasl2-modules; PLAIN is what Sender speaks.
         (sasl / "smtpd.conf").write_text(
@@ -202,7 +203,8 @@ class PrivatePostfix:
                 timeout=20,
             )
         if self._logins:
-            os.chown(database, postfix_uid, -1)
+            os.chown(database, 0, postfix_gid)
+            database.chmod(0o640)
 
     def _main_cf(self) -> str:
         policy = replaced(
@@ -263,9 +265,7 @@ def _write_certificate(folder: Path) -> None:
         .not_valid_after(today + datetime.timedelta(days=2))
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "tls.pem").write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "tls.pem").chmod(0o600)
 
@@ -289,7 +289,7 @@ alias_database =
 biff = no
 notify_classes =
 
-cyrus_sasl_config_path = {folder}/sasl
+cyrus_sasl_config_path = {folder}/etc/sasl
 smtpd_sasl_security_options = noanonymous
 smtpd_tls_cert_file = {folder}/etc/tls.pem
 smtpd_tls_key_file = {folder}/etc/tls.pem

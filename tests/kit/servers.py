@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-# Below the range the kernel takes ports for outgoing connections from (32768 on Linux), or one of those would sit on it.
+# Below the range from which the kernel takes ports for outgoing connections (32768 on Linux).
 _PORTS = range(20_000, 32_000)
 _KEYWORDS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 

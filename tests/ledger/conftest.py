@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +13,17 @@ from filterd.ledger.engine import LedgerEngine
 from tests.kit.clock import FrozenClock
 from tests.ledger.rig import open_engine
 
+# Syncing to memory is quick, and what these tests ask does not depend on the medium.
+MEMORY = Path("/dev/shm")
+
 
 @pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    return tmp_path / "state"
+def state_dir(tmp_path: Path) -> Iterator[Path]:
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path / "state"
+        return
+    with tempfile.TemporaryDirectory(prefix="filterd-", dir=MEMORY) as directory:
+        yield Path(directory, "state")
 
 
 @pytest.fixture

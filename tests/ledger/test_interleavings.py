@@ -14,6 +14,7 @@ from filterd.errors import LedgerUnavailable, RefusedError
 from filterd.ledger import entries
 from filterd.ledger.engine import LedgerEngine
 from filterd.model.standing import History
+from tests.ledger.conftest import MEMORY
 from tests.ledger.rig import WRITER, incident, open_engine, sanction, strike
 from tests.ledger.test_writer import in_one_group
 
@@ -63,7 +64,7 @@ def test_any_interleaving(groups: list[list[tuple[str, list[str], str]]]) -> Non
 
 
 async def interleave(groups: list[list[tuple[str, list[str], str]]]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
         engine = open_engine(Path(directory))
         told: dict[str, History] = {}
         seqs: list[int] = []

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from filterd.agreement.fold import apply
+from filterd.agreement.terms import Agreement
 from filterd.clients.keys import derive
 from filterd.errors import LedgerUnavailable, PeerError, PortError
 from filterd.ledger.engine import LedgerEngine
@@ -25,15 +26,14 @@ from filterd.model.principal import Account, Tenant
 from filterd.model.records import NoticeSent
 from filterd.model.reply import Reply
 from filterd.model.sanction import Preset
-from filterd.pipeline.notice_mail import NoticeDesk, NoticeRequest, addresses
-from filterd.pipeline.notices import NoticeSettings
+from filterd.pipeline.notice_mail import NoticeDesk, NoticeFacts, NoticeRequest, addresses
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn, OutboxItem
 from filterd.workers import outbox
 from filterd.workers.outbox import BACKOFF, GIVE_UP_AFTER, OutboxWorker, backoff
 from tests.kit.clock import FrozenClock
 from tests.kit.terms import tencent
-from tests.workers.rig import ACCOUNT, SETTINGS, TENANT, Story, at, first_virus, templates, three_bursts
+from tests.workers.rig import ACCOUNT, SETTINGS, TENANT, VIRUS, Story, at, first_virus, templates, three_bursts
 
 OK = Reply(code=250, enhanced="2.0.0", text="queued")
 BUSY = Reply(code=451, enhanced="4.3.0", text="later, dave@corp.example")
@@ -113,17 +113,18 @@ class House:
         return history.incidents[-1].notices
 
 
-def desk(settings: NoticeSettings = SETTINGS) -> NoticeDesk:
+def desk(*earlier: Agreement) -> NoticeDesk:
+    """With the agreement in force and, by digest, earlier ones."""
     terms = tencent()
     rules = DeskRules(
         terms={terms.id: terms},
-        by_digest={terms.digest: terms},
+        by_digest={x.digest: x for x in (terms, *earlier)},
         preset=Preset.SUPERVISED,
         default_agreement=terms.id,
         auto_create_per_day=500,
         notice_merge=timedelta(seconds=60),
     )
-    return NoticeDesk(rules, templates(), settings)
+    return NoticeDesk(rules, templates(), SETTINGS)
 
 
 @pytest.fixture
@@ -165,6 +166,10 @@ def make_house(engine: LedgerEngine, clock: FrozenClock, postbox: Postbox, port:
 
 def text_of(message: EmailMessage) -> str:
     return str(message.get_content()).replace("\r\n", "\n")
+
+
+def text_of_letter(known: NoticeDesk, facts: NoticeFacts) -> str:
+    return known.letters(facts, at(1))[0].notice.text
 
 
 def untold() -> Story:
@@ -263,6 +268,19 @@ async def test_an_objection_is_acknowledged_even_when_the_case_was_annulled_sinc
     assert (await house.records())[-1].outcome == "accepted"
 
 
+async def test_the_terms_cited_are_those_the_case_was_decided_under(house: House) -> None:
+    old = tencent().model_copy(update={"version": "2019-01", "digest": "0" * 64})
+    story = Story(terms=old)
+    story.mail(0, VIRUS, noticed=False)
+    await house.directory(replace(ACCOUNT, language="en"))
+    await house.promise(story, "warning")
+    request = NoticeRequest.read((await house.engine.lease(house.clock.now(), 1))[0])
+    for known, version in ((desk(old), "2019-01"), (desk(), tencent().version)):
+        facts = await house.engine.submit(lambda txn, known=known: known.gather(txn, request))
+        assert facts is not None
+        assert f"Agreement, version {version};" in text_of_letter(known, facts)
+
+
 # --- it does not arrive -----------------------------------------------------------------------------------------------
 
 
@@ -335,11 +353,11 @@ async def test_a_channel_that_never_accepts_gives_up_without_undoing_the_receipt
     house.postbox.answers = {"admin@corp.example": [BUSY]}
     await house.directory()
     await house.promise(untold(), "warning")
-    for _ in range(90):
-        await house.drain(hours=1)
+    for hours in (0, 1, 1, 70, 1):
+        await house.drain(hours=hours)
     assert house.postbox.tried.count("dave@corp.example") == 1
     assert [(x.channel, x.outcome) for x in await house.records()] == [("account", "accepted"), ("tenant", "failed")]
-    assert {x.deemed_at for x in await house.records()} == {at(1.1)}
+    assert {x.deemed_at for x in await house.records()} == {at(0.1)}
     assert await house.engine.pending() == ()
 
 
@@ -375,11 +393,11 @@ async def test_nobody_to_write_to_is_a_failure_on_record(house: House, account: 
 
 
 class ForgetfulOutbox:
-    """The engine's outbox, whose first `done` is lost on the way: what a crash between mail and ledger looks like."""
+    """The engine's outbox, whose first `lost` calls of `done` do not come through."""
 
-    def __init__(self, engine: LedgerEngine):
-        self._engine, self._lost = engine, 1
-        self.lease, self.retry = engine.lease, self._retry
+    def __init__(self, engine: LedgerEngine, *, may_retry: bool, lost: int = 1):
+        self._engine, self._lost, self._may_retry = engine, lost, may_retry
+        self.lease = engine.lease
 
     async def done(self, item_id: str, function: Callable[[LedgerTxn], object]) -> bool:
         if self._lost:
@@ -387,22 +405,64 @@ class ForgetfulOutbox:
             raise LedgerUnavailable("gone")
         return await self._engine.done(item_id, function)
 
-    async def _retry(self, item_id: str, due_at: Any, error: str) -> bool:
-        raise LedgerUnavailable("gone")
+    async def retry(self, item_id: str, due_at: Any, error: str) -> bool:
+        if not self._may_retry:
+            raise LedgerUnavailable("gone")
+        return await self._engine.retry(item_id, due_at, error)
 
 
 async def test_a_crash_between_mail_and_ledger_sends_again_under_the_same_message_id(house: House) -> None:
-    fragile = make_house(house.engine, house.clock, house.postbox, ForgetfulOutbox(house.engine))
-    await fragile.directory()
-    await fragile.promise(untold(), "warning")
-    assert await fragile.drain() == 1
-    assert await fragile.records() == []
-    assert await fragile.drain(seconds=60) == 0
-    assert await fragile.drain(seconds=61) == 1
+    crashed = make_house(house.engine, house.clock, house.postbox, ForgetfulOutbox(house.engine, may_retry=False))
+    await crashed.directory()
+    await crashed.promise(untold(), "warning")
+    assert await crashed.drain() == 1
+    assert await crashed.records() == []
+    assert await house.drain(seconds=60) == 0
+    assert await house.drain(seconds=61) == 1
     ids = [message["Message-ID"] for to, message in house.postbox.sent if to == "dave@corp.example"]
     assert len(ids) == 2
     assert len(set(ids)) == 1
-    assert len(await fragile.records()) == 1
+    assert len(await house.records()) == 1
+
+
+@pytest.mark.parametrize("may_retry", [True, False])
+async def test_a_ledger_that_was_away_for_a_moment_causes_no_second_mail(house: House, may_retry: bool) -> None:
+    port = ForgetfulOutbox(house.engine, may_retry=may_retry, lost=2)
+    fragile = make_house(house.engine, house.clock, house.postbox, port)
+    await fragile.directory()
+    await fragile.promise(untold(), "warning")
+    await fragile.drain()
+    await fragile.drain(days=3)
+    await fragile.drain(hours=1)
+    assert [to for to, _ in house.postbox.sent] == ["dave@corp.example", "admin@corp.example"]
+    [record] = await fragile.records()
+    assert (record.outcome, record.deemed_at) == ("accepted", at(0.1))
+    assert fragile.notices == [record]
+
+
+async def test_what_was_merged_in_meanwhile_is_told_too(house: House) -> None:
+    fragile = make_house(house.engine, house.clock, house.postbox, ForgetfulOutbox(house.engine, may_retry=True))
+    await fragile.directory()
+    story = untold()
+
+    def promise(template: str) -> Callable[[LedgerTxn], str]:
+        payload = {
+            "account_id": story.account_id,
+            "tenant_id": TENANT.tenant_id,
+            "incident_id": story.incident_id,
+            "templates": [template],
+            "sanction_ids": list(story.sanction_ids()) if template == "warning" else [],
+        }
+        return lambda txn: txn.post("notice", payload, due_at=house.clock.now(), merge_key="m")
+
+    await fragile.promise(story, "warning", topic="other")
+    await fragile.engine.submit(promise("warning"))
+    await fragile.drain()
+    await fragile.engine.submit(promise("hold"))
+    await fragile.drain(seconds=30)
+    [record] = await fragile.records()
+    assert record.template == "warning+hold"
+    assert [to for to, _ in house.postbox.sent].count("dave@corp.example") == 2
 
 
 async def test_two_workers_on_one_ledger_send_one_notice(house: House) -> None:

@@ -1,0 +1,56 @@
+"""Which kind of text is this? The two axes by which a text model's gates are kept: language and length (STANDING 5.7-24).
+
+Language is a histogram of scripts, and for Latin script a count of the commonest words of other languages. It only
+decides which gate applies; it never raises a score.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from filterd.checks.features import Reading, word_hashes
+
+LANGUAGES = ("zh", "en", "other")
+LENGTHS = ("short", "long")
+SHORT_CHARS = 200
+
+# A text with fewer words (Chinese: characters) says too little to judge: one word never decides.
+MIN_WORDS = 6
+
+_HAN_SHARE = 0.3
+_KANA_PER_HAN = 0.2
+_LATIN_SHARE = 0.7
+
+_ENGLISH = word_hashes(
+    "the and to of is in for you your with this that are on be we have from it not will can our or as if by at was"
+)
+# German, French, Spanish, Portuguese, Italian, Dutch, Polish, Swedish, Danish, Turkish, Indonesian, Vietnamese; without
+# words that English has too. Accents are folded, as in the reading.
+_FOREIGN = word_hashes(
+    "der das und ist nicht mit ihre fur auf wir sie ein eine werden bei zu im les des est vous votre pour dans une avec "
+    "sur nous du qui el los las que por una su para con del es se usted nao voce uma seu sua em os dos da na no e il di "
+    "che per della sono gli non un het een van uw voor niet je op te bij ook wij nie jest na do sie w z och att det som "
+    "inte din ditt og til af ikke ve bir bu icin ile dan yang untuk anda dengan ini la cua va khong nguoi"
+)
+_ONLY_FOREIGN = np.setdiff1d(_FOREIGN, word_hashes("no do non per on to in i a e o es w z se te te bij im un va con"))
+
+
+def language(reading: Reading) -> str:
+    """Say "zh", "en" or "other"; "other" also for a text without letters."""
+    han, kana, latin, other = reading.letters
+    total = han + kana + latin + other
+    if not total:
+        return "other"
+    if han >= _HAN_SHARE * total:
+        return "zh" if kana <= _KANA_PER_HAN * han else "other"
+    if latin < _LATIN_SHARE * total:
+        return "other"
+    english = np.count_nonzero(np.isin(reading.words, _ENGLISH))
+    foreign = np.count_nonzero(np.isin(reading.words, _ONLY_FOREIGN))
+    # A name or a phrase of two words is no language.
+    return "other" if foreign > max(2, english) else "en"
+
+
+def length(text: str) -> str:
+    """Say "short" or "long" (200 characters or more)."""
+    return "short" if len(text) < SHORT_CHARS else "long"

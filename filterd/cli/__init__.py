@@ -1,0 +1,83 @@
+"""The command line: one command a thing an operator does, grouped like the rooms.  `filterd --help`.
+
+    serve demo                          the processes that stay
+    scan                                judge mails without a ledger
+    tenant account person               the directory
+    sanction appeal task                what people do to standing
+    policy config doctor                is it right?
+    log ledger                          what happened, and does the record hold
+    train evaluate                      models
+
+Modules of a command import what they need when it runs: `filterd --help` is there at once, and serving never loads what
+only training needs. Options and exit codes are stable (entry, options).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from filterd import __version__
+from filterd.cli.directory import accounts, people, tenants
+from filterd.cli.doctor import doctor
+from filterd.cli.entry import Entry
+from filterd.cli.learn import evaluate, train
+from filterd.cli.ledger import ledger
+from filterd.cli.logs import logs
+from filterd.cli.policy import policies
+from filterd.cli.review import appeals, sanctions, tasks
+from filterd.cli.scan import scan
+from filterd.cli.serve import demo, serve
+from filterd.cli.settings import configs
+
+app = typer.Typer(
+    name="filterd",
+    cls=Entry,
+    help="Content-policy enforcement in the mail path, with graduated account sanctions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help: laying it out with rich takes longer than everything else together.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# In the order of the help.
+for command in (serve, scan):
+    app.command()(command)
+for name, group in (
+    ("account", accounts),
+    ("tenant", tenants),
+    ("person", people),
+    ("sanction", sanctions),
+    ("appeal", appeals),
+    ("task", tasks),
+    ("policy", policies),
+    ("config", configs),
+    ("log", logs),
+    ("ledger", ledger),
+):
+    app.add_typer(group, name=name, no_args_is_help=True)
+for command in (doctor, train, evaluate, demo):
+    app.command()(command)
+
+
+def _say_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"filterd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,1 @@
+"""Training, evaluation and calibration of the text models. The serving path never imports this room."""

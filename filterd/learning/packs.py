@@ -1,0 +1,125 @@
+"""The data pack: labelled mail and texts in archives, with a manifest of sources and licences.
+
+Needs a folder with MANIFEST.json. Raises ModelError naming the file when one is missing, broken, or not the one the
+manifest speaks of.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filterd.checks.features import TEXT_CHARS, text_of
+from filterd.errors import ModelError
+from filterd.learning.artefacts import clean
+from filterd.learning.sample import Sample
+from filterd.mail.lines import canonical
+from filterd.mail.parse import parse
+from filterd.mail.prose import fold
+
+MANIFEST = "MANIFEST.json"
+_CLEAN = frozenset({"clean", "ham"})
+
+
+def find(folder: Path) -> Path | None:
+    """Give the folder of the data pack at or directly below `folder`, or None."""
+    return next((place for place in (folder, folder / "data") if (place / MANIFEST).is_file()), None)
+
+
+def samples(folder: Path, *, splits: tuple[str, ...] = ("train", "dev")) -> Iterator[Sample]:
+    """Read every labelled text of the pack, source by source, in the order of the files."""
+    manifest = _manifest(folder)
+    licences = {source["name"]: source["licence"] for source in manifest["text_sources"]}
+    for entry in manifest["files"]:
+        name = entry["file"]
+        if name.startswith("mail_") and "counts" in entry and "unlabelled" not in entry["counts"]:
+            source = name.removeprefix("mail_").removesuffix(".tar.gz")
+            yield from _mails(_checked(folder / name, entry["sha256"]), source, entry["licence"], splits)
+        elif name.startswith("text_"):
+            yield from _texts(_checked(folder / name, entry["sha256"]), licences, splits)
+
+
+def licences(folder: Path) -> dict[str, str]:
+    """Say the licence of every source of the pack, as its data sheet words it."""
+    manifest = _manifest(folder)
+    mail = {e["file"].removeprefix("mail_").removesuffix(".tar.gz"): e["licence"] for e in manifest["files"] if "licence" in e}
+    return mail | {source["name"]: source["licence"] for source in manifest["text_sources"]}
+
+
+def mail_text(raw: bytes) -> str:
+    """Give the text of a mail just as the check sees it."""
+    return text_of(parse(canonical(raw)[0]))
+
+
+def plain_text(text: str) -> str:
+    """Give a text that never was a mail the form of a mail's text."""
+    subject, line_break, body = text.partition("\n")
+    folded = f"{fold(subject)}\n{fold(body)}" if line_break else fold(text)
+    return folded.strip()[:TEXT_CHARS]
+
+
+def _mails(file: Path, source: str, licence: str, splits: tuple[str, ...]) -> Iterator[Sample]:
+    try:
+        with tarfile.open(file) as archive:
+            index: dict[str, dict[str, Any]] = {}
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is None:
+                    continue
+                if member.name == "index.jsonl":
+                    index = {row["path"]: row for row in map(json.loads, content)}
+                elif (row := index.get(member.name)) and row["split"] in splits:
+                    yield Sample(
+                        id=row["id"],
+                        source=source,
+                        text=clean(source, mail_text(content.read())),
+                        labels=frozenset({row["label"]} - _CLEAN),
+                        split=row["split"],
+                        cluster=row["cluster"],
+                        licence=licence,
+                    )
+    except (OSError, EOFError, tarfile.TarError, ValueError, KeyError) as err:
+        raise ModelError(f"{file}: not a mail pack: {type(err).__name__}: {err}") from err
+
+
+def _texts(file: Path, licences: dict[str, str], splits: tuple[str, ...]) -> Iterator[Sample]:
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                if row["split"] in splits:
+                    yield Sample(
+                        id=row["id"],
+                        source=row["source"],
+                        text=plain_text(clean(row["source"], row["text"])),
+                        labels=frozenset(row["labels"]) - _CLEAN,
+                        split=row["split"],
+                        cluster=row["cluster"],
+                        licence=licences.get(row["source"], "unknown"),
+                    )
+    except (OSError, EOFError, ValueError, KeyError) as err:
+        raise ModelError(f"{file}: not a text pack: {type(err).__name__}: {err}") from err
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    file = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_bytes())
+        manifest["files"], manifest["text_sources"]  # noqa: B018  # both must be there
+    except (OSError, ValueError, KeyError) as err:
+        raise ModelError(f"{file}: not the manifest of a data pack: {type(err).__name__}: {err}") from err
+    return manifest
+
+
+def _checked(file: Path, sha256: str) -> Path:
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as err:
+        raise ModelError(f"{file}: {err.strerror}") from err
+    if digest != sha256:
+        raise ModelError(f"{file}: sha256 is {digest}, the manifest says {sha256}")
+    return file

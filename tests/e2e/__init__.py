@@ -1,0 +1,1 @@
+"""Mail through a real Postfix, filterd, a real clamd, and Postfix again."""

@@ -1,0 +1,312 @@
+"""One filterd of the tests' own: started as an operator would start it, watched from outside, killed when asked.
+
+Its configuration is an operator's file (ops/postfix/*.toml) with other ports and what the test adds. What it says is
+read where a person or a program would: its service log, its event stream, its command line, the ledger's socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filterd.ledger.remote import RemoteLedger
+
+_READY = "filterd ready"
+_READY_WITHIN_S = 60.0
+_STOP_WITHIN_S = 30.0
+_ROOT = Path(__file__).resolve().parents[2]
+
+Table = Mapping[str, Any]
+
+
+class NodeError(Exception):
+    """It did not start, or a command failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the ledger, its body as plain JSON."""
+
+    writer: str
+    seq: int
+    written_at: datetime
+    kind: str
+    account_id: str | None
+    body: dict[str, Any]
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromisoformat(self.body["at"])
+
+
+@dataclass
+class Node:
+    """One filterd and its folder.
+
+    Args:
+        folder: a short path, for the ledger's socket; holds the configuration, the state and the log.
+        env: on top of ours, for example that of faketime.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    workers: int = 0
+    env: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+    _accounts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "filterd.toml"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "filterd.log"
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def start(self, *, kill_at: str | None = None) -> None:
+        """Start `filterd serve`; returns when every port listens. Raises NodeError with what it said.
+
+        Args:
+            kill_at: a place of filterd/markers.py at which the process kills itself.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(toml(merged(self.config, {"node": {"state_dir": str(self.state_dir)}})))
+        env = os.environ | self.env | ({"FILTERD_KILL_AT": kill_at} if kill_at else {})
+        # A killed parent must not leave a node behind: prctl(2) PR_SET_PDEATHSIG.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *_filterd(), "serve"]
+        command += ["--config", str(self.config_file), "--workers", str(self.workers)]
+        said = self.log().count(_READY)
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.folder
+            )
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while self.log().count(_READY) == said:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                status = self._process.poll()
+                self.kill()
+                raise NodeError(f"filterd is not ready (status {status}):\n{self.log()[-3000:]}")
+            time.sleep(0.02)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> int | None:
+        """End it as systemd would; says its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a power cut would end it."""
+        self._end(signal.SIGKILL)
+
+    def wait_dead(self, patience_s: float = 20) -> int:
+        """Wait until it has ended by itself; says its exit code, -9 when it killed itself. Raises TimeoutError."""
+        if self._process is None:
+            raise NodeError("not started")
+        try:
+            return self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"filterd still runs after {patience_s:g} s") from None
+
+    def _end(self, how: signal.Signals) -> int | None:
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.send_signal(how)
+        try:
+            return process.wait(_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise NodeError(f"filterd did not end within {_STOP_WITHIN_S:g} s of {how.name}") from None
+
+    # --- what it says -------------------------------------------------------------------------------------------------
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """Say its event stream, all writers' in the order of their instants; only events of these names, if any."""
+        found = []
+        for file in (self.state_dir / "events").glob("*.jsonl*"):
+            for line in file.read_bytes().splitlines():
+                try:
+                    found.append(json.loads(line))
+                except json.JSONDecodeError:
+                    # Torn by a kill; the stream says so itself (stream.torn).
+                    continue
+        found.sort(key=lambda e: (e["at"], e["writer"], e["seq"]))
+        return [e for e in found if not names or e["event"] in names]
+
+    def rows(self, *kinds: str, login: str | None = None) -> list[Row]:
+        """Say the ledger's rows in order, as the event stream tells them; of these kinds only, about this account."""
+        found = {}
+        for event in self.events("entry"):
+            row = event["ledger"]
+            found[row["writer"], row["seq"]] = Row(
+                writer=row["writer"],
+                seq=row["seq"],
+                written_at=datetime.fromisoformat(row["written_at"]),
+                kind=event["kind"],
+                account_id=event["account_id"],
+                body=event["body"],
+            )
+        account = None if login is None else self.account_id(login)
+        return [
+            row
+            for _, row in sorted(found.items())
+            if (not kinds or row.kind in kinds) and (login is None or row.account_id == account)
+        ]
+
+    def wait_rows(self, *kinds: str, login: str | None = None, count: int = 1, patience_s: float = 20) -> list[Row]:
+        """Wait until at least `count` rows are there. Raises TimeoutError."""
+        deadline = time.monotonic() + patience_s
+        while len(found := self.rows(*kinds, login=login)) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(found)} of {count} rows {kinds} for {login} after {patience_s:g} s")
+            time.sleep(0.1)
+        return found
+
+    def stored(self) -> list[tuple[str, int, str]]:
+        """Say writer, number and kind of every row in the store itself; only while nothing runs."""
+        if self.is_running:
+            raise NodeError("the store belongs to the running ledger")
+        with sqlite3.connect(self.state_dir / "ledger.sqlite3") as store:
+            return list(store.execute("SELECT writer, seq, kind FROM entry ORDER BY writer, seq"))
+
+    def account_id(self, login: str) -> str | None:
+        """Say the account a login has, or None while it has none; of the ledger, for the stream holds no addresses."""
+        if login not in self._accounts:
+            self._accounts |= {row["login"]: row["account_id"] for row in self.call("account.list")}
+        return self._accounts.get(login)
+
+    def call(self, verb: str, **arguments: Any) -> Any:
+        """Ask the ledger over its socket. For looking only: what people do, the tests do by command line."""
+
+        async def ask() -> Any:
+            ledger = RemoteLedger(self.state_dir / "ledger.sock")
+            await ledger.start(wait_s=20)
+            try:
+                return await ledger.call(verb, arguments)
+            finally:
+                await ledger.close()
+
+        # Not asyncio.run, which would take away the loop that pytest-asyncio has set.
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(ask())
+        finally:
+            loop.close()
+
+    def standing(self, login: str) -> dict[str, Any]:
+        """Say how the account stands now, by the node's own clock."""
+        return self.call("account.show", account=login)
+
+    # --- its command line ---------------------------------------------------------------------------------------------
+
+    def run(self, *arguments: str, person: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `filterd ARGUMENTS --config FILE`, as a named person if one is given; whatever comes of it."""
+        env = os.environ | self.env | ({"FILTERD_TOKEN": self.tokens[person]} if person else {})
+        return subprocess.run(
+            [*_filterd(), *arguments, "--config", str(self.config_file)],
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=self.folder,
+            timeout=60,
+        )
+
+    def cli(self, *arguments: str, person: str | None = None) -> Any:
+        """Run a command that must succeed; says its JSON, or its text where it is none. Raises NodeError."""
+        done = self.run(*arguments, person=person)
+        if done.returncode:
+            raise NodeError(f"filterd {' '.join(arguments)}: {done.returncode}\n{done.stderr}{done.stdout}")
+        try:
+            return json.loads(done.stdout)
+        except json.JSONDecodeError:
+            return done.stdout
+
+
+def _filterd() -> list[str]:
+    """The program: the one beside our Python, or what FILTERD_PROGRAM says (an installed one, one under a tracer)."""
+    if program := os.environ.get("FILTERD_PROGRAM"):
+        return program.split()
+    script = Path(sys.executable).parent / "filterd"
+    return [str(script)] if script.exists() else [sys.executable, "-m", "filterd"]
+
+
+def new_folder() -> Path:
+    # A short path: a UNIX socket name holds 107 bytes.
+    return Path(tempfile.mkdtemp(prefix="filterd-node-", dir="/tmp"))
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- TOML -------------------------------------------------------------------------------------------------------------
+
+
+def read_toml(file: Path, changes: Mapping[str, str]) -> dict[str, Any]:
+    """Read a configuration with other values in it: every text or number that equals a key becomes its value."""
+    unused = set(changes)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [walk(item) for item in value]
+        if str(value) in changes:
+            unused.discard(str(value))
+            return type(value)(changes[str(value)])
+        return value
+
+    tree = walk(tomllib.loads(file.read_text()))
+    if unused:
+        raise KeyError(f"{file} does not hold {sorted(unused)}")
+    return tree
+
+
+def merged(below: Table, above: Table) -> dict[str, Any]:
+    """Lay one tree over another; tables are merged, everything else is replaced."""
+    out = dict(below)
+    for key, value in above.items():
+        is_table = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = merged(out[key], value) if is_table else value
+    return out
+
+
+def toml(tree: Table) -> str:
+    """Write tables of plain values, and lists of such tables, as TOML."""
+    lines: list[str] = []
+    for key, value in tree.items():
+        tables = value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
+        head = f"[[{key}]]" if tables is value else f"[{key}]"
+        for table in tables:
+            lines.append(f"\n{head}")
+            # JSON's texts, numbers, booleans and lists of them are TOML's.
+            lines += [f"{name} = {json.dumps(item)}" for name, item in table.items()]
+    return "\n".join(lines).lstrip() + "\n"

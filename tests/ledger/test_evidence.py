@@ -1,0 +1,287 @@
+"""Evidence: sealed from the first byte, on disk before the entry that speaks of it, erased when nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterd.errors import LedgerUnavailable, PortError, RefusedError, UsageError
+from filterd.ledger import files, spool, vault
+from filterd.ledger.engine import LedgerEngine
+from filterd.ledger.spool import Spool
+from tests.kit.clock import NOON
+from tests.ledger.rig import KEYS, act, violation
+from tests.ledger.test_directory import everything
+from tests.ledger.test_writer import in_one_group
+
+RAW = b"Subject: a secret offer\r\n\r\n" + b"buy now \xff\x00" * 1000
+DIGEST = hashlib.sha256(RAW).hexdigest()
+UNTIL = NOON + timedelta(days=90)
+
+
+def decide(txn: Any, transaction_id: str, account_id: str = "a_1") -> str | None:
+    digest = txn.promote_evidence(transaction_id, account_id, UNTIL)
+    txn.append(violation(account_id, transaction_id), account_id=account_id, tenant_id=None)
+    return digest
+
+
+def vault_files(state_dir: Path) -> list[Path]:
+    return [path for path in (state_dir / "vault").rglob("*") if path.is_file()]
+
+
+def spooled(state_dir: Path) -> list[str]:
+    return sorted(os.listdir(state_dir / "spool"))
+
+
+async def test_promoted_evidence_reads_back(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.spool.put("t_1", RAW)
+    assert spooled(state_dir) == ["t_1"]
+    assert await engine.submit(lambda txn: decide(txn, "t_1")) == DIGEST
+    assert spooled(state_dir) == []
+    assert await engine.read_evidence(DIGEST, "a_1") == RAW
+    assert await engine.read_evidence(DIGEST, "a_2") is None
+    assert b"secret offer" not in everything(state_dir)
+    with pytest.raises(UsageError):
+        await engine.read_evidence("../../ledger.sqlite3", "a_1")
+
+
+async def test_promoting_twice_is_harmless(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.spool.put("t_1", RAW)
+    for _ in range(2):
+        assert await engine.submit(lambda txn: txn.promote_evidence("t_1", "a_1", UNTIL)) == DIGEST
+    assert await engine.submit(lambda txn: txn.promote_evidence("t_none", "a_1", UNTIL)) is None
+    assert len(vault_files(state_dir)) == 1
+
+
+async def test_the_same_mail_of_two_accounts_is_two_files(engine: LedgerEngine, state_dir: Path) -> None:
+    for number, account_id in enumerate(["a_1", "a_2", "a_1"]):
+        engine.spool.put(f"t_{number}", RAW)
+    done = await in_one_group(
+        engine,
+        [lambda txn, n=n, a=a: decide(txn, f"t_{n}", a) for n, a in enumerate(["a_1", "a_2", "a_1"])],
+    )
+    assert done == [DIGEST] * 3
+    assert len(vault_files(state_dir)) == 2
+    await engine.erase_subject("a_1")
+    assert await engine.read_evidence(DIGEST, "a_2") == RAW
+
+
+async def test_rolled_back_evidence_stays_in_the_spool(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.spool.put("t_1", RAW)
+
+    def refuse(txn: Any) -> None:
+        decide(txn, "t_1")
+        raise RefusedError("no")
+
+    with pytest.raises(RefusedError):
+        await engine.submit(refuse)
+    assert spooled(state_dir) == ["t_1"]
+    assert vault_files(state_dir) == []
+    assert await engine.submit(lambda txn: decide(txn, "t_1")) == DIGEST
+
+
+async def test_nothing_is_decided_when_evidence_cannot_be_synced(
+    engine: LedgerEngine, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        engine.spool.put(f"t_{number}", RAW + bytes([number]))
+    real, calls = os.fsync, []
+
+    def broken(fd: int) -> None:
+        calls.append(fd)
+        if "/vault/" in os.readlink(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EIO, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr(files.os, "fsync", broken)
+    done = await in_one_group(engine, [lambda txn, n=n: decide(txn, f"t_{n}") for n in range(3)])
+    assert [type(err) for err in done] == [LedgerUnavailable] * 3
+    assert "Input/output error" in str(done[0])
+    monkeypatch.undo()
+    assert await engine.entries_after(0) == ()
+    assert spooled(state_dir) == ["t_0", "t_1", "t_2"]
+    assert await engine.submit(lambda txn: decide(txn, "t_0")) is not None
+    assert (await engine.verify()).is_sound
+
+
+@pytest.mark.parametrize("kind", ["spool", "vault"])
+async def test_a_full_volume_is_temporary(
+    engine: LedgerEngine, state_dir: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def full(fd: int, octets: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if kind == "vault":
+        engine.spool.put("t_1", RAW)
+    monkeypatch.setattr(files.os, "write", full)
+    with pytest.raises(PortError, match="No space left") as caught:
+        if kind == "spool":
+            engine.spool.put("t_1", RAW)
+        else:
+            await engine.submit(lambda txn: decide(txn, "t_1"))
+    assert caught.value.temporary
+    monkeypatch.undo()
+    assert vault_files(state_dir) == []
+    assert spooled(state_dir) == (["t_1"] if kind == "vault" else [])
+    assert await engine.submit(lambda txn: act(txn, "a_1")) == 3
+
+
+@pytest.mark.parametrize("transaction_id", ["", "../x", "a/b", ".", "..", "t\x00", "t\n", "x" * 81, ".tmp-1"])
+def test_a_name_that_leads_elsewhere_is_refused(engine: LedgerEngine, transaction_id: str) -> None:
+    for use in (engine.spool.discard, engine.spool.read, lambda name: engine.spool.put(name, b"")):
+        with pytest.raises(UsageError):
+            use(transaction_id)
+
+
+async def test_altered_evidence_is_refused(engine: LedgerEngine, state_dir: Path) -> None:
+    other = RAW + b"other"
+    for number, raw in enumerate((RAW, other)):
+        engine.spool.put(f"t_{number}", raw)
+        await engine.submit(lambda txn, number=number: decide(txn, f"t_{number}"))
+    first, second = vault_files(state_dir)
+    whole = first.read_bytes(), second.read_bytes()
+    digests = (DIGEST, hashlib.sha256(other).hexdigest())
+
+    async def damaged() -> int:
+        count = 0
+        for digest in digests:
+            try:
+                await engine.read_evidence(digest, "a_1")
+            except PortError as err:
+                assert not err.temporary
+                count += 1
+        return count
+
+    first.write_bytes(whole[0][:-1] + bytes([whole[0][-1] ^ 1]))
+    assert await damaged() == 1
+    first.write_bytes(b"")
+    assert await damaged() == 1
+    # Swapped: each is whole, neither is what its name says.
+    first.write_bytes(whole[1])
+    second.write_bytes(whole[0])
+    assert await damaged() == 2
+
+
+async def test_links_are_not_followed(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.spool.put("t_1", RAW)
+    await engine.submit(lambda txn: decide(txn, "t_1"))
+    (file,) = vault_files(state_dir)
+    outside = state_dir / "outside"
+    file.rename(outside)
+    file.symlink_to(outside)
+    with pytest.raises(PortError):
+        await engine.read_evidence(DIGEST, "a_1")
+    # Promoted again, it replaces the link and leaves what the link pointed at.
+    engine.spool.put("t_2", RAW)
+    await engine.submit(lambda txn: decide(txn, "t_2"))
+    assert not file.is_symlink()
+    assert await engine.read_evidence(DIGEST, "a_1") == RAW
+    engine.spool.file_of("t_3").symlink_to(outside)
+    with pytest.raises(PortError):
+        engine.spool.read("t_3")
+
+
+def test_a_spooled_mail_opens_only_under_its_name(tmp_path: Path) -> None:
+    one = Spool(tmp_path, KEYS.spool)
+    one.put("t_1", RAW)
+    assert one.read("t_1") == RAW
+    (tmp_path / "t_1").rename(tmp_path / "t_2")
+    with pytest.raises(PortError, match="t_2"):
+        one.read("t_2")
+    one.put("t_2", b"")
+    assert one.read("t_2") == b""
+    one.discard("t_2")
+    one.discard("t_2")
+    assert one.read("t_2") is None
+
+
+async def test_sweeping(engine: LedgerEngine, state_dir: Path) -> None:
+    for name in ("t_kept", "t_new", "t_old", "t_named", "t_twice"):
+        engine.spool.put(name, RAW + name.encode())
+    # Crashed between the commit and the erasure of the spool: the copy in the vault is enough.
+    await engine.submit(lambda txn: decide(txn, "t_kept"))
+    engine.spool.put("t_kept", RAW)
+    # An entry speaks of it, and its evidence is nowhere else.
+    await engine.submit(lambda txn: txn.append(violation("a_1", "t_named"), account_id="a_1", tenant_id=None))
+    await engine.submit(lambda txn: decide(txn, "t_twice"))
+    orphan = state_dir / "vault" / "ab" / ("ab" + "0" * 30)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_bytes(b"left by a rollback")
+    half = state_dir / "spool" / ".tmp-0123"
+    half.write_bytes(b"half")
+    assert await engine.sweep() == vault_and_spool(0, 0, 0)
+    for path in state_dir.rglob("*"):
+        if path.name != "t_new":
+            os.utime(path, (1, 1))
+    assert await engine.sweep() == vault_and_spool(2, 1, 1)
+    assert spooled(state_dir) == ["t_named", "t_new"]
+    assert len(vault_files(state_dir)) == 2
+
+
+def vault_and_spool(spooled: int, orphaned: int, half_written: int) -> Any:
+    from filterd.ledger.sweep import Swept
+
+    return Swept(spooled=spooled, orphaned=orphaned, half_written=half_written)
+
+
+async def test_kept_as_long_as_promised(engine: LedgerEngine, state_dir: Path) -> None:
+    for name, days in (("t_1", 10), ("t_2", 30)):
+        engine.spool.put(name, RAW)
+        until = NOON + timedelta(days=days)
+        await engine.submit(lambda txn, name=name, until=until: txn.promote_evidence(name, "a_1", until))
+    assert await engine.expire_evidence(NOON + timedelta(days=20)) == 1
+    await engine.sweep(age_s=-1)
+    assert await engine.read_evidence(DIGEST, "a_1") == RAW
+    assert await engine.expire_evidence(NOON + timedelta(days=40)) == 1
+    await engine.sweep(age_s=-1)
+    assert vault_files(state_dir) == []
+    assert await engine.read_evidence(DIGEST, "a_1") is None
+
+
+def test_order_on_disk(engine: LedgerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File synced, renamed, directory synced, and only then the commit."""
+    engine.spool.put("t_1", RAW)
+    order: list[str] = []
+    sync, settle = vault.sync, vault.settle
+
+    def note_sync(path: Path) -> None:
+        order.append("sync dir" if path.is_dir() else "sync file")
+        sync(path)
+
+    def note_settle(staged: Any) -> Path:
+        directory = settle(staged)
+        order.append("renamed")
+        return directory
+
+    monkeypatch.setattr("filterd.ledger.vault.sync", note_sync)
+    monkeypatch.setattr("filterd.ledger.book.sync", note_sync)
+    monkeypatch.setattr("filterd.ledger.book.settle", note_settle)
+    engine.on_entries(lambda _: order.append("committed"))
+    engine.run(lambda txn: decide(txn, "t_1"))
+    # The first sync is that of the vault, which got a new directory.
+    assert order == ["sync dir", "sync file", "renamed", "sync dir", "committed"]
+
+
+def test_the_spool_is_durable_when_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr("filterd.ledger.files.sync", lambda path: synced.append(path.is_dir()))
+    spool.Spool(tmp_path, KEYS.spool).put("t_1", RAW)
+    assert synced == [False, True]
+
+
+async def test_many_at_once(engine: LedgerEngine) -> None:
+    for number in range(40):
+        engine.spool.put(f"t_{number}", RAW + bytes([number]))
+    digests = await asyncio.gather(
+        *(engine.submit(lambda txn, number=number: decide(txn, f"t_{number}")) for number in range(40))
+    )
+    for number, digest in enumerate(digests):
+        assert digest is not None
+        assert await engine.read_evidence(digest, "a_1") == RAW + bytes([number])

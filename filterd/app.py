@@ -175,6 +175,7 @@ def gate_rules(config: Config) -> GateRules:
                     login_domain=item.login_domain,
                 ),
                 direction=item.direction,
+                is_after_queue=item.after_queue,
             )
             for item in config.listener
         },

@@ -53,6 +53,11 @@ class ListenerConfig(Section):
     received_by: str | None = Field(None, description="For `received`: the `by` host the trusted peer writes.")
     header_name: str | None = Field(None, description="For `header`: the field with the login; removed on exit.")
     login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+    after_queue: bool = Field(
+        False,
+        description="Behind the queue (content_filter). A refusal there would be a bounce, so what has a durable record is "
+        "discarded with that record and the rest waits with 451.",
+    )
     selective_rcpt: bool = Field(True, description="False behind speed_adjust: all recipients stand or fall together.")
     max_message_bytes: int = Field(52_428_800, ge=65_536, description="Announced as SIZE; larger mail gets 552 5.3.4.")
     max_recipients: int = Field(1000, ge=100, description="More RCPT in one transaction get 452 4.5.3.")

@@ -5,9 +5,11 @@ Only about this mail: standing is the ladder's matter. The strongest reason wins
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import is_refused_without_points
-from filterd.model.decision import STRENGTH, Case, Disposition, MailFacts, Reason
+from filterd.model.decision import STRENGTH, Case, Decision, Disposition, MailFacts, Reason
 from filterd.model.sanction import Feature, Violation
 from filterd.model.session import Direction
 from filterd.model.standing import Standing
@@ -41,6 +43,19 @@ def reasons(
 def strongest(found: tuple[Reason, ...]) -> Disposition:
     """Say the strongest disposition among the reasons; accept when there are none."""
     return max((r.disposition for r in found), key=STRENGTH.index, default=Disposition.ACCEPT)
+
+
+def without_bounce(decision: Decision) -> Decision:
+    """Say the decision for mail behind the queue, where a refusal would bounce to an address nobody has checked.
+
+    What the ledger has on record is discarded with that record; what it has not waits with 451 (MAIL-PATH §4c).
+    """
+    if decision.disposition is not Disposition.REJECT:
+        return decision
+    is_recorded = bool(decision.records) or decision.is_retry
+    effect = Disposition.DISCARD if is_recorded else Disposition.DEFER
+    reasons = (*decision.reasons, Reason(code="after_queue", disposition=effect))
+    return replace(decision, disposition=effect, reasons=reasons)
 
 
 def _by_standing(facts: MailFacts, standing: Standing) -> list[Reason]:

@@ -93,6 +93,8 @@ class Category(Section):
         steps = [step.recipients for step in self.severity_by_recipients]
         if steps and (steps[0] != 1 or steps != sorted(set(steps))):
             raise ValueError("severity_by_recipients starts at 1 and rises")
+        if self.disposition is Disposition.DISCARD:
+            raise ValueError("disposition 'discard' is what 'reject' becomes behind the queue; write 'reject'")
         # CLAUSES §1: C1 is locked by type, C2 acts on nothing without a person.
         if self.mode in (Mode.C1, Mode.C2) and self.disposition is not Disposition.ACCEPT:
             raise ValueError(f"a {self.mode.value} category cannot touch mail: disposition must be accept")

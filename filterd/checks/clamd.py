@@ -7,7 +7,7 @@ Only "nothing found" about the whole mail is clean.
 
 from __future__ import annotations
 
-from filterd.checks.spec import Builtin, Check, Code, Context
+from filterd.checks.spec import Check, Code, Context
 from filterd.errors import PortError
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 from filterd.ports import ScanAnswer, Scanner
@@ -88,6 +88,3 @@ def make(scanner: Scanner, *, max_bytes: int, timeout_s: float, fail_mode: FailM
             return Verdict(check=NAME, version=VERSION, outcome=Outcome.TEMPERROR, reason="scanner.away")
 
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=timeout_s + MARGIN_S, fail_mode=fail_mode)
-
-
-BUILTIN = Builtin(name=NAME, codes=CODES, make=make)

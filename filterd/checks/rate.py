@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from filterd.checks.spec import Builtin, Check, Code, Context, skipped
+from filterd.checks.spec import Check, Code, Context, skipped
 from filterd.model.decision import Counts
 from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
@@ -111,6 +111,3 @@ def make(limits: Limits, *, timeout_s: float) -> Check:
         return judge(context.counts, limits)
 
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=timeout_s, fail_mode=FailMode.ACCEPT)
-
-
-BUILTIN = Builtin(name=NAME, codes=CODES, make=make)

@@ -44,8 +44,8 @@ app = typer.Typer(
 )
 
 # In the order of the help.
-for command in (serve, scan):
-    app.command()(command)
+app.command()(serve)
+app.command()(scan)
 for name, group in (
     ("account", accounts),
     ("tenant", tenants),
@@ -59,8 +59,10 @@ for name, group in (
     ("ledger", ledger),
 ):
     app.add_typer(group, name=name, no_args_is_help=True)
-for command in (doctor, train, evaluate, demo):
-    app.command()(command)
+app.command()(doctor)
+app.command()(train)
+app.command()(evaluate)
+app.command()(demo)
 
 
 def _say_version(is_wanted: bool) -> None:

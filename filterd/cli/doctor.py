@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,13 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "broken": "BROKEN ", "skipped":
 
 
 def doctor(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
-    """Look at everything filterd leans on, and say what is wrong and what to do. Exit 1 when something is broken.
+    """Say what is wrong here, and what to do.
 
-    Run it as the user filterd runs as, while filterd runs. It sends no mail and changes nothing.
+    Looks at everything filterd leans on; exit 1 when something is broken. Run it as the user filterd runs as, while
+    filterd runs. It sends no mail and changes nothing.
     """
+    import asyncio
+
     found = asyncio.run(_examine(config, state_dir))
     broken = sum(item["status"] == "broken" for item in found)
     warnings = sum(item["status"] == "warning" for item in found)

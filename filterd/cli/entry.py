@@ -45,7 +45,7 @@ class Entry(TyperGroup):
             code = exit_code(err)
         except BrokenPipeError:
             # Whoever read our output has had enough; what is still buffered has nowhere to go.
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             code = FAILED
         except OSError as err:
             complain(f"{err.filename}: {err.strerror}" if err.filename else str(err))

@@ -5,6 +5,7 @@ Reads what is there and passes over what it does not know: a stream may be older
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,23 @@ from filterd.cli.say import printable
 _HEAD = frozenset({"v", "event", "writer", "seq", "at", "tx"})
 # The fields of a record that say most, in this order; the rest follows in its own.
 _FIRST = ("account_id", "rung", "features", "category", "outcome", "starts_at", "ends_at", "by", "reason")
+# What only programs ask for; --json has it.
+_NOISE = frozenset(
+    {
+        "evidence_key",
+        "evidence_digest",
+        "delivery_keys",
+        "text_fp",
+        "policy_digest",
+        "body_digest",
+        "step",
+        "step_down_features",
+        "tenant_id",
+        "row_hash",
+    }
+)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_RUNGS = ("none", "warn", "restrict", "suspend", "terminate")
 
 
 def event_lines(event: dict[str, Any], *, is_brief: bool = False) -> Iterator[str]:
@@ -67,7 +85,20 @@ def _details(event: dict[str, Any]) -> Iterator[str]:
 def _pairs(fields: dict[str, Any]) -> str:
     """Say fields as `name=value`; what is empty is left out."""
     names = [name for name in _FIRST if name in fields] + [n for n in fields if n not in _FIRST and n != "at"]
-    return "  ".join(f"{name}={_value(fields[name])}" for name in names if fields[name] not in (None, "", [], {}))
+    said = (_pair(name, fields[name]) for name in names if name not in _NOISE)
+    return "  ".join(pair for pair in said if pair)
+
+
+def _pair(name: str, value: Any) -> str:
+    if value is None or value is False or value in ("", [], {}):
+        return ""
+    if value is True:
+        return name.removeprefix("is_")
+    if name.endswith("half_points") and isinstance(value, int):
+        return f"{name.removesuffix('half_points')}points={value / 2:g}" if value else ""
+    if name in ("rung", "warranted") and isinstance(value, int) and 0 <= value < len(_RUNGS):
+        return f"{name}={_RUNGS[value]}"
+    return f"{name}={_value(value)}"
 
 
 def _value(value: Any) -> str:
@@ -79,7 +110,7 @@ def _value(value: Any) -> str:
         return "{" + _pairs(value) + "}"
     if isinstance(value, list):
         return ",".join(_value(item) for item in value)
-    return str(value)
+    return _time(value) if isinstance(value, str) and _INSTANT.match(value) else str(value)
 
 
 def _time(at: Any) -> str:

@@ -15,7 +15,10 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the model goes; made if need be.")],
     as_json: Json = False,
 ) -> None:
-    """Train the text model, calibrate it, and write artefact, manifest and model card."""
+    """Train a text model.
+
+    Trains, calibrates, and writes artefact, manifest and model card.
+    """
     raise NotImplementedError
 
 
@@ -23,5 +26,5 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder of the data pack.")],
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model on mail it has not seen."""
+    """Measure a model on mail it has not seen."""
     raise NotImplementedError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +45,8 @@ def verify(
 
     A running ledger is asked over its socket; one that is stopped, or a copy of its state directory, is read directly.
     """
+    import asyncio
+
     from filterd.clients.keys import load_keys
 
     settings = load_config(config, state_dir)
@@ -85,6 +86,8 @@ def dump_rows(
     as_json: Json = True,
 ) -> None:
     """Write every row, one JSON object a line: to keep, or to verify elsewhere. Sealed fields stay sealed."""
+    import asyncio
+
     settings = load_config(config, state_dir)
     with _writing(output) as file:
         if _is_running(settings):
@@ -131,6 +134,7 @@ def _verify_dump(dump: Path, anchor: Path | None, chain_key: bytes) -> Verificat
 
 def _is_running(config: Config) -> bool:
     """Say whether a ledger answers on the socket."""
+    import asyncio
 
     async def look() -> bool:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,9 @@ async def connected(config: Config, *, answer_within_s: float = ANSWER_WITHIN_S)
 
 def ask(config: Config, verb: str, *, answer_within_s: float = ANSWER_WITHIN_S, **arguments: Any) -> Any:
     """Have the ledger do one thing; arguments that are None are left out."""
+
+    # Imported where it is used, here and in the other commands: it costs more than `--help` takes.
+    import asyncio
 
     async def go() -> Any:
         async with connected(config, answer_within_s=answer_within_s) as ledger:

@@ -40,10 +40,10 @@ def dumps(value: Any) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lay out a table in columns as wide as they need, None as `-`."""
+    """Lay out a table in columns as wide as they need, None as `-`; `(none)` when there are no rows."""
     cells = [[("-" if cell is None else printable(cell)) for cell in row] for row in rows]
     if not cells:
-        return []
+        return ["(none)"]
     widths = [max(_width(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     return [
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,13 +49,16 @@ def scan(
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Judge mails as in service, without a ledger: disposition, reply, scores, verdicts.
+    """Judge mails as in service, without a ledger.
 
-    Folders are read with everything below, sorted; of folders and archives only what looks like mail is taken. With
-    --json one object a line. What cannot be read gives an object with `error`. Exit 0 when all mails were scanned.
+    Says disposition, reply, scores and verdicts; with --json one object a line. Folders are read with everything below,
+    sorted; of folders and archives only what looks like mail is taken. What cannot be read gives a line, or an object,
+    with the error. Exit 0 when all mails were scanned.
 
     There are no counters, so rates are not judged; without clamd the virus check ends in temperror, as in service.
     """
+    import asyncio
+
     settings = load_config(config)
     if no_clamd:
         settings = settings.model_copy(update={"clamd": settings.clamd.model_copy(update={"enabled": False})})
@@ -88,6 +90,8 @@ async def _run(config: Config, options: ScanOptions, paths: list[str], *, as_jso
 
 async def _scanned(config: Config, options: ScanOptions, found: Iterator[Mail]) -> AsyncIterator[dict[str, Any]]:
     """Scan mails, a few at once, and say what came of them in their order."""
+    import asyncio
+
     from filterd import app
     from filterd.clients.clock import SystemClock
     from filterd.clients.keys import derive

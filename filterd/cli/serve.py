@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +46,12 @@ def demo(
     log_level: Level = "error",
     as_json: Json = False,
 ) -> None:
-    """Show the whole house on this machine: real SMTP, clamd, ledger, sanctions and notices, on simulated days."""
+    """Show everything, on this machine.
+
+    Real SMTP, clamd, ledger, sanctions and notices, on simulated days.
+    """
+    import asyncio
+
     from filterd.demo import run
 
     asyncio.run(run(state_dir, once=once, log_level=log_level))

@@ -81,6 +81,8 @@ class Connection:
                 reply = await self.wire.reply()
         except TimeoutError:
             raise RelayBroken(f"no reply to {verb} within {timeout_s:g} s") from None
+        if reply.code // 100 == 3 and verb != "DATA":
+            raise RelayBroken(f"{verb} answered with {reply.code}")
         if not reply.is_positive:
             self.refusals += 1
         return reply

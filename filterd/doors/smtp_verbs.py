@@ -64,7 +64,8 @@ class SmtpProtocol(SmtpConnection):
             raise Refused(replies.BAD_HELO)
         # RFC 5321 §4.1.4: EHLO in the middle of a session is a RSET, too.
         self.drop_transaction()
-        self.client.helo = octets.decode("utf-8", "backslashreplace")
+        name = octets.decode("utf-8", "backslashreplace")
+        self.client.helo = "".join(c if c.isprintable() else "?" for c in name)
         self.client.is_extended = is_extended
 
     async def smtp_XFORWARD(self, arg: str | None) -> None:

@@ -85,6 +85,9 @@ class Book:
         last = max((anchor.seq for anchor in anchors if anchor.writer == self.equipment.writer), default=0)
         if last <= self._head.seq:
             self._anchor_head()
+        else:
+            where = self._store.file
+            _log.error("%s ends at row %d, its anchors have seen row %d: run verify", where, self._head.seq, last)
 
     def carry_out(self, functions: Sequence[Callable[[Txn], Any]]) -> Group:
         """Run a group and make it durable. Raises LedgerUnavailable when nothing of it is."""

@@ -9,11 +9,13 @@ Everything here may be used from any thread or event loop, except `counters`, wh
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
+from filterd.errors import PortError
 from filterd.ledger import entries, evidence, verify
 from filterd.ledger.anchor import FILE_NAME, AnchorFile
 from filterd.ledger.book import Book, Group
@@ -37,6 +39,8 @@ from filterd.model.standing import History
 from filterd.ports import Clock, Keys, LedgerTxn, OutboxItem
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 SPOOL_NAME = "spool"
 VAULT_NAME = "vault"
@@ -228,6 +232,8 @@ class LedgerEngine:
         try:
             if not self._is_closed:
                 await self.counters.flush()
+        except PortError as err:
+            _log.warning("counters not saved: %s", err)
         finally:
             await asyncio.to_thread(self.stop)
 

@@ -3,7 +3,7 @@
 A frame is two big-endian 32-bit lengths, a head (JSON object) and a body (JSON of the noun, see codec). Both ends begin
 with {"hello": n}. Then, in any order and many at once:
 
-    to the ledger       {"id": i, "verb": v} + arguments        {"forget": [account_id, ...]}
+    to the ledger       {"id": i, "verb": v} + arguments        {"forget": true} + [account_id, ...]
     from the ledger     {"id": i} + result                      {"id": i, "error": kind, "text": t, "temporary": b}
                         {"push": "history"} + History           {"push": "directory"}
 
@@ -53,7 +53,9 @@ def check_socket_path(path: str) -> None:
 
 
 def frame(head: Mapping[str, Any], body: bytes = b"") -> bytes:
-    """Write a frame."""
+    """Write a frame. Raises UsageError for a body that the other end would refuse."""
+    if len(body) > _BODY_BYTES:
+        raise UsageError(f"ledger link: {len(body)} octets are more than a frame takes; ask for less")
     octets = canonical(dict(head))
     return len(octets).to_bytes(4, "big") + len(body).to_bytes(4, "big") + octets + body
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
 
 from filterd.ledger.codec import storable
 from filterd.ledger.schema import EVIDENCE, MENTION, OPENING
@@ -35,8 +35,10 @@ _BRINGS: dict[type[Record], str] = {
     ObjectionFiled: "appeal_id",
 }
 FIRST_MAIL = "first_mail"
-_KNOWN = select(MENTION.c.id).where(MENTION.c.id.in_(bindparam("ids", expanding=True)))
-_INSERT = insert(MENTION)
+# SQLite and PostgreSQL both read this.
+_INSERT_NEW = text(
+    "INSERT INTO mention (id, account_id, digits) VALUES (:id, :account_id, :digits) ON CONFLICT (id) DO NOTHING"
+)
 _QUOTED = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -58,16 +60,9 @@ class Brought:
     def write(self, connection: Connection) -> None:
         """Write those not known before."""
         ids, self._ids = self._ids, {}
-        if not ids:
-            return
-        known = set(connection.execute(_KNOWN, {"ids": list(ids)}).scalars())
-        rows = [
-            {"id": brought, "account_id": account_id, "digits": digits}
-            for brought, (account_id, digits) in ids.items()
-            if brought not in known
-        ]
-        if rows:
-            connection.execute(_INSERT, rows)
+        if ids:
+            rows = [{"id": brought, "account_id": owner, "digits": digits} for brought, (owner, digits) in ids.items()]
+            connection.execute(_INSERT_NEW, rows)
 
 
 def owner(connection: Connection, some_id: str) -> str | None:

@@ -201,7 +201,7 @@ class RemoteLedger:
         self._histories[account_id] = history
         if len(self._histories) > _HISTORIES_AT_MOST and self._writer is not None:
             forgotten = [self._histories.popitem(last=False)[0] for _ in range(_HISTORIES_AT_MOST // 100)]
-            self._writer.write(frame({"forget": forgotten}))
+            self._writer.write(frame({"forget": True}, write_body(forgotten)))
 
     def _drop(self) -> None:
         self._writer = None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filterd.errors import FilterdError, PeerError
+from filterd.errors import FilterdError, PeerError, UsageError
 from filterd.ledger.link import (
     PROTOCOL,
     check_hello,
@@ -85,7 +85,7 @@ class LinkServer:
         self._clients.add(client)
         try:
             await client.converse()
-        except (PeerError, ConnectionError, TimeoutError) as err:
+        except (PeerError, UsageError, ConnectionError, TimeoutError) as err:
             _log.warning("ledger link: %s", err)
         finally:
             self._clients.discard(client)
@@ -131,7 +131,7 @@ class _Client:
         while (received := await read_frame(self._reader)) is not None:
             head, body = received
             if "forget" in head:
-                self.wanted.difference_update(head["forget"])
+                self.wanted.difference_update(read_body(list[str], body))
                 continue
             if not isinstance(head.get("id"), int) or not isinstance(head.get("verb"), str):
                 raise PeerError("ledger link: neither a request nor anything else")

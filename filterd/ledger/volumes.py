@@ -48,9 +48,7 @@ def _opened_day(connection: Connection, account_id: str) -> int | None:
     return None if first is None else date.fromisoformat(first).toordinal()
 
 
-def save(
-    connection: Connection, days: Mapping[tuple[str, int], Day], met: Mapping[tuple[str, str], int]
-) -> None:
+def save(connection: Connection, days: Mapping[tuple[str, int], Day], met: Mapping[tuple[str, str], int]) -> None:
     """Write absolute volumes by (account, day), and days of first contact by (account, recipient hash)."""
     if days:
         keys = [(account, date.fromordinal(day).isoformat()) for account, day in days]

@@ -20,6 +20,7 @@ from filterd.errors import LedgerUnavailable
 from filterd.ledger.book import Book, Group
 from filterd.ledger.trace import where
 from filterd.ledger.txn import Txn
+from filterd.metrics import observe_commit
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,15 @@ class Tally:
     refused_functions: int = 0
     failed_groups: int = 0
     entries: int = 0
-    commit_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A function, who waits for it, and since when (monotonic)."""
+
+    function: Callable[[Txn], Any]
+    future: Future[Any]
+    asked_s: float
 
 
 class Writer:
@@ -48,7 +57,7 @@ class Writer:
         self.tally = Tally()
         self._book = book
         self._tell = tell
-        self._jobs: queue.SimpleQueue[tuple[Callable[[Txn], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
@@ -69,7 +78,7 @@ class Writer:
                 raise LedgerUnavailable("the ledger is closed")
             if self._jobs.qsize() >= _WAITING_AT_MOST:
                 raise LedgerUnavailable(f"more than {_WAITING_AT_MOST} functions wait for the ledger")
-            self._jobs.put((function, future))
+            self._jobs.put(_Job(function=function, future=future, asked_s=time.monotonic()))
         return future
 
     def stop(self) -> None:
@@ -93,34 +102,37 @@ class Writer:
                     is_last = True
                 else:
                     jobs.append(more)
-            if wanted := [job for job in jobs if job[1].set_running_or_notify_cancel()]:
+            if wanted := [job for job in jobs if job.future.set_running_or_notify_cancel()]:
                 self._carry_out(wanted)
             if is_last:
                 return
 
-    def _carry_out(self, jobs: list[tuple[Callable[[Txn], Any], Future[Any]]]) -> None:
-        started = time.monotonic()
+    def _carry_out(self, jobs: list[_Job]) -> None:
         try:
-            group = self._book.carry_out([function for function, _ in jobs])
+            group = self._book.carry_out([job.function for job in jobs])
         except BaseException as err:
             self.tally.failed_groups += 1
             _log.error("ledger group of %d failed: %s", len(jobs), err)
-            for _, future in jobs:
+            for job in jobs:
                 failure = LedgerUnavailable(str(err))
                 failure.__cause__ = err
-                future.set_exception(failure)
+                self._count(job, is_committed=False)
+                job.future.set_exception(failure)
             return
         self.tally.commits += 1
         self.tally.functions += len(jobs)
         self.tally.entries += len(group.entries)
-        self.tally.commit_s += time.monotonic() - started
         try:
             self._tell(group)
         except Exception as err:
             _log.error("telling of a ledger commit failed: %s", where(err))
-        for (_, future), outcome in zip(jobs, group.outcomes, strict=True):
+        for job, outcome in zip(jobs, group.outcomes, strict=True):
+            self._count(job, is_committed=outcome.error is None)
             if outcome.error is None:
-                future.set_result(outcome.value)
+                job.future.set_result(outcome.value)
             else:
                 self.tally.refused_functions += 1
-                future.set_exception(outcome.error)
+                job.future.set_exception(outcome.error)
+
+    def _count(self, job: _Job, *, is_committed: bool) -> None:
+        observe_commit(time.monotonic() - job.asked_s, is_committed=is_committed)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from filterd.mail.hidden import Hider, hides, is_hint_in
+from filterd.mail.hidden import Hider, is_hint_in
 
 # Beyond these the rest is not read; 200,000 characters are some 80 printed pages.
 MAX_TEXT_CHARS = 200_000
@@ -54,7 +54,7 @@ _DROPPED = str.maketrans("", "", "\t\r\n")
 _AROUND = "".join(map(chr, range(33)))
 _LEADING_ZEROS = re.compile(r"&#([xX]?)0+(?=[0-9a-fA-F])")
 # int() refuses more than 4,300 digits; no character has more than 7.
-_LONG_NUMBER = re.compile(r"&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,})")
+_LONG_NUMBER = re.compile(r"&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
 
 
 def to_text(html: str) -> tuple[str, tuple[str, ...]]:
@@ -76,13 +76,13 @@ def _read(tokens: list[str], hider: Hider | None) -> tuple[list[str], dict[str, 
     out = [tokens[0]]
     links: dict[str, None] = {}
     length = len(tokens[0])
+    is_shown = True
     in_text, wanted = _IN_TEXT.get, _WANTED.get
     for written, attributes, text in zip(tokens[2::4], tokens[3::4], tokens[4::4], strict=True):
         if written:
             name = written if written.islower() else written.lower()
-            if hider:
-                hider.tag(name, is_hidden=bool(attributes) and hides(attributes))
-            is_shown = not (hider and hider.is_hiding)
+            if hider and (attributes or not is_shown):
+                is_shown = hider.tag(name, attributes)
             if is_shown and (instead := in_text(name)):
                 out.append(instead)
             if attributes and (attribute := wanted(name)):
@@ -91,7 +91,7 @@ def _read(tokens: list[str], hider: Hider | None) -> tuple[list[str], dict[str, 
                     _keep_link(value, links)
                 elif value and is_shown:
                     out.append(f" {value} ")
-        if text and not (hider and hider.is_hiding):
+        if text and is_shown:
             out.append(text)
             length += len(text)
             if length > MAX_TEXT_CHARS:

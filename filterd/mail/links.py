@@ -16,7 +16,7 @@ _ASCII = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]*+")
 _WORD = re.compile(r"[\w.\-]*+")
 _WWW = re.compile(r"(?<![\w@.\-/])[wW]{3}\.(?=[\w\-])")
 # A dot and what may be a top-level domain, not inside a word or a mail address.
-_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,6})(?![\w@\-]|\.\w)")
+_TOP_LEVEL = re.compile(r"\.([A-Za-z]{2,6})(?![A-Za-z0-9_@\-]|\.[A-Za-z0-9])")
 _COMMON_NAMES = "com net org info biz cn top xyz vip club shop site online icu work wang ltd fun store"
 _COMMON = frozenset(_COMMON_NAMES.split())
 # These are words and file endings too: only with a path.
@@ -111,6 +111,6 @@ def _host_start(text: str, dot: int) -> int | None:
     window = text[max(0, dot - _MAX_HOST) : dot]
     word = window[len(window.rstrip(_HOST_CHARS)) :]
     start = dot - len(word)
-    if not word or word[0] in ".-" or ".." in word or (start and text[start - 1] in "@/_%+\\"):
+    if not word or word[0] in ".-" or word[-1] == "." or ".." in word or (start and text[start - 1] in "@/_%+\\"):
         return None
     return start

@@ -20,9 +20,16 @@ class Disposition(StrEnum):
     TAG = "tag"
     DEFER = "defer"
     REJECT = "reject"
+    DISCARD = "discard"
 
 
-STRENGTH: tuple[Disposition, ...] = (Disposition.ACCEPT, Disposition.TAG, Disposition.DEFER, Disposition.REJECT)
+STRENGTH: tuple[Disposition, ...] = (
+    Disposition.ACCEPT,
+    Disposition.TAG,
+    Disposition.DEFER,
+    Disposition.REJECT,
+    Disposition.DISCARD,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

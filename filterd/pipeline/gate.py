@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from filterd import markers
 from filterd.agreement.decide import breaches, decide
-from filterd.agreement.disposition import strongest
+from filterd.agreement.disposition import strongest, without_bounce
 from filterd.agreement.standing import standing_at
 from filterd.agreement.terms import Agreement
 from filterd.checks.run import run
@@ -51,6 +51,7 @@ class ListenerRule:
 
     attribution: AttributionRule
     direction: Literal["auto", "outbound", "inbound"] = "auto"
+    is_after_queue: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,11 @@ class MailGate:
         direction = self._direction(rule, author, item.transaction)
         if author.account is not None and author.history is not None:
             forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
-            if refusal := self._refusal(author.account, author.history, forwards):
+            refusal = self._refusal(author.account, author.history, forwards)
+            if refusal is not None and rule.is_after_queue:
+                # It stays in the MTA's queue until the sanction ends (STANDING 5.7-20).
+                refusal = Reply(code=451, enhanced="4.7.1", text=refusal.text)
+            if refusal is not None:
                 sender = item.transaction.envelope.reverse_path
                 self._recorder.denied(intake.session, author.account.account_id, refusal, sender, None)
                 self._recorder.refused(item.transaction.id, refusal)
@@ -157,6 +162,8 @@ class MailGate:
         except LedgerUnavailable as err:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
+        if rule.is_after_queue:
+            decision = without_bounce(decision)
         markers.reach("gate.decided")
         self._recorder.decided(item, case, decision, time.monotonic() - started)
         terms = author.terms or self._default_terms

@@ -68,6 +68,11 @@ def decision_reply(decision: Decision, numbers: tuple[str, ...], zone: ZoneInfo,
     match decision.disposition:
         case Disposition.ACCEPT | Disposition.TAG:
             return None
+        case Disposition.DISCARD:
+            case = case_id(decision.incident_id, decision.transaction_id)
+            return Reply(
+                code=250, enhanced="2.0.0", text=f"Discarded, on record as {decision.transaction_id} (case {case})"
+            )
         case Disposition.DEFER:
             return _deferral(_first(decision, Disposition.DEFER), decision, zone, style)
         case Disposition.REJECT:

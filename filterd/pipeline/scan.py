@@ -1,7 +1,7 @@
 """What would become of this mail?  One walk through the real gate, with nothing behind it that remembers or acts.
 
 The effectors are inert by type (HOUSE rule 14): the ledger knows one fresh account in good standing and forgets at
-once, the spool keeps nothing, nothing is relayed. There are no counters, so what looks at behaviour over time is skipped.
+once, the spool keeps nothing, nothing is relayed. There are no counters: what looks at behaviour over time is skipped.
 What the mail can do is in the result; only a bug of ours raises.
 """
 

@@ -28,7 +28,9 @@ class Account:
         self.records: list[r.Record] = []
         self.incidents: list[str] = []
 
-    def breach(self, day: float, category: str, mode: Mode = Mode.A, *, recipients: int = 1, burst: bool = False) -> None:
+    def breach(
+        self, day: float, category: str, mode: Mode = Mode.A, *, recipients: int = 1, burst: bool = False
+    ) -> None:
         """One message, and its notice half an hour later."""
         at = START + timedelta(days=day)
         number = len(self.incidents)

@@ -50,7 +50,9 @@ def test_setting_again_and_unsetting(tmp_path: Path) -> None:
     assert abs(clock.now() - datetime.now(UTC)) < SECOND
 
 
-@pytest.mark.parametrize("content", [b"", b"tomorrow", b"2026-01-01T00:00:00Z", b"2026-01-01 2026-01-01T00:00:00Z", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"tomorrow", b"2026-01-01T00:00:00Z", b"2026-01-01 2026-01-01T00:00:00Z", b"\xff"]
+)
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "clock"
     file.write_bytes(content)

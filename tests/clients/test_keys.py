@@ -11,6 +11,8 @@ import pytest
 from filterd.clients.keys import derive, load_keys
 from filterd.errors import ModelError
 
+MASTER = bytes(range(32))
+
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:
     file = tmp_path / "state" / "master.key"
@@ -30,7 +32,7 @@ def test_every_purpose_has_its_own_key() -> None:
 
 def test_derivation_never_changes() -> None:
     # Every ledger in the world depends on these.
-    keys = derive(bytes(range(32)))
+    keys = derive(MASTER)
     assert {name: getattr(keys, name).hex()[:16] for name in type(keys).__slots__} == EXPECTED
 
 
@@ -44,12 +46,12 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("content", [bytes(range(32)), bytes(range(32)).hex().encode(), bytes(range(32)).hex().upper().encode() + b"\r\n"])
+@pytest.mark.parametrize("content", [MASTER, MASTER.hex().encode(), MASTER.hex().upper().encode() + b"\r\n"])
 def test_raw_and_hex_are_the_same(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
     file.chmod(0o600)
-    assert load_keys(file) == derive(bytes(range(32)))
+    assert load_keys(file) == derive(MASTER)
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33, b"z" * 64, b"0" * 66, b"\n" + b"0" * 64, b"0" * 10_000])

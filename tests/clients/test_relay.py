@@ -213,6 +213,18 @@ async def test_a_break_in_any_phase_is_told_and_frees_the_slot(phase: str, how: 
         assert await deliver(relay)
 
 
+@pytest.mark.parametrize(
+    ("phase", "reply"), [("mail", "354 go"), ("rcpt", "334 x"), ("data", "250 ok"), ("dot", "354 x")]
+)
+async def test_an_answer_of_the_wrong_kind_is_a_break(phase: str, reply: str) -> None:
+    async with hop(SinkScript(replies={phase: reply})) as (_, relay):
+        lease = await relay.lease()
+        with pytest.raises(RelayBroken) as caught:
+            await _until(lease, phase)
+        assert caught.value.is_after_dot is (phase == "dot")
+        await lease.close()
+
+
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
 @pytest.mark.parametrize("reply", ["451 4.3.0 later", "550 5.7.1 never", "421 4.3.2 closing"])
 async def test_refusals_are_handed_back_untouched(phase: str, reply: str) -> None:
@@ -266,6 +278,7 @@ async def test_helo_where_ehlo_is_unknown() -> None:
         writer.write(b"220 x\r\n")
         while line := await reader.readline():
             writer.write(b"500 what\r\n" if line.startswith(b"EHLO") else b"250 ok\r\n")
+        writer.close()
 
     server = await asyncio.start_server(old, "127.0.0.1", 0)
     relay = NextHopRelay(config(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
@@ -276,6 +289,7 @@ async def test_helo_where_ehlo_is_unknown() -> None:
     await lease.close()
     await relay.close()
     server.close()
+    await asyncio.sleep(0.02)
 
 
 async def test_nobody_listens() -> None:

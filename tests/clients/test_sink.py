@@ -27,7 +27,9 @@ async def test_it_keeps_the_last_mails_and_writes_them_all(tmp_path: Path) -> No
 
 
 async def test_it_refuses_as_told() -> None:
-    sink = await start_sink(script=SinkScript(replies={"dot": "554 5.6.0 no"}, recipients={b"c@x.org": "450 4.2.1 wait"}))
+    sink = await start_sink(
+        script=SinkScript(replies={"dot": "554 5.6.0 no"}, recipients={b"c@x.org": "450 4.2.1 wait"})
+    )
     async with Dialog(int(sink.address.rpartition(":")[2])) as talk:
         await talk.greeted()
         assert await talk.envelope("<>", "<b@x.org>", "<c@x.org>") == [

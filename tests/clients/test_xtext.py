@@ -29,7 +29,7 @@ def test_only_what_is_offered_is_sent_in_the_order_offered() -> None:
 
 
 def test_long_values_are_unavailable_and_commands_are_parted() -> None:
-    known = {name: "x" * 200 for name in ("NAME", "HELO", "IDENT")} | {"PROTO": "x" * 256}
+    known = dict.fromkeys(("NAME", "HELO", "IDENT"), "x" * 200) | {"PROTO": "x" * 256}
     commands = xforward_commands("NAME HELO IDENT PROTO", known)
     assert len(commands) == 2
     assert all(len(command) + 2 <= 512 for command in commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import TracebackType
 
 
@@ -20,6 +21,8 @@ class Dialog:
 
     async def __aexit__(self, kind: type[BaseException] | None, err: BaseException | None, at: TracebackType | None):
         self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
 
     async def send(self, octets: bytes) -> None:
         self.writer.write(octets)

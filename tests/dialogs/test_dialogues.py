@@ -62,16 +62,17 @@ class Runner:
     def __init__(self, house: House, dialogue: dict[str, Any]) -> None:
         self.house, self.steps = house, dialogue["steps"]
         self.deviations = DEVIATIONS.get(dialogue["id"], ("", {}))[1]
-        self.talk: Dialog
+        self.talk: Dialog | None = None
 
     async def run(self) -> None:
         for step in self.steps:
             ((kind, value),) = [(k, v) for k, v in step.items() if k != "tls"]
             match kind:
                 case "connect":
+                    await self.close()
                     self.talk = await self.house.dialog().__aenter__()
                 case "close":
-                    self.talk.writer.close()
+                    await self.close()
                 case "send_line":
                     await self.talk.send(value.encode() + b"\r\n")
                 case "send_raw_hex":
@@ -85,7 +86,12 @@ class Runner:
                     self.check(value, await self.talk.reply())
                 case _:
                     assert kind == "note", kind
-        self.talk.writer.close()
+        await self.close()
+
+    async def close(self) -> None:
+        if self.talk is not None:
+            await self.talk.__aexit__(None, None, None)
+            self.talk = None
 
     def check(self, expected: str, said: str) -> None:
         ours = self.deviations.get(expected[:3], expected[0])

@@ -273,11 +273,11 @@ async def test_a_decision_is_the_reply_and_nothing_is_relayed(reply: Reply, line
 
 
 async def test_utf8_replies_only_to_those_who_asked() -> None:
-    async with open_house(gate=FakeGate(reply=Reply(code=550, enhanced="5.7.1", text="例"))) as house:
-        async with house.dialog() as talk:
-            await talk.greeted()
-            await talk.envelope("<> SMTPUTF8")
-            assert await talk.data(b"x\r\n") == "550 5.7.1 例"
+    gate = FakeGate(reply=Reply(code=550, enhanced="5.7.1", text="例"))
+    async with open_house(gate=gate) as house, house.dialog() as talk:
+        await talk.greeted()
+        await talk.envelope("<> SMTPUTF8")
+        assert await talk.data(b"x\r\n") == "550 5.7.1 例"
 
 
 async def test_what_the_gate_gives_back_is_what_is_relayed() -> None:
@@ -358,7 +358,9 @@ async def test_xforward_lasts_for_one_transaction() -> None:
     async with open_house() as house, house.dialog() as talk:
         await talk.greeted()
         assert await talk.ask("XFORWARD NAME=mx.example ADDR=192.0.2.9") == "250 2.0.0 Ok"
-        assert await talk.ask("XFORWARD HELO=mx PROTO=ESMTP PORT=99 SOURCE=REMOTE IDENT=[UNAVAILABLE]") == "250 2.0.0 Ok"
+        assert (
+            await talk.ask("XFORWARD HELO=mx PROTO=ESMTP PORT=99 SOURCE=REMOTE IDENT=[UNAVAILABLE]") == "250 2.0.0 Ok"
+        )
         await talk.envelope()
         await talk.data(b"x\r\n")
         await talk.envelope()

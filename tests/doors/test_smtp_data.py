@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,9 @@ from filterd.doors.smtp_data import ABSURD_TIMES, MemoryBudget, MessageBuffer
 from filterd.mail.lines import data_block
 
 # Octets that matter to the search come often.
-OCTETS = st.lists(st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"\0", b"x", b"\r\n.", b"\r\n..", b"\xff"])).map(b"".join)
+OCTETS = st.lists(st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"\0", b"x", b"\r\n.", b"\r\n..", b"\xff"])).map(
+    b"".join
+)
 
 
 def buffer(limit_bytes: int = 1 << 20, memory: int = 1 << 30) -> MessageBuffer:
@@ -18,7 +22,7 @@ def buffer(limit_bytes: int = 1 << 20, memory: int = 1 << 30) -> MessageBuffer:
 
 def fed(message: MessageBuffer, octets: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cut % (len(octets) + 1) for cut in cuts), len(octets)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         message.feed(octets[start:end])
 
 
@@ -42,7 +46,7 @@ def test_the_end_is_found_exactly_where_the_standard_says(octets: bytes, cuts: l
     end = (b"\r\n" + octets).find(b"\r\n.\r\n")
     message = buffer()
     edges = [0, *sorted(cut % (len(octets) + 1) for cut in cuts), len(octets)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         if message.feed(octets[start:stop]):
             break
     assert message.is_whole == (end >= 0)

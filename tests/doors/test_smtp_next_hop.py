@@ -78,7 +78,14 @@ async def test_a_refusal_in_each_phase(phase: str, reply: str, seen: str) -> Non
 @pytest.mark.parametrize("how", ["hang_up", "stall"])
 @pytest.mark.parametrize(
     ("phase", "seen"),
-    [("banner", NO_NEXT_HOP), ("ehlo", NO_NEXT_HOP), ("mail", NO_NEXT_HOP), ("rcpt", LOST), ("data", LOST), ("dot", LOST)],
+    [
+        ("banner", NO_NEXT_HOP),
+        ("ehlo", NO_NEXT_HOP),
+        ("mail", NO_NEXT_HOP),
+        ("rcpt", LOST),
+        ("data", LOST),
+        ("dot", LOST),
+    ],
 )
 async def test_a_break_in_each_phase(phase: str, how: str, seen: str) -> None:
     script = SinkScript(hang_up=frozenset({phase})) if how == "hang_up" else SinkScript(stall=frozenset({phase}))

@@ -52,7 +52,7 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
 @given(st.from_type(PersonAdded))
 def test_only_surrogates_change(record: PersonAdded) -> None:
     as_read = encode_record(record)[2]
-    has_surrogates = any(0xD800 <= ord(c) <= 0xDFFF for field in ("person", "role", "by") for c in getattr(record, field))
+    has_surrogates = any(0xD800 <= ord(c) <= 0xDFFF for c in record.person + record.role + record.by)
     assert (as_read == record) is not has_surrogates
 
 
@@ -65,9 +65,8 @@ def test_the_form_is_canonical() -> None:
 
 
 def test_enums_go_by_value_and_sets_are_sorted() -> None:
-    assert encode({"rung": Rung.SUSPEND, "direction": Direction.INBOUND, "some": frozenset({Rung.WARN, Rung.NONE})}) == (
-        b'{"direction":"inbound","rung":3,"some":[0,1]}'
-    )
+    tree = {"rung": Rung.SUSPEND, "direction": Direction.INBOUND, "some": frozenset({Rung.WARN, Rung.NONE})}
+    assert encode(tree) == b'{"direction":"inbound","rung":3,"some":[0,1]}'
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 0.1, 1e300])

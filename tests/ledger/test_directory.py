@@ -57,7 +57,7 @@ def test_putting_says_whether_anything_changed(engine: LedgerEngine) -> None:
 def test_what_is_taken_is_taken(engine: LedgerEngine) -> None:
     engine.run(people_the_directory)
     other = Tenant(tenant_id="n_2", name="x", agreement="y", domains=("example.com",))
-    with pytest.raises(UsageError, match="example.com belongs to n_1"):
+    with pytest.raises(UsageError, match=r"example\.com belongs to n_1"):
         engine.run(lambda txn: txn.put_tenant(other))
     with pytest.raises(UsageError, match="belongs to a_1"):
         engine.run(lambda txn: txn.put_account(replace(ACCOUNT, account_id="a_2")))
@@ -141,7 +141,8 @@ async def test_erasure_leaves_rows_that_verify(engine: LedgerEngine, state_dir: 
     assert [found.personal for found in after] == [None, {}, {}]
     assert await engine.read_evidence(digest, "a_1") is None
     assert (await engine.opened_entries("a_2"))[0].personal == {"recipient": "somebody@example.org"}
-    assert engine.run(lambda txn: (txn.account("a_1"), txn.find_account(ACCOUNT.login), txn.accounts())) == (None, None, ())
+    found = engine.run(lambda txn: (txn.account("a_1"), txn.find_account(ACCOUNT.login), txn.accounts()))
+    assert found == (None, None, ())
     assert (await engine.verify()).is_sound
 
     # Whoever gets the address next is somebody else; the old id takes no more personal data, but its record goes on.
@@ -179,4 +180,5 @@ async def test_recent_entries_come_newest_first(engine: LedgerEngine) -> None:
     engine.run(lambda txn: act(txn, "a_1"))
     engine.run(lambda txn: act(txn, "a_2"))
     found = await engine.recent_entries(4)
-    assert [(entry.entry.seq, entry.entry.account_id) for entry in found] == [(6, "a_2"), (5, "a_2"), (4, "a_2"), (3, "a_1")]
+    assert [entry.entry.seq for entry in found] == [6, 5, 4, 3]
+    assert [entry.entry.account_id for entry in found] == ["a_2", "a_2", "a_2", "a_1"]

@@ -1,4 +1,4 @@
-"""Random functions, succeeding and failing, in random groups: the store stays gap-free, sound and equal to the cache."""
+"""Random functions, succeeding and failing, in random groups: gap-free, sound, and the cache equal to the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.model.standing import History
 from tests.ledger.conftest import MEMORY
 from tests.ledger.rig import WRITER, incident, open_engine, sanction, strike
-from tests.ledger.test_writer import in_one_group
+from tests.ledger.test_writer import in_one_group, refold
 
 ACCOUNTS = ("a_1", "a_2", "a_3")
 
@@ -93,14 +93,16 @@ def listen(engine: LedgerEngine, told: dict[str, History], seqs: list[int]) -> N
     engine.on_entries(lambda found: seqs.extend(entry.seq for entry in found))
 
 
-async def check(engine: LedgerEngine, told: dict[str, History], seqs: list[int], expected: list[tuple[str, int]]) -> None:
+async def check(
+    engine: LedgerEngine, told: dict[str, History], seqs: list[int], expected: list[tuple[str, int]]
+) -> None:
     found = engine.run(lambda txn: entries.after(txn.connection, WRITER, 0, 10_000))
     owners = [account_id for account_id, rows in expected for _ in range(rows)]
     assert [entry.account_id for entry in found] == owners
     assert [entry.seq for entry in found] == list(range(1, len(owners) + 1)) == seqs
     assert (await engine.verify()).fault is None
     for account_id in ACCOUNTS:
-        history = engine.run(lambda txn, account_id=account_id: txn.equipment.histories.fold(txn.connection, account_id))
+        history = refold(engine, account_id)
         assert await engine.history(account_id) == history
         assert told.get(account_id, History(account_id=account_id)) == history
         for opened in await engine.opened_entries(account_id):

@@ -181,7 +181,7 @@ async def test_errors_keep_their_type(ledger: Ledger, how: str, expected: type[E
 
 async def test_a_bug_keeps_its_text_to_itself(house: House) -> None:
     remote = await house.client()
-    with pytest.raises(PortError, match="^ledger: internal error in 'explode'$") as caught:
+    with pytest.raises(PortError, match=r"^ledger: internal error in 'explode'$") as caught:
         await remote.call("explode", {"how": "bug"})
     assert caught.value.temporary
 

@@ -59,8 +59,7 @@ def test_nobody_else_can_open_it(engine: LedgerEngine, state_dir: Path) -> None:
     with pytest.raises(UsageError, match=rf"ledger\.lock.*pid {os.getpid()}"):
         open_engine(state_dir)
     code = (
-        "import sys; from pathlib import Path; from tests.ledger.rig import open_engine\n"
-        "open_engine(Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; from tests.ledger.rig import open_engine\nopen_engine(Path(sys.argv[1]))"
     )
     other = subprocess.run([sys.executable, "-c", code, str(state_dir)], capture_output=True, text=True, check=False)
     assert other.returncode != 0

@@ -62,6 +62,11 @@ def test_text(html: str, text: str) -> None:
         ('<div style="display:none;display:block">yes</div>', "yes"),
         ('<b style="font-size:0.9em">yes</b>', "yes"),
         ('<b style="opacity:0.5">yes</b>', "yes"),
+        # Layout tools set the size to nothing around everything, and set it anew inside.
+        ('<td style="font-size:0px">no<div style="font-size:14px">yes</div></td>', "yes"),
+        ('<td style="font-size:0px">no<font size=3>yes</font></td>', "yes"),
+        ('<td style="font-size:0px">no<b style="font-size:2em">no</b></td>yes', "yes"),
+        ('<div style="visibility:hidden">no<b style="visibility:visible">yes</b></div>', "yes"),
         ('<p class="hidden">yes</p>', "yes"),
         ('<p title="hidden">yes</p>', "yes"),
         ('<p style="display:none">no<div>yes</div>', "yes"),

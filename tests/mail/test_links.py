@@ -40,7 +40,7 @@ from filterd.mail.links import MAX_URL_CHARS, find
         ("end.Start of.the sentence", ()),
         ("readme.md node.js setup.py a.io", ()),
         ("a.com.b ..com -.com x..com", ()),
-        ("http:// http://x ://a.com://", ("a.com",)),
+        ("http:// http://x ://a.com://", ()),
         ("", ()),
     ],
 )

@@ -39,7 +39,7 @@ async def clamd(patient: Patient) -> AsyncIterator[Finding]:
         if address is None:
             yield broken(
                 f"no clamd answers PING at {' or '.join(DEBIAN_SOCKETS)}",
-                "start it (Debian: systemctl start clamav-daemon), let filterd's user into its group, or set clamd.address",
+                "start clamd (Debian: package clamav-daemon), let filterd's user into its group, or set clamd.address",
             )
             return
     try:

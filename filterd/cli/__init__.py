@@ -3,7 +3,7 @@
     serve demo                          the processes that stay
     scan                                judge mails without a ledger
     tenant account person               the directory
-    sanction appeal task                what people do to standing
+    sanction hold appeal task           what people do to standing
     policy config doctor                is it right?
     log ledger                          what happened, and does the record hold
     train evaluate                      models
@@ -26,7 +26,7 @@ from filterd.cli.learn import evaluate, train
 from filterd.cli.ledger import ledger
 from filterd.cli.logs import logs
 from filterd.cli.policy import policies
-from filterd.cli.review import appeals, sanctions, tasks
+from filterd.cli.review import appeals, holds, sanctions, tasks
 from filterd.cli.scan import scan
 from filterd.cli.serve import demo, serve
 from filterd.cli.settings import configs
@@ -51,6 +51,7 @@ for name, group in (
     ("tenant", tenants),
     ("person", people),
     ("sanction", sanctions),
+    ("hold", holds),
     ("appeal", appeals),
     ("task", tasks),
     ("policy", policies),

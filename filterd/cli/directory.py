@@ -36,6 +36,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, 
 def tenant_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
     """List every tenant."""
     rows = ask(load_config(config, state_dir), "tenant.list")
+    rows.sort(key=lambda row: row["name"])
     head = ("name", "agreement", "domains", "accounts", "seats", "language", "id")
     result(
         rows,
@@ -90,6 +91,7 @@ def account_list(
 ) -> None:
     """List every account with its standing."""
     rows = ask(load_config(config, state_dir), "account.list", only_sanctioned=only_sanctioned)
+    rows.sort(key=lambda row: row["login"])
     head = ("login", "standing", "until", "points", "provisional", "id")
     result(
         rows,
@@ -148,8 +150,8 @@ def account_import(
 ) -> None:
     """Create and change accounts as a list says: all of it, or nothing when a row is wrong.
 
-    Columns: login, tenant (name, id, or one of its domains; left empty: whose domain the login has), language, contact.
-    A column that is not there keeps what is known; an empty cell takes it away (of tenant: keeps it).
+    At most 10,000 rows. Columns: login, tenant (name, id, or a domain; left empty: whose domain the login has),
+    language, contact. A column that is not there keeps what is known; an empty cell takes it away (tenant: keeps it).
     """
     settings = load_config(config, state_dir)
     _import(settings, "account.import", file, _ACCOUNT_COLUMNS, "account", token, dry_run=dry_run, as_json=as_json)
@@ -270,7 +272,8 @@ def _import_lines(said: dict[str, Any], noun: str) -> Iterable[str]:
             if change["what"] == "create"
             else f"{key}: {_value(v['from'])} -> {_value(v['to'])}"
             for key, v in change["fields"].items()
-            if not key.endswith("_id") or change["what"] == "change"
+            # A new subject's name is said already, and its id says nothing yet.
+            if change["what"] == "change" or key not in ("name", "login", "account_id", "tenant_id")
         )
         yield f"{change['what']} {printable(change['name'])}: {fields}"
     if (more := len(said["changes"]) - _CHANGES_SHOWN) > 0:

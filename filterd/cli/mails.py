@@ -2,11 +2,13 @@
 
 A file named on the command line is taken as it is. In folders and archives only what looks like mail is taken: a name
 that ends in .eml, or a header with a field that every mail has. A file that begins with `From ` is a mailbox (mboxrd),
-but not one that ends in .eml: collections of single mails keep that line.
+but not one that ends in .eml: collections of single mails keep that line. Any of them may be packed (gz, bz2, xz).
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import lzma
 import os
@@ -15,22 +17,27 @@ import stat
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import IO, cast
 
 _HEAD_BYTES = 8192
 _MAIL_NAME = ".eml"
 _ARCHIVE_NAME = re.compile(r"\.(tar|tgz|tbz|txz|tar\.(gz|bz2|xz))$", re.I)
-_GZIP = b"\x1f\x8b"
-_FIELD = re.compile(rb"(?:From |>From |[!-9;-~]{1,76}[ \t]*:)")
+_PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], object]], ...] = (
+    (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ\0", lzma.LZMAFile),
+)
+# RFC 5322 allows any name; what people send begins with a letter.
+_FIELD = re.compile(rb"(?:From |>From |[A-Za-z][A-Za-z0-9_-]{0,75}[ \t]*:)")
 # One of these stands in every mail that anybody sent.
 _USUAL = re.compile(
     rb"^(?:received|from|to|cc|subject|date|message-id|return-path|delivered-to|mime-version|content-type)[ \t]*:",
     re.I | re.M,
 )
 # RFC 4155, Appendix A: who, then a date as ctime(3) writes it.
-_FROM_LINE = re.compile(rb"From \S+ .*\d\d:\d\d")
+_FROM_LINE = re.compile(rb"From .*\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b.*\d\d:\d\d")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.M)
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
@@ -87,42 +94,46 @@ def _folder(folder: str, max_bytes: int) -> Iterator[Mail]:
                 if name.startswith(".") or not stat.S_ISREG(os.stat(path).st_mode):
                     continue
                 with open(path, "rb") as file:
-                    head = file.peek(_HEAD_BYTES)
-                    if _is_archive(path, head) or looks_like_mail(name, head):
-                        yield from _opened(file, path, max_bytes)
+                    yield from _opened(file, path, max_bytes, is_sure=False)
             except OSError as err:
                 yield _unread(path, err)
     for error in unread:
         yield _unread(os.fsdecode(error.filename), error)
 
 
-def _opened(file: io.BufferedReader, path: str, max_bytes: int) -> Iterator[Mail]:
-    """Read one file, whatever it is."""
-    head = file.peek(_HEAD_BYTES)
-    if _is_archive(path, head):
-        yield from _archive(file, path, max_bytes)
-    elif head.startswith(b"From ") and not path.lower().endswith(_MAIL_NAME):
-        yield from _mailbox(file, path, max_bytes)
-    else:
-        yield _mail(path, file.read(max_bytes + 1), max_bytes)
-
-
-def _is_archive(path: str, head: bytes) -> bool:
-    return bool(_ARCHIVE_NAME.search(path)) or head.startswith(_GZIP) or head[257:262] == b"ustar"
+def _opened(file: io.BufferedReader, path: str, max_bytes: int, *, is_sure: bool = True) -> Iterator[Mail]:
+    """Read one file, whatever it is; nothing when it is no mail and nobody is sure that it should be."""
+    try:
+        head = file.peek(_HEAD_BYTES)
+        for magic, unpacked in _PACKED:
+            if head.startswith(magic):
+                file = io.BufferedReader(cast(io.RawIOBase, unpacked(file)))
+                head = file.peek(_HEAD_BYTES)
+                break
+        if _ARCHIVE_NAME.search(path) or head[257:262] == b"ustar":
+            yield from _archive(file, path, max_bytes)
+        elif not is_sure and not looks_like_mail(path, head):
+            return
+        elif head.startswith(b"From ") and not path.lower().endswith(_MAIL_NAME):
+            yield from _mailbox(file, path, max_bytes)
+        else:
+            yield _mail(path, file.read(max_bytes + 1), max_bytes)
+    except _BROKEN as err:
+        yield Mail(path=_text(path), error=f"cannot be read further: {type(err).__name__}")
 
 
 def _archive(file: io.BufferedReader, path: str, max_bytes: int) -> Iterator[Mail]:
-    try:
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
-                    continue
-                raw = content.read(max_bytes + 1)
-                if looks_like_mail(member.name, raw[:_HEAD_BYTES]):
-                    yield _mail(f"{path}/{member.name}", raw, max_bytes, member.name)
-    except _BROKEN as err:
-        yield Mail(path=_text(path), error=f"the archive cannot be read further: {type(err).__name__}")
+    with tarfile.open(fileobj=file, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isreg() else None
+            if content is None:
+                continue
+            raw = content.read(max_bytes + 1)
+            if looks_like_mail(member.name, raw[:_HEAD_BYTES]):
+                yield _mail(f"{path}/{member.name}", raw, max_bytes, member.name)
+    # A packed file that was cut off says so only at its end.
+    while file.read(_HEAD_BYTES):
+        pass
 
 
 def _mailbox(file: io.BufferedReader, path: str, max_bytes: int) -> Iterator[Mail]:

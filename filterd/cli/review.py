@@ -1,4 +1,4 @@
-"""`filterd sanction`, `filterd appeal`, `filterd task`: what people do to standing.  STANDING 5.4-5.6."""
+"""`filterd sanction`, `hold`, `appeal`, `task`: what people do to standing.  STANDING 5.4-5.6."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from filterd.cli.places import find_token, load_config
 from filterd.cli.say import count, printable, result, table
 
 sanctions = typer.Typer(help="Sanctions: confirm, lift or annul one, as a named person.")
+holds = typer.Typer(help="Protective holds: release one, as a named person.")
 appeals = typer.Typer(help="Appeals: file one for somebody, list them, decide them.")
 tasks = typer.Typer(help="What waits for a person.")
 
@@ -57,6 +58,19 @@ def annul(
 ) -> None:
     """Undo our error: the strike never counted, later sanctions are replayed without it, the user is told."""
     _act("sanction.annul", config, state_dir, as_json, sanction=sanction, reason=reason, token=find_token(token))
+
+
+@holds.command("release")
+def release(
+    hold: Annotated[str, typer.Argument(metavar="ID", help="The hold's id, as `account show` says it.")],
+    reason: Reason,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Unlock an account: somebody has made sure that it is in its owner's hands."""
+    _act("hold.release", config, state_dir, as_json, hold=hold, reason=reason, token=find_token(token))
 
 
 @appeals.command("file")

@@ -196,8 +196,17 @@ class SmtpConnection(SMTP):
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """In place of aiosmtpd's, which would stop the command in hand between the end of data and its next step.
+
+        uvloop says both, that the last octets are here and that the connection is gone, before any task runs.
+        """
         self.door.opened.discard(self)
-        super().connection_lost(error)
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        if self._handler_coroutine is not None and not self._reader.has_message:
+            self._handler_coroutine.cancel()
+        self.transport = None
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed_data(data)
@@ -208,7 +217,8 @@ class SmtpConnection(SMTP):
         But when all input is used up and no message is whole, none can become so: whatever the next hop is being asked
         for this client is stopped.
         """
-        if self._handler_coroutine is not None and not (self.is_past_dot or self._reader.has_ahead):
+        reader = self._reader
+        if self._handler_coroutine is not None and not (self.is_past_dot or reader.has_ahead or reader.has_message):
             self._handler_coroutine.cancel()
         return asyncio.StreamReaderProtocol.eof_received(self)
 

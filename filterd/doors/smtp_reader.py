@@ -43,6 +43,7 @@ class ClientReader(asyncio.StreamReader):
         self._line_timeout_s = line_timeout_s
         self._octets = bytearray()
         self._message: MessageBuffer | None = None
+        self._has_message = False
         self._waiter: asyncio.Future[None] | None = None
         self._client: asyncio.Transport | None = None
         self._is_paused = False
@@ -99,12 +100,19 @@ class ClientReader(asyncio.StreamReader):
                 await self._fed(now + pause_s)
         finally:
             self._message = self._pause_s = None
+            self._has_message = False
         # More may have come since the end was found.
         self._octets[:0] = message.rest()
 
     @property
     def has_ahead(self) -> bool:
+        """Something has come that nobody has asked for yet."""
         return bool(self._octets)
+
+    @property
+    def has_message(self) -> bool:
+        """The end of a message has come, and whoever waits for it has just not run yet."""
+        return self._has_message
 
     def cut(self, last_words: Reply) -> None:
         """End the session with this reply as soon as it waits for its client, now if it does."""
@@ -131,6 +139,7 @@ class ClientReader(asyncio.StreamReader):
             if self._pause_s is not None:
                 self._expires_at = min(self._event_loop.time() + self._pause_s, self._last_at)
             if self._message.feed(octets):
+                self._has_message = self._message.is_whole
                 self._message = None
                 self._wake()
             return

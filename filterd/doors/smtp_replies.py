@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from filterd.model.reply import Reply
 
+# RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets.
+MAX_QUOTED = 400
+
 
 def _reply(code: int, enhanced: str, text: str) -> Reply:
     return Reply(code=code, enhanced=enhanced, text=text)
@@ -58,7 +61,7 @@ def internal_error(session_id: str) -> Reply:
 
 def bad_address(text: str, *, is_sender: bool) -> Reply:
     """A path or parameter that does not follow the grammar; `text` says how, and comes from mail/address."""
-    return _reply(501, "5.1.7" if is_sender else "5.1.3", text.capitalize())
+    return _reply(501, "5.1.7" if is_sender else "5.1.3", text[:1].upper() + text[1:])
 
 
 def handed_on(reply: Reply) -> Reply:
@@ -77,4 +80,4 @@ def handed_on(reply: Reply) -> Reply:
 def accepted(reply: Reply, via: str) -> Reply:
     """The next hop's 250 to the dot, in the words amavis has made customary; they carry its queue id."""
     theirs = " ".join(row for row in (str(reply.code), reply.enhanced, *reply.text.split("\n")) if row)
-    return _reply(250, reply.enhanced or "2.0.0", f"from MTA({via}): {theirs}")
+    return _reply(250, reply.enhanced or "2.0.0", f"from MTA({via}): {theirs[:MAX_QUOTED]}")

@@ -20,8 +20,10 @@ def clean(source: str, text: str) -> str:
     return _TAGS.sub(" ", text)
 
 
-# Subject tags of lists and filters: `[name]`, `[SPAM]`; and forwarding headers inside the body.
-_TAGS = re.compile(r"\[(?:SPAM|[A-Za-z][\w-]{1,20}-(?:users?|talk|devel|dev|list|announce)|ILUG[\w-]*|zzzzteana)\]", re.I)
+# Subject tags of lists and filters.
+_TAGS = re.compile(
+    r"\[(?:SPAM|[A-Za-z][\w-]{1,20}-(?:users?|talk|devel|dev|list|announce)|ILUG[\w-]*|zzzzteana)\]", re.I
+)
 
 _SPACED_URL = re.compile(r"(?:\bhttps? : / / |\bwww \. )(?:\S+ [./:?=&_-] )*\S*")
 _SPACED_ADDRESS = re.compile(r"\S+(?: [._-] \S+)* @ \S+(?: \. \S+)*")
@@ -58,7 +60,11 @@ def _without(words: str) -> Callable[[str], str]:
     return lambda text: pattern.sub(" ", text)
 
 
-_FORWARDED = re.compile(r"-{3,} ?(?:Forwarded by|Original Message).{0,80}?-{3,}|\b[A-Z][\w. ]{2,30}@(?:ECT|EES|ENRON\w*)|/\w+/(?:ECT|EES|Corp/Enron|Enron)(?:@\w+)?", re.S)
+_FORWARDED = re.compile(
+    r"-{3,} ?(?:Forwarded by|Original Message).{0,80}?-{3,}|\b[A-Z][\w. ]{2,30}@(?:ECT|EES|ENRON\w*)|"
+    r"/\w+/(?:ECT|EES|Corp/Enron|Enron)(?:@\w+)?",
+    re.S,
+)
 _BOARD = re.compile(r"发信站: ?\S+|※ ?(?:来源|修改|转载)[^\n]{0,60}|标 ?题: ?|信 ?区: ?|newsmth\S*|水木\w{0,4}|\(转载\)")
 _LIST_FOOTER = re.compile(
     r"_{20,}.{0,40}mailing list.*|-- ?To UNSUBSCRIBE, email to.*|Yahoo! Groups Sponsor.{0,200}|"
@@ -69,7 +75,10 @@ _LIST_FOOTER = re.compile(
 _MENDERS: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
     (("enron_text",), _untokenise),
     (("enron_text", "enron_ham"), lambda text: _FORWARDED.sub(" ", text)),
-    (("enron_text", "enron_ham"), _without(r"enron\w*|ect|hou|vince|kaminski|shirley|crenshaw|daren|farmer|louise|kitchen|lokay|beck")),
+    (
+        ("enron_text", "enron_ham"),
+        _without(r"enron\w*|ect|hou|vince|kaminski|shirley|crenshaw|daren|farmer|louise|kitchen|lokay|beck"),
+    ),
     (("list_usrp", "list_raid", "spamassassin", "csdmc2010"), lambda text: _LIST_FOOTER.sub(" ", text)),
     (("list_usrp",), _without(r"usrp\w*|ettus|uhd|gnu ?radio")),
     (("list_raid",), _without(r"linux|raid\d*|mdadm|md")),

@@ -2,8 +2,8 @@
 
 The mail corpora hold hardly any modern business, notification or private mail, and none in Chinese. A model trained on
 them alone takes every invoice for spam. The topics are in letters/*.toml; this module makes mail texts of them: an
-opening, some lines of one topic, a closing, the blanks filled in. `cluster` is the topic, so that cross-validation asks
-about topics the model has not seen.
+opening, some lines of one topic (of several for long letters), a closing, the blanks filled in. `cluster` is a group of
+topics, so that cross-validation asks about topics the model has not seen.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from filterd.learning.sample import Sample
 
 FOLDER = Path(__file__).parent / "letters"
 LANGUAGES = ("en", "zh")
+LABELS = ("ham", "spam")
 LICENCE = "Apache-2.0 (written for this project)"
 
 # How many letters are made of one topic: about as many as its lines and openings can be put together without tedium.
 PER_TOPIC = 30
+
+# So many neighbouring topics make one cluster.
+GROUP = 3
 
 _BLANK = re.compile(r"\{(\w+)\}")
 _MONEY = {"en": ("${}", "EUR {}", "{} USD", "£{}"), "zh": ("{}元", "¥{}", "人民币{}元")}
@@ -37,24 +41,33 @@ def letters(seed: int, per_topic: int = PER_TOPIC) -> Iterator[Sample]:
         # Not for secrets: a fixed seed must give the same letters.
         rng = random.Random(f"{seed}:{language}")  # noqa: S311
         book = tomllib.loads((FOLDER / f"{language}.toml").read_text("utf-8"))
-        for topic in book["topic"]:
-            for number in range(per_topic):
-                yield Sample(
-                    id=f"letters_{language}:{topic['name']}:{number}",
-                    source=f"letters_{language}",
-                    text=_letter(rng, book, topic, language),
-                    labels=frozenset({topic["label"]} - {"ham"}),
-                    split="train",
-                    cluster=f"letters_{language}:{topic['name']}",
-                    licence=LICENCE,
-                )
+        for label in LABELS:
+            topics = [topic for topic in book["topic"] if topic["label"] == label]
+            for first in range(0, len(topics), GROUP):
+                group = topics[first : first + GROUP]
+                for number in range(per_topic * len(group)):
+                    yield Sample(
+                        id=f"letters_{language}:{label}:{first // GROUP}:{number}",
+                        source=f"letters_{language}",
+                        text=_letter(rng, book, group, language),
+                        labels=frozenset({label} - {"ham"}),
+                        split="train",
+                        cluster=f"letters_{language}:{label}:{first // GROUP}",
+                        licence=LICENCE,
+                    )
 
 
-def _letter(rng: random.Random, book: dict[str, Any], topic: dict[str, Any], language: str) -> str:
-    """One letter. Half are short (one to three lines), as notifications and private mail are."""
+def _letter(rng: random.Random, book: dict[str, Any], group: list[dict[str, Any]], language: str) -> str:
+    """One letter. Two in five are short notes, two use one topic, one is long and goes from topic to topic."""
+    topic = rng.choice(group)
     lines: list[str] = topic["lines"]
-    count = rng.randint(1, min(3, len(lines))) if rng.random() < 0.5 else rng.randint(2, len(lines))
-    chosen = [lines[i] for i in sorted(rng.sample(range(len(lines)), count))]
+    kind = rng.random()
+    if kind < 0.8:
+        count = rng.randint(1, min(3, len(lines))) if kind < 0.4 else rng.randint(2, len(lines))
+        chosen = [lines[i] for i in sorted(rng.sample(range(len(lines)), count))]
+    else:
+        pool = [line for part in group for line in part["lines"]]
+        chosen = rng.sample(pool, rng.randint(min(7, len(pool)), min(16, len(pool))))
     body = ("" if language == "zh" else " ").join(chosen) if rng.random() < 0.7 else "\n".join(chosen)
     opening = rng.choice(book["openings"]) if rng.random() < 0.8 else ""
     closing = rng.choice(book["closings"]) if rng.random() < 0.8 else ""

@@ -38,8 +38,7 @@ def samples(folder: Path, *, splits: tuple[str, ...] = ("train", "dev")) -> Iter
     for entry in manifest["files"]:
         name = entry["file"]
         if name.startswith("mail_") and "counts" in entry and "unlabelled" not in entry["counts"]:
-            source = name.removeprefix("mail_").removesuffix(".tar.gz")
-            yield from _mails(_checked(folder / name, entry["sha256"]), source, entry["licence"], splits)
+            yield from _mails(_checked(folder / name, entry["sha256"]), _source(name), entry["licence"], splits)
         elif name.startswith("text_"):
             yield from _texts(_checked(folder / name, entry["sha256"]), licences, splits)
 
@@ -47,8 +46,13 @@ def samples(folder: Path, *, splits: tuple[str, ...] = ("train", "dev")) -> Iter
 def licences(folder: Path) -> dict[str, str]:
     """Say the licence of every source of the pack, as its data sheet words it."""
     manifest = _manifest(folder)
-    mail = {e["file"].removeprefix("mail_").removesuffix(".tar.gz"): e["licence"] for e in manifest["files"] if "licence" in e}
-    return mail | {source["name"]: source["licence"] for source in manifest["text_sources"]}
+    mails = {entry["file"]: entry["licence"] for entry in manifest["files"] if "licence" in entry}
+    texts = {source["name"]: source["licence"] for source in manifest["text_sources"]}
+    return {_source(file): licence for file, licence in mails.items()} | texts
+
+
+def _source(file: str) -> str:
+    return file.removeprefix("mail_").removesuffix(".tar.gz")
 
 
 def mail_text(raw: bytes) -> str:
@@ -109,7 +113,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     file = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(file.read_bytes())
-        manifest["files"], manifest["text_sources"]  # noqa: B018  # both must be there
+        if not {"files", "text_sources"} <= manifest.keys():
+            raise ValueError("no files or no text_sources")
     except (OSError, ValueError, KeyError) as err:
         raise ModelError(f"{file}: not the manifest of a data pack: {type(err).__name__}: {err}") from err
     return manifest

@@ -18,13 +18,14 @@ from typing import Any
 
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from filterd.errors import LedgerUnavailable, PortError, UsageError
+from filterd.errors import LedgerUnavailable, UsageError
 from filterd.ledger import entries
 from filterd.ledger.anchor import AnchorFile
 from filterd.ledger.chain import Head
 from filterd.ledger.equipment import Equipment
 from filterd.ledger.files import sync
 from filterd.ledger.store import Store, reason
+from filterd.ledger.trace import where
 from filterd.ledger.txn import Txn
 from filterd.ledger.vault import Staged, settle
 from filterd.model.entry import Entry
@@ -86,8 +87,8 @@ class Book:
         if last <= self._head.seq:
             self._anchor_head()
         else:
-            where = self._store.file
-            _log.error("%s ends at row %d, its anchors have seen row %d: run verify", where, self._head.seq, last)
+            file = self._store.file
+            _log.error("%s ends at row %d, its anchors have seen row %d: run verify", file, self._head.seq, last)
 
     def carry_out(self, functions: Sequence[Callable[[Txn], Any]]) -> Group:
         """Run a group and make it durable. Raises LedgerUnavailable when nothing of it is."""
@@ -196,16 +197,17 @@ class Book:
         for act in group.after_commit:
             try:
                 act()
-            except PortError as err:
-                _log.warning("after a ledger commit: %s", err)
+            except Exception as err:
+                _log.warning("after a ledger commit: %s", where(err))
 
     def _anchor_head(self) -> None:
         try:
             self._anchor.append(self.equipment.writer, self._head, self._clock.now())
             self._is_anchor_due = False
-        except OSError as err:
+        # The disk, or a clock somebody broke: neither undoes what is committed.
+        except Exception as err:
             self._is_anchor_due = True
-            _log.error("ledger anchor not written: %s", err.strerror)
+            _log.error("ledger anchor not written: %s", where(err))
 
 
 def _is_of_the_store(err: BaseException) -> bool:

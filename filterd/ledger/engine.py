@@ -15,24 +15,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from filterd.errors import PortError
+from filterd.errors import ModelError, PortError
 from filterd.ledger import entries, evidence, verify
 from filterd.ledger.anchor import FILE_NAME, AnchorFile
 from filterd.ledger.book import Book, Group
 from filterd.ledger.chain import Row
 from filterd.ledger.counters import Counters
-from filterd.ledger.equipment import Equipment
+from filterd.ledger.equipment import SPOOL_NAME, Equipment, equip
 from filterd.ledger.files import private_directory
-from filterd.ledger.histories import Apply, Histories
+from filterd.ledger.histories import Apply
 from filterd.ledger.outbox import LEASE_S
-from filterd.ledger.seal import derived_key
-from filterd.ledger.spool import Spool
 from filterd.ledger.store import StateLock, Store
-from filterd.ledger.subjects import SubjectKeys
 from filterd.ledger.subscribers import Subscribers
 from filterd.ledger.sweep import AGE_S, Swept, sweep
 from filterd.ledger.txn import Txn
-from filterd.ledger.vault import Vault
 from filterd.ledger.writer import Tally, Writer
 from filterd.model.entry import Entry
 from filterd.model.standing import History
@@ -42,9 +38,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-SPOOL_NAME = "spool"
-VAULT_NAME = "vault"
 _VERIFIED_AT_ONCE = 500
+
+__all__ = ["SPOOL_NAME", "LedgerEngine"]
 
 
 class LedgerEngine:
@@ -78,25 +74,23 @@ class LedgerEngine:
 
         Raises:
             UsageError: another process has this ledger open.
-            ModelError: the store is of another version, another master key, or no store; names file and reason.
+            ModelError: the store is of another version, another master key, no store, or cannot be reached; names file
+                and reason.
         """
-        private_directory(state_dir)
-        lock = StateLock(state_dir)
+        try:
+            private_directory(state_dir)
+            lock = StateLock(state_dir)
+        except OSError as err:
+            raise ModelError(f"{err.filename or state_dir}: {err.strerror}") from err
         try:
             store = Store.open(state_dir, keys.chain)
             try:
                 anchor = AnchorFile(state_dir / FILE_NAME, keys.chain)
                 anchor.mend()
-                equipment = Equipment(
-                    writer=f"{node}.ledger",
-                    keys=keys,
-                    outbox_key=derived_key(keys.wrap, "outbox"),
-                    histories=Histories(apply, warm_accounts),
-                    subjects=SubjectKeys(keys.wrap, warm_accounts),
-                    spool=Spool(state_dir / SPOOL_NAME, keys.spool),
-                    vault=Vault(state_dir / VAULT_NAME, keys.pseudonym),
-                )
-                return cls(lock, store, equipment, anchor, clock)
+                return cls(lock, store, equip(state_dir, node, keys, apply, warm_accounts), anchor, clock)
+            except OSError as err:
+                store.close()
+                raise ModelError(f"{err.filename or state_dir}: {err.strerror}") from err
             except BaseException:
                 store.close()
                 raise
@@ -112,11 +106,11 @@ class LedgerEngine:
         Raises what the function raises, with nothing of it stored, or LedgerUnavailable. Given up before its group
         began, it is not run; given up later, it is done all the same.
         """
-        return cast(T, await asyncio.wrap_future(self._writer.put(cast(Callable[[Txn], T], function))))
+        return await self._with_txn(function)
 
     def run(self, function: Callable[[LedgerTxn], T]) -> T:
         """The same for a thread without an event loop: blocks. Not to be called from inside such a function."""
-        return cast(T, self._writer.put(cast(Callable[[Txn], T], function)).result())
+        return cast(T, self._writer.put(function).result())
 
     async def _with_txn(self, function: Callable[[Txn], T]) -> T:
         return cast(T, await asyncio.wrap_future(self._writer.put(function)))

@@ -29,6 +29,7 @@ from filterd.ledger.link import (
     read_frame,
     write_body,
 )
+from filterd.ledger.trace import where
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.standing import History
 from filterd.ports import AccountRef, CountRequest
@@ -159,6 +160,9 @@ class RemoteLedger:
                 self._why = "the ledger hung up"
             except (OSError, PeerError, TimeoutError) as err:
                 self._why = str(err) or type(err).__name__
+            except Exception as err:
+                self._why = "the ledger's answers make no sense"
+                _log.error("ledger link: %s", where(err))
             finally:
                 self._drop()
             # Spread, so that all workers do not come back at the same instant.

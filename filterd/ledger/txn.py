@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from filterd.errors import UsageError
-from filterd.ledger import deliveries, entries, evidence, people, references
+from filterd.ledger import deliveries, entries, evidence, people, references, volumes
 from filterd.ledger.appending import Appending
 from filterd.ledger.chain import Head
 from filterd.ledger.directory import Directory
@@ -154,9 +154,11 @@ class Txn:
     def erase_subject(self, account_id: str) -> bool:
         """Destroy an account's (or tenant's) key and its line in the directory; say whether it had a key.
 
-        Its rows stay and verify; what was personal in them, and its evidence, can never be read again.
+        Its rows stay and verify; what was personal in them, and its evidence, can never be read again. Whom it wrote to
+        and how much is forgotten, except what the counters still hold in memory.
         """
         evidence.forget(self._open(), account_id)
+        volumes.forget(self._open(), account_id)
         self.directory.forget(account_id)
         return self.equipment.subjects.destroy(self._open(), account_id, self.now)
 

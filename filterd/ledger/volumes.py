@@ -39,6 +39,12 @@ def load(connection: Connection, account_id: str, at: datetime) -> Window:
     return window
 
 
+def forget(connection: Connection, account_id: str) -> None:
+    """Remove what is known of an erased account."""
+    connection.execute(delete(VOLUME_DAY).where(VOLUME_DAY.c.account_id == account_id))
+    connection.execute(delete(CORRESPONDENT).where(CORRESPONDENT.c.account_id == account_id))
+
+
 def _opened_day(connection: Connection, account_id: str) -> int | None:
     """Say when it was opened, or first sent mail where no entry says so."""
     opened_at = references.opened_at(connection, account_id)

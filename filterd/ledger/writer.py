@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from filterd.errors import LedgerUnavailable
+from filterd.errors import LedgerUnavailable, UsageError
 from filterd.ledger.book import Book, Group
 from filterd.ledger.trace import where
 from filterd.ledger.txn import Txn
@@ -71,7 +71,10 @@ class Writer:
         """Queue a function. Raises LedgerUnavailable when the thread was stopped or is too far behind.
 
         The future yields when the function's effects are on disk. Cancelling it before its group begins takes it back.
+        Raises UsageError inside such a function, which would wait for itself.
         """
+        if threading.current_thread() is self._thread:
+            raise UsageError("a ledger function must not submit another one and wait for it")
         future: Future[Any] = Future()
         with self._lock:
             if self._is_stopped:

@@ -51,21 +51,29 @@ def read(block: Block, default: Value) -> Content:
     if len(parsed) > 1:
         defects.append("mime.type.duplicate")
     return Content(
-        parsed, bool(types) and "mime.type.broken" not in defects, _encodings(encodings, defects),
-        [params.parse(value) for value in dispositions], defects,
-    )  # fmt: skip
+        types=parsed,
+        is_typed=bool(types) and "mime.type.broken" not in defects,
+        encodings=_encodings(encodings, defects),
+        dispositions=[_parsed(value, defects) for value in dispositions],
+        defects=defects,
+    )
 
 
 def _type(written: bytes, default: Value, defects: list[str]) -> Value:
     if not written:
         return default
-    value = params.parse(written)
-    if value.is_odd:
-        defects.append("mime.parameter.odd")
+    value = _parsed(written, defects)
     if value.is_type:
         return value
     defects.append("mime.type.broken")
     return Value("text/plain", value.items)
+
+
+def _parsed(written: bytes, defects: list[str]) -> Value:
+    value = params.parse(written)
+    if value.is_odd:
+        defects.append("mime.parameter.odd")
+    return value
 
 
 def _encodings(written: list[bytes], defects: list[str]) -> list[str]:

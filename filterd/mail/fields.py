@@ -9,6 +9,8 @@ LF alone ends a line too, because attached messages that were decoded have such 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from filterd.mail.limits import DEFAULT, Limits
@@ -30,14 +32,15 @@ Raw = tuple[bytes, bytes, bytes, bytes]
 class Block(NamedTuple):
     """A header block found in some octets; offsets are into those octets.
 
-    `body` is where the body starts; `broken` is where a line that is no field ended the block early, `blank` where the
-    body starts for a reader that stops at a line of blanks (or None).
+    `body` is where the body starts; `broken` is where a line that is no field ended the block early, or None. For a
+    reader that stops at a line of blanks the body starts at `blank`, behind the first `blank_fields` fields.
     """
 
     fields: list[Raw]
     body: int
     broken: int | None = None
     blank: int | None = None
+    blank_fields: int = 0
     defects: tuple[str, ...] = ()
 
 
@@ -50,7 +53,7 @@ def split(data: bytes, start: int = 0, end: int | None = None, limits: Limits | 
         defects.append("header.mbox.from")
         start = first
     if data.startswith((b" ", b"\t"), start, end):
-        return Block([], start, start, None, (*defects, "header.first.folded"))
+        return Block([], start, start, defects=(*defects, "header.first.folded"))
     header_end, body = _header_end(data, start, end)
     block = data[start:header_end]
     if limits and len(block) > limits.header_bytes:
@@ -58,16 +61,18 @@ def split(data: bytes, start: int = 0, end: int | None = None, limits: Limits | 
         block = block[: block.rfind(b"\n", 0, limits.header_bytes) + 1]
     found, read = _fields(block)
     broken = blank = None
+    blank_fields = 0
     if read < len(block):
         defects.append("header.line.broken")
         body = broken = start + read
     if line := _BLANK_LINE.search(block, 0, read):
         defects.append("header.line.blank")
         blank = start + line.end()
+        blank_fields = 1 + next(n for n, length in enumerate(_lengths(found)) if length >= line.end())
     if limits and len(found) > limits.fields:
         defects.append("header.fields.exceeded")
         found = found[: limits.fields]
-    return Block(found, body, broken, blank, tuple(defects))
+    return Block(found, body, broken, blank, blank_fields, tuple(defects))
 
 
 def header_start(data: bytes, start: int, end: int) -> int:
@@ -109,6 +114,10 @@ def unfold(folded: bytes) -> bytes:
     """Give a value without line ends and without the blanks around it; the blanks of the folds stay."""
     value = folded.strip(b" \t\r\n")
     return value.replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
+
+
+def _lengths(found: list[Raw]) -> Iterator[int]:
+    return accumulate(len(whole) for whole, *_ in found)
 
 
 def _header_end(data: bytes, start: int, end: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Hidden text: which start tags hide their element, and where the hiding ends. A first form: inline styles only.
 
-Hiding errs towards showing: where a browser could end a hidden element before its end tag does, it ends; and what hides only
-by inheritance (`font-size:0`, which layout tools write around every table, and `visibility:hidden`) ends at the first
-element inside that sets the property anew.
+Hiding errs towards showing: where a browser could end a hidden element before its end tag does, it ends; and what hides
+only by inheritance (`font-size:0`, which layout tools write around every table, and `visibility:hidden`) ends at the
+first element inside that sets the property anew.
 """
 
 from __future__ import annotations
@@ -100,9 +100,11 @@ class Hider:
         self._how: Hiding | None = None
 
     def tag(self, name: str, attributes: str) -> bool:
-        """Say whether the reader sees what follows a start tag, or an end tag: its `name`, in lower case, begins with `/`.
+        """Say whether the reader sees what follows a tag.
 
-        Tags without attributes need not be told while all is shown.
+        Args:
+            name: in lower case; that of an end tag begins with `/`.
+            attributes: as written. Tags without any need not be told while all is shown.
         """
         if name.startswith("/"):
             if self._open:

@@ -10,6 +10,8 @@ from filterd.mail.params import Value
 from filterd.model.message import Part
 
 _MAX_FILENAME = 1_024
+# A part with more names than this is ambiguous anyway.
+_MOST_NAMES = 20
 
 
 class Leaf(NamedTuple):
@@ -37,17 +39,19 @@ def read(octets: bytes, content: Content, value: Value, path: str, is_other: boo
         names = names[:1]
     if any(len(name) > _MAX_FILENAME for name in names):
         defects.append("mime.filename.long")
-    leaves: list[Leaf] = []
-    for number, body in enumerate(bodies):
-        if number and body in bodies[:number]:
-            continue
-        for place, name in enumerate(names or [None]):
-            other = is_other or number + place > 0
-            leaves.append(Leaf(_part(body, content, value, path, name, other), content.is_typed, other))
-            if other:
-                # One other reading differs in the body or in the name; both at once would multiply.
-                break
-    return leaves, defects
+    charsets = value.every("charset")
+    if len(charsets) > 1:
+        defects.append("mime.charset.duplicate")
+    # Each other reading differs in one thing: all combinations would multiply.
+    first = (bodies[0], names[0] if names else None, charsets[0] if charsets else None)
+    readings = [first]
+    readings += [(body, *first[1:]) for body in dict.fromkeys(bodies[1:]) if body != first[0]]
+    readings += [(first[0], name, first[2]) for name in names[1:]]
+    readings += [(*first[:2], charset) for charset in charsets[1:3]]
+    return [
+        Leaf(_part(*reading, content, value, path, is_other or number > 0), content.is_typed, is_other or number > 0)
+        for number, reading in enumerate(readings)
+    ], defects
 
 
 def plain(octets: bytes, path: str) -> Leaf:
@@ -59,13 +63,15 @@ def plain(octets: bytes, path: str) -> Leaf:
     )
 
 
-def _part(body: bytes, content: Content, value: Value, path: str, name: str | None, is_other: bool) -> Part:
+def _part(
+    body: bytes, name: str | None, charset: str | None, content: Content, value: Value, path: str, is_other: bool
+) -> Part:
     return Part(
         path=f"~{path}" if is_other else path,
         content_type=value.main,
         disposition=content.dispositions[0].main if content.dispositions else None,
         filename=_short(name),
-        charset=value.first("charset"),
+        charset=charset,
         content=body,
     )
 
@@ -76,7 +82,7 @@ def _filenames(content: Content, value: Value) -> list[str]:
     for disposition in content.dispositions[:3]:
         names += disposition.every("filename")
     names += value.every("name")
-    return [name for name in dict.fromkeys(names) if name]
+    return [name for name in dict.fromkeys(names) if name][:_MOST_NAMES]
 
 
 def _extension(name: str) -> str:

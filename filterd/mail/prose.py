@@ -47,12 +47,11 @@ def prose(message: Message, limit: int = LIMIT) -> str:
 
 def fold(text: str, limit: int = LIMIT) -> str:
     """Normalise one text to a single line of at most `limit` characters."""
-    text = _cut(text, limit)
     if text.isascii():
-        text = text.translate(_ASCII_INVISIBLE)
-    else:
-        text = _cut(_INVISIBLE.sub("", _nfkc(_INVISIBLE.sub("", text))), limit)
-    return " ".join(text.split())
+        return _cut(" ".join(text.translate(_ASCII_INVISIBLE).split()), limit)
+    # Blanks and invisible characters go first: else padding with them would push the words out.
+    short = _cut(" ".join(_INVISIBLE.sub("", text).split()), limit)
+    return _cut(" ".join(_INVISIBLE.sub("", _nfkc(short)).split()), limit)
 
 
 def _cut(text: str, limit: int) -> str:

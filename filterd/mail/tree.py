@@ -77,7 +77,8 @@ class Tree:
         if block.broken is not None:
             self._stepped_over(data, block, end, place)
         if block.blank is not None:
-            self._keep([leaf.plain(data[block.blank : end], place.own)])
+            short = fields.Block(block.fields[: block.blank_fields], block.blank)
+            self._entity(data, short, end, place.other(), default)
 
     def _stepped_over(self, data: bytes, block: fields.Block, end: int, place: _Place) -> None:
         """Read on as those do who step over a broken line, or who take it for the first line of the body."""

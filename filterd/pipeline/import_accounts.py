@@ -6,7 +6,7 @@ domains; a row that names none belongs to the tenant of the login's domain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from filterd.errors import PeerError
@@ -17,6 +17,8 @@ from filterd.pipeline.import_rows import Plan, Row, contact, kept, language, tex
 from filterd.ports import LedgerTxn
 
 COLUMNS = ("login", "tenant", "language", "contact")
+# From here on reading every account once is quicker than looking up each.
+_MANY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ def plan_accounts(rows: Sequence[Row], txn: LedgerTxn, known: Sequence[Tenant]) 
     plan: Plan[Account] = Plan()
     tenants = _Tenants.of(known)
     seen: dict[str, int] = {}
+    find = _finder(txn, len(rows))
     for row in rows:
         key = "login"
         try:
@@ -58,7 +61,7 @@ def plan_accounts(rows: Sequence[Row], txn: LedgerTxn, known: Sequence[Tenant]) 
             if login in seen:
                 raise PeerError(f"{login} stands on line {seen[login]} already")
             seen[login] = row.line
-            before = _known(txn, login)
+            before = find(login)
             key = "tenant"
             tenant = _tenant(row, key, login, before, tenants)
             base = before or Account(account_id=random_id("a", txn.now), tenant_id=tenant.tenant_id, login=login)
@@ -74,9 +77,16 @@ def plan_accounts(rows: Sequence[Row], txn: LedgerTxn, known: Sequence[Tenant]) 
     return plan
 
 
-def _known(txn: LedgerTxn, login: str) -> Account | None:
-    ref = txn.find_account(login)
-    return txn.account(ref.account_id) if ref is not None else None
+def _finder(txn: LedgerTxn, number: int) -> Callable[[str], Account | None]:
+    """Say how to find accounts: one at a time, or for a long list out of all there are."""
+    if number > _MANY:
+        return {account.login: account for account in txn.accounts()}.get
+
+    def find(login: str) -> Account | None:
+        ref = txn.find_account(login)
+        return txn.account(ref.account_id) if ref is not None else None
+
+    return find
 
 
 def _tenant(row: Row, key: str, login: str, before: Account | None, tenants: _Tenants) -> Tenant:

@@ -11,8 +11,8 @@ from filterd.mail.address import parse_forward_path
 from filterd.model.principal import Account, Tenant
 from filterd.pipeline.notices import LANGUAGES
 
-# One list is one transaction, in which no mail can be decided: at about a third of a millisecond a row, some seconds.
-MAX_ROWS = 20_000
+# One list is one transaction, in which no mail can be decided: at two milliseconds for a new account, twenty seconds.
+MAX_ROWS = 10_000
 # What is said of a list in which everything is wrong.
 MAX_FAULTS = 100
 

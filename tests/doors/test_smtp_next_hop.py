@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from filterd.clients.sink import SinkScript
-from tests.dialogs.house import FakeGate, eventually, open_house
+from tests.dialogs.house import FakeGate, open_house
 
 NO_NEXT_HOP = "451 4.4.1 Next hop cannot be reached, try again later"
 LOST = "451 4.4.2 Connection to the next hop lost, try again later"
@@ -161,76 +161,3 @@ async def test_a_full_pool_makes_the_client_wait_then_come_back() -> None:
         await asyncio.sleep(0.05)
         await first.data(b"x\r\n")
         assert await waiting == "250 2.1.0 Ok"
-
-
-# --- the client leaves (F12) ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", ["close", "reset", "half"])
-@pytest.mark.parametrize("moment", ["before", "during"])
-async def test_who_leaves_after_the_dot_changes_nothing(how: str, moment: str) -> None:
-    gate, entered, go_on = FakeGate(), asyncio.Event(), asyncio.Event()
-
-    async def think() -> None:
-        entered.set()
-        await go_on.wait()
-
-    gate.on_enforce = think
-    async with open_house(gate=gate) as house, house.dialog() as talk:
-        await talk.greeted()
-        await talk.envelope()
-        await talk.ask("DATA")
-        await talk.send(b"x\r\n.\r\n")
-        if moment == "during":
-            await entered.wait()
-        match how:
-            case "close":
-                talk.writer.close()
-            case "reset":
-                talk.writer.transport.abort()
-            case "half":
-                talk.writer.write_eof()
-        await asyncio.sleep(0.05)
-        go_on.set()
-        if how == "half":
-            assert (await talk.reply()).startswith("250 ")
-            assert await talk.ended()
-        await eventually(lambda: len(gate.deliveries) == 1)
-        assert house.raws == [b"x\r\n"]
-        assert not house.errors
-        await eventually(lambda: house.server.connections == 0)
-
-
-@pytest.mark.parametrize("said", ["DATA", "DATA\r\nhalf a message\r\n", "DATA\r\nno last line end\r\n."])
-async def test_who_leaves_before_the_dot_has_sent_nothing(said: str) -> None:
-    async with open_house(next_hop={"max_connections": 1}) as house:
-        async with house.dialog() as talk:
-            await talk.greeted()
-            await talk.envelope()
-            await talk.send(said.encode() + b"\r\n" if said == "DATA" else said.encode())
-            await asyncio.sleep(0.02)
-        await eventually(lambda: house.server.connections == 0)
-        async with house.dialog() as talk:
-            await talk.greeted()
-            await talk.envelope()
-            await talk.data(b"whole\r\n")
-        assert house.raws == [b"whole\r\n"]
-        assert len(house.gate.intakes) == 1
-
-
-async def test_who_leaves_while_the_next_hop_thinks_frees_its_lease() -> None:
-    for phase in ("mail", "rcpt"):
-        script = SinkScript(stall=frozenset({phase}))
-        async with open_house(script=script, next_hop={"max_connections": 1, "command_timeout_s": 30}) as house:
-            async with house.dialog() as talk:
-                await talk.greeted()
-                await talk.send(b"MAIL FROM:<>\r\n")
-                if phase == "rcpt":
-                    await talk.reply()
-                    await talk.send(b"RCPT TO:<b@example.org>\r\n")
-                await asyncio.sleep(0.05)
-            await eventually(lambda house=house: house.server.connections == 0)
-            house.sink.script = SinkScript()
-            async with house.dialog() as talk:
-                await talk.greeted()
-                assert (await talk.envelope())[1] == "250 2.1.5 Ok"

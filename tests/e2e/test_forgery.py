@@ -96,11 +96,6 @@ def test_a_login_forges_another_login_below_its_own(site: Site, node: Node):
     assert node.standing(ALICE)["standing"] == "good"
 
 
-def _talk(site: Site, *commands: str) -> list[Reply]:
-    with SmtpClient(site.ports.untrusted, source=STRANGER) as client:
-        return [client.ehlo(), *(client.ask(command) for command in commands)]
-
-
 @pytest.mark.e2e
 @pytest.mark.usefixtures("nobody_is_charged")
 def test_an_untrusted_peer_speaks_for_nobody(site: Site, node: Node):

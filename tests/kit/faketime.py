@@ -1,13 +1,17 @@
 """A process that believes it is another day, while everything around it keeps real time.  faketime(1), libfaketime.
 
 Only the wall clock moves: timers run on the monotonic clock and stay true (measured with asyncio, uvloop, threading and
-sqlite). The offset stands in a file that is read at every call, so a running process can be sent on to the next day.
+sqlite; `time.sleep` needs faketime_sleep). The offset stands in a file that is read at every call, so a running process
+can be sent on to the next day.
 """
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+_SLEEP = Path(__file__).with_name("faketime_sleep")
 
 
 class FakeTime:
@@ -27,6 +31,7 @@ class FakeTime:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             # Times of files stay real.
             "NO_FAKE_STAT": "1",
+            "PYTHONPATH": os.pathsep.join([str(_SLEEP), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
 
     def now(self) -> datetime:

@@ -248,3 +248,15 @@ async def test_clock_is_not_asked(state_dir: Path) -> None:
         assert (await engine.counters.count(mail(1))).messages_day == 1
     finally:
         await engine.close()
+
+
+async def test_an_erased_account_leaves_no_acquaintances(engine: LedgerEngine) -> None:
+    for account_id in ("a_1", "a_2"):
+        await engine.counters.count(mail(1, account_id=account_id, recipients=3))
+    await engine.counters.flush()
+    await engine.erase_subject("a_1")
+    counts = [
+        await Counters(engine.counters._submit).count(mail(2, NOON + DAY, account_id=name, recipients=3))
+        for name in ("a_1", "a_2")
+    ]
+    assert [found.strangers_hour for found in counts] == [3, 0]

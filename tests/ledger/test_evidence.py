@@ -1,4 +1,4 @@
-"""Evidence: sealed from the first byte, on disk before the entry that speaks of it, erased when nobody needs it."""
+"""Evidence: sealed, on disk before the entry that speaks of it, whole or refused."""
 
 from __future__ import annotations
 
@@ -6,38 +6,18 @@ import asyncio
 import errno
 import hashlib
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from filterd.errors import LedgerUnavailable, PortError, RefusedError, UsageError
-from filterd.ledger import files, spool, vault
+from filterd.ledger import files, vault
 from filterd.ledger.engine import LedgerEngine
-from filterd.ledger.spool import Spool
-from tests.kit.clock import NOON
-from tests.ledger.rig import KEYS, act, violation
+from tests.ledger.evidence_rig import DIGEST, RAW, UNTIL, decide, spooled, vault_files
+from tests.ledger.groups import in_one_group
+from tests.ledger.rig import act
 from tests.ledger.test_directory import everything
-from tests.ledger.test_writer import in_one_group
-
-RAW = b"Subject: a secret offer\r\n\r\n" + b"buy now \xff\x00" * 1000
-DIGEST = hashlib.sha256(RAW).hexdigest()
-UNTIL = NOON + timedelta(days=90)
-
-
-def decide(txn: Any, transaction_id: str, account_id: str = "a_1") -> str | None:
-    digest = txn.promote_evidence(transaction_id, account_id, UNTIL)
-    txn.append(violation(account_id, transaction_id), account_id=account_id, tenant_id=None)
-    return digest
-
-
-def vault_files(state_dir: Path) -> list[Path]:
-    return [path for path in (state_dir / "vault").rglob("*") if path.is_file()]
-
-
-def spooled(state_dir: Path) -> list[str]:
-    return sorted(os.listdir(state_dir / "spool"))
 
 
 async def test_promoted_evidence_reads_back(engine: LedgerEngine, state_dir: Path) -> None:
@@ -137,13 +117,6 @@ async def test_a_full_volume_is_temporary(
     assert await engine.submit(lambda txn: act(txn, "a_1")) == 3
 
 
-@pytest.mark.parametrize("transaction_id", ["", "../x", "a/b", ".", "..", "t\x00", "t\n", "x" * 81, ".tmp-1"])
-def test_a_name_that_leads_elsewhere_is_refused(engine: LedgerEngine, transaction_id: str) -> None:
-    for use in (engine.spool.discard, engine.spool.read, lambda name: engine.spool.put(name, b"")):
-        with pytest.raises(UsageError):
-            use(transaction_id)
-
-
 async def test_altered_evidence_is_refused(engine: LedgerEngine, state_dir: Path) -> None:
     other = RAW + b"other"
     for number, raw in enumerate((RAW, other)):
@@ -187,63 +160,6 @@ async def test_links_are_not_followed(engine: LedgerEngine, state_dir: Path) -> 
         engine.spool.read("t_3")
 
 
-def test_a_spooled_mail_opens_only_under_its_name(tmp_path: Path) -> None:
-    one = Spool(tmp_path, KEYS.spool)
-    one.put("t_1", RAW)
-    assert one.read("t_1") == RAW
-    (tmp_path / "t_1").rename(tmp_path / "t_2")
-    with pytest.raises(PortError, match="t_2"):
-        one.read("t_2")
-    one.put("t_2", b"")
-    assert one.read("t_2") == b""
-    one.discard("t_2")
-    one.discard("t_2")
-    assert one.read("t_2") is None
-
-
-async def test_sweeping(engine: LedgerEngine, state_dir: Path) -> None:
-    for name in ("t_kept", "t_new", "t_old", "t_named", "t_twice"):
-        engine.spool.put(name, RAW + name.encode())
-    # Crashed between the commit and the erasure of the spool: the copy in the vault is enough.
-    await engine.submit(lambda txn: decide(txn, "t_kept"))
-    engine.spool.put("t_kept", RAW)
-    # An entry speaks of it, and its evidence is nowhere else.
-    await engine.submit(lambda txn: txn.append(violation("a_1", "t_named"), account_id="a_1", tenant_id=None))
-    await engine.submit(lambda txn: decide(txn, "t_twice"))
-    orphan = state_dir / "vault" / "ab" / ("ab" + "0" * 30)
-    orphan.parent.mkdir(exist_ok=True)
-    orphan.write_bytes(b"left by a rollback")
-    half = state_dir / "spool" / ".tmp-0123"
-    half.write_bytes(b"half")
-    assert await engine.sweep() == vault_and_spool(0, 0, 0)
-    for path in state_dir.rglob("*"):
-        if path.name != "t_new":
-            os.utime(path, (1, 1))
-    assert await engine.sweep() == vault_and_spool(2, 1, 1)
-    assert spooled(state_dir) == ["t_named", "t_new"]
-    assert len(vault_files(state_dir)) == 2
-
-
-def vault_and_spool(spooled: int, orphaned: int, half_written: int) -> Any:
-    from filterd.ledger.sweep import Swept
-
-    return Swept(spooled=spooled, orphaned=orphaned, half_written=half_written)
-
-
-async def test_kept_as_long_as_promised(engine: LedgerEngine, state_dir: Path) -> None:
-    for name, days in (("t_1", 10), ("t_2", 30)):
-        engine.spool.put(name, RAW)
-        until = NOON + timedelta(days=days)
-        await engine.submit(lambda txn, name=name, until=until: txn.promote_evidence(name, "a_1", until))
-    assert await engine.expire_evidence(NOON + timedelta(days=20)) == 1
-    await engine.sweep(age_s=-1)
-    assert await engine.read_evidence(DIGEST, "a_1") == RAW
-    assert await engine.expire_evidence(NOON + timedelta(days=40)) == 1
-    await engine.sweep(age_s=-1)
-    assert vault_files(state_dir) == []
-    assert await engine.read_evidence(DIGEST, "a_1") is None
-
-
 def test_order_on_disk(engine: LedgerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """File synced, renamed, directory synced, and only then the commit."""
     engine.spool.put("t_1", RAW)
@@ -266,13 +182,6 @@ def test_order_on_disk(engine: LedgerEngine, monkeypatch: pytest.MonkeyPatch) ->
     engine.run(lambda txn: decide(txn, "t_1"))
     # The first sync is that of the vault, which got a new directory.
     assert order == ["sync dir", "sync file", "renamed", "sync dir", "committed"]
-
-
-def test_the_spool_is_durable_when_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = []
-    monkeypatch.setattr("filterd.ledger.files.sync", lambda path: synced.append(path.is_dir()))
-    spool.Spool(tmp_path, KEYS.spool).put("t_1", RAW)
-    assert synced == [False, True]
 
 
 async def test_many_at_once(engine: LedgerEngine) -> None:

@@ -15,8 +15,8 @@ from filterd.ledger import entries
 from filterd.ledger.engine import LedgerEngine
 from filterd.model.standing import History
 from tests.ledger.conftest import MEMORY
+from tests.ledger.groups import in_one_group, refold
 from tests.ledger.rig import WRITER, incident, open_engine, sanction, strike
-from tests.ledger.test_writer import in_one_group, refold
 
 ACCOUNTS = ("a_1", "a_2", "a_3")
 

@@ -116,6 +116,16 @@ def test_nothing_is_made_where_nothing_may_be(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="file"):
+        open_engine(tmp_path / "file")
+    (tmp_path / "state" / "ledger.anchor").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"ledger\.anchor: Is a directory"):
+            open_engine(tmp_path / "state")
+
+
 def test_only_the_owner_reads_the_files(engine: LedgerEngine, state_dir: Path) -> None:
     assert state_dir.stat().st_mode & 0o777 == 0o700
     for file in state_dir.iterdir():

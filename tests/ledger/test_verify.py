@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,16 @@ import pytest
 from filterd.errors import ModelError
 from filterd.ledger import entries
 from filterd.ledger.anchor import FILE_NAME as ANCHOR
-from filterd.ledger.dump import read_dump, write_dump
+from filterd.ledger.dump import read_dump
 from filterd.ledger.engine import LedgerEngine
 from filterd.ledger.store import FILE_NAME
 from filterd.ledger.verify import Fault, stored_rows, verify_rows, verify_store
 from tests.kit.clock import FrozenClock
-from tests.ledger.rig import KEYS, WRITER, act, incident, open_engine, opened
+from tests.ledger.rig import KEYS, WRITER, act, incident, open_engine
 
 # Twelve rows, the last two after the last sanction; the close anchors them too.
-ROWS = 12
+from tests.ledger.tampering import ROWS, dump_of, named, tamper
+
 COLUMNS: dict[str, Any] = {
     "writer": "node2.ledger",
     "written_at": "2026-11-02T12:00:00.000001Z",
@@ -34,31 +33,6 @@ COLUMNS: dict[str, Any] = {
     "prev_hash": b"\x02" * 32,
     "row_hash": b"\x03" * 32,
 }
-
-
-@pytest.fixture
-def closed(state_dir: Path, engine: LedgerEngine) -> Path:
-    for account_id in ("a_1", "a_2", "a_3"):
-        engine.run(lambda txn, account_id=account_id: act(txn, account_id))
-    engine.run(lambda txn: txn.append(opened("a_4"), account_id="a_4", tenant_id="n_1", personal={"login": "x"}))
-    engine.run(lambda txn: txn.append(incident("a_4"), account_id="a_4", tenant_id=None))
-    engine.run(lambda txn: txn.append(incident("a_4", 2), account_id="a_4", tenant_id=None))
-    engine.stop()
-    return state_dir
-
-
-def tamper(state_dir: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
-    raw = sqlite3.connect(state_dir / FILE_NAME)
-    with raw:
-        for statement, arguments in statements:
-            raw.execute(statement, arguments)
-    raw.close()
-
-
-def named(state_dir: Path) -> tuple[str | None, int | None]:
-    fault = verify_store(state_dir, KEYS.chain).fault
-    assert fault is not None
-    return fault.writer, fault.seq
 
 
 def test_an_untouched_store_is_sound(closed: Path) -> None:
@@ -199,72 +173,6 @@ def test_two_writers_are_two_chains(closed: Path) -> None:
     assert verify_store(closed, KEYS.chain).rows == ROWS + 3
     tamper(closed, ("DELETE FROM entry WHERE writer = 'node0.ledger' AND seq = 3", ()))
     assert named(closed) == ("node0.ledger", 3)
-
-
-def dump_of(state_dir: Path) -> list[bytes]:
-    engine = open_engine(state_dir)
-    try:
-        return list(write_dump(engine.run(lambda txn: list(page_all(txn)))))
-    finally:
-        engine.stop()
-
-
-def page_all(txn: Any) -> Any:
-    from filterd.ledger.verify import page
-
-    return page(txn.connection, "", 0, 1000)
-
-
-def test_every_byte_of_a_dump_counts(closed: Path) -> None:
-    lines = dump_of(closed)
-    assert verify_rows(read_dump(lines), KEYS.chain).rows == ROWS
-    for seq in (1, 7, ROWS):
-        rows = list(read_dump(lines))
-        for position in range(len(lines[seq - 1])):
-            for flip in (0x01, 0x20):
-                changed = bytearray(lines[seq - 1])
-                changed[position] ^= flip
-                damaged = [*lines[: seq - 1], bytes(changed), *lines[seq:]]
-                fault = verify_rows(read_dump(damaged), KEYS.chain).fault
-                if fault is None:
-                    # Another spelling of the same row, for example a line end that became a tab.
-                    assert list(read_dump(damaged)) == rows
-                else:
-                    assert (fault.writer, fault.seq) == (WRITER, seq) or fault.writer != WRITER
-
-
-def test_flipped_bytes_of_the_file_do_not_pass(closed: Path) -> None:
-    file = closed / FILE_NAME
-    whole = file.read_bytes()
-    anchors = (closed / ANCHOR).read_bytes()
-    sound = rows_of(closed)
-    chance = random.Random(4)
-    unnoticed = 0
-    for _ in range(120):
-        changed = bytearray(whole)
-        changed[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-        file.write_bytes(changed)
-        (closed / ANCHOR).write_bytes(anchors)
-        try:
-            is_sound = verify_store(closed, KEYS.chain).is_sound
-        except ModelError:
-            continue
-        if is_sound:
-            # Unused space, an index, another table: the record itself must be what it was.
-            unnoticed += 1
-            assert rows_of(closed) == sound
-    assert unnoticed < 120
-
-
-def rows_of(state_dir: Path) -> list[Any]:
-    raw = sqlite3.connect(state_dir / FILE_NAME)
-    try:
-        return raw.execute(
-            "SELECT writer, seq, written_at, kind, account_id, tenant_id, schema, body, sealed, prev_hash, row_hash"
-            " FROM entry ORDER BY writer, seq"
-        ).fetchall()
-    finally:
-        raw.close()
 
 
 def test_pages_do_not_matter(closed: Path) -> None:

@@ -100,7 +100,9 @@ def test_both_spellings_of_an_accent_are_one_mailbox() -> None:
     assert composed.raw != combined.raw
 
 
-@pytest.mark.parametrize("octets", [b"<\xff\xfe@x.example>", b"<\xed\xa0\x80@x.example>", "<a\u202eb@x.example>".encode()])
+@pytest.mark.parametrize(
+    "octets", [b"<\xff\xfe@x.example>", b"<\xed\xa0\x80@x.example>", "<a\u202eb@x.example>".encode()]
+)
 def test_utf8_must_be_utf8_and_visible(octets: bytes) -> None:
     with pytest.raises(PeerError):
         parse_reverse_path(octets, smtputf8=True)
@@ -136,7 +138,9 @@ def test_postmaster_needs_no_domain_as_recipient(spelling: bytes) -> None:
         ("FROM:<ü@b.example> SMTPUTF8".encode(), "ü@b.example", (b"SMTPUTF8",)),
     ],
 )
-def test_mail_arguments_are_split_and_kept_verbatim(argument: bytes, address: str, parameters: tuple[bytes, ...]) -> None:
+def test_mail_arguments_are_split_and_kept_verbatim(
+    argument: bytes, address: str, parameters: tuple[bytes, ...]
+) -> None:
     path, found = mail_arguments(argument)
     assert path is not None
     assert (path.address, found) == (address, parameters)

@@ -10,14 +10,19 @@ from filterd.mail.fields import nouns, sift, split
 from filterd.mail.limits import DEFAULT, Limits
 
 HEADERS = st.lists(
-    st.sampled_from([b"A: b", b"C :d", b"Subject:", b" fold", b"\t", b"no field", b"From x", b":", b"\0", b"\xff: y"]), max_size=8
+    st.sampled_from([b"A: b", b"C :d", b"Subject:", b" fold", b"\t", b"no field", b"From x", b":", b"\0", b"\xff: y"]),
+    max_size=8,
 ).flatmap(lambda lines: st.sampled_from([b"\r\n", b"\n"]).map(lambda end: b"".join(line + end for line in lines)))
 
 
 def test_fields_keep_their_octets_and_order() -> None:
     mail = b"Received: a\r\n\tby b\r\nsubject: x\r\nRECEIVED: c\r\n\r\nbody"
     block = split(mail)
-    assert [whole for whole, *_ in block.fields] == [b"Received: a\r\n\tby b\r\n", b"subject: x\r\n", b"RECEIVED: c\r\n"]
+    assert [whole for whole, *_ in block.fields] == [
+        b"Received: a\r\n\tby b\r\n",
+        b"subject: x\r\n",
+        b"RECEIVED: c\r\n",
+    ]
     assert mail[block.body :] == b"body"
     assert block.defects == ()
     found = nouns(block)

@@ -14,7 +14,10 @@ MEGABYTE = 1_000_000
 
 
 def nested(depth: int) -> bytes:
-    return b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(depth)) + b"\r\nx\r\n"
+    return (
+        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(depth))
+        + b"\r\nx\r\n"
+    )
 
 
 def head(line: bytes) -> bytes:
@@ -54,18 +57,23 @@ HOSTILE = {
     "60,000 encoded words": head(b"Subject: " + b"=?utf-8?q?=20?= " * 60_000),
     "160,000 heads of encoded words": head(b"Subject: " + b"=?a?q?" * 160_000),
     "encoded words and a broken line": b"Subject: " + b"=?utf-8?q?=20?= " * 60_000 + b"\r\nbroken\r\nA: b\r\n\r\nx",
-    "5,000 pieces of a name": head(b"Content-Disposition: attachment" + b"".join(b";\r\n filename*%d=a" % n for n in range(60_000))),
+    "5,000 pieces of a name": head(
+        b"Content-Disposition: attachment" + b"".join(b";\r\n filename*%d=a" % n for n in range(60_000))
+    ),
     "a megabyte of semicolons": head(b"Content-Type: text/plain" + b";" * MEGABYTE),
     "a megabyte of quotes": head(b"Content-Type: text/plain; a=" + b'"' * MEGABYTE),
-    "10,000 boundaries": head(b"Content-Type: multipart/mixed" + b"".join(b"; boundary=b%d" % n for n in range(60_000))),
-    "10,000 types": b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n" % n for n in range(20_000)) + b"\r\n--b1\r\n\r\nx",
+    "10,000 boundaries": head(
+        b"Content-Type: multipart/mixed" + b"".join(b"; boundary=b%d" % n for n in range(60_000))
+    ),
+    "10,000 types": b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n" % n for n in range(20_000))
+    + b"\r\n--b1\r\n\r\nx",
     "charset punycode": b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a-" * 500_000,
     "charset utf-7": b"Content-Type: text/plain; charset=utf-7\r\n\r\n" + b"+AAA" * 250_000,
     "charset hz": b"Content-Type: text/plain; charset=hz\r\n\r\n" + b"~{" * 500_000,
     "utf-16 without a mark": b"Content-Type: text/plain; charset=utf-16\r\n\r\n" + b"\xd8\x00" * 500_000,
     "base64 of padding": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QQ==" * 250_000,
     "an uuencode of nothing": b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 x\r\n" + b"M\r\n" * 330_000,
-    "attached messages in base64 without end": b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * 250_000,
+    "an attached message that is one word": b"Content-Type: message/rfc822\r\n\r\n" + b"ABC" * 330_000,
     "60 kB of open tags": page(b"<a " * 330_000),
     "open comments": page(b"<!--" * 250_000),
     "nested tables": page(b"<table><tr><td>" * 66_000),
@@ -82,10 +90,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_megabyte_is_read_in_time(name: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     message = parse(HOSTILE[name])
     text = prose(message)
-    elapsed = time.monotonic() - start
+    elapsed = time.process_time() - start
     assert elapsed < 2
     assert FAILED not in message.defects
     assert len(text) <= LIMIT

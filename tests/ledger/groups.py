@@ -1,0 +1,52 @@
+"""Groups on purpose: hold the writer thread, let functions gather behind it, look at what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from filterd.ledger import entries
+from filterd.ledger.engine import LedgerEngine
+from filterd.model.standing import History
+from filterd.ports import LedgerTxn
+from tests.ledger.rig import WRITER
+
+
+def rows(engine: LedgerEngine) -> tuple[Any, ...]:
+    return engine.run(lambda txn: entries.after(txn.connection, WRITER, 0, 1_000_000))
+
+
+def refold(engine: LedgerEngine, account_id: str) -> History:
+    return engine.run(lambda txn: txn.equipment.histories.fold(txn.connection, account_id))
+
+
+class Held:
+    """Holds the writer thread, so that what is submitted meanwhile becomes one group."""
+
+    def __init__(self, engine: LedgerEngine):
+        self._go, begun = threading.Event(), threading.Event()
+
+        def hold(txn: LedgerTxn) -> None:
+            begun.set()
+            self._go.wait(10)
+
+        self._engine = engine
+        self._thread = threading.Thread(target=engine.run, args=(hold,))
+        self._thread.start()
+        begun.wait(10)
+
+    def release(self) -> None:
+        self._go.set()
+        self._thread.join(10)
+
+
+async def in_one_group(engine: LedgerEngine, functions: list[Any]) -> list[Any]:
+    held = Held(engine)
+    tasks = [asyncio.create_task(engine.submit(function)) for function in functions]
+    await asyncio.sleep(0.05)
+    commits = engine.tally.commits
+    held.release()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert engine.tally.commits <= commits + 2
+    return done

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
 
 from filterd import metrics
 from filterd.model.decision import Decision, Disposition
@@ -91,8 +92,8 @@ def names() -> dict[str, set[str]]:
     """Metric as it is scraped → its labels."""
     ours = {}
     for metric in vars(metrics).values():
-        if isinstance(metric, metrics.Counter | metrics.Gauge | metrics.Histogram):
-            name = metric._name + ("_total" if isinstance(metric, metrics.Counter) else "")
+        if isinstance(metric, Counter | Gauge | Histogram):
+            name = metric._name + ("_total" if isinstance(metric, Counter) else "")
             ours[name] = set(metric._labelnames)
     return ours
 

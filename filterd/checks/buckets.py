@@ -1,4 +1,4 @@
-"""Which kind of text is this? The two axes by which a text model's gates are kept: language and length (STANDING 5.7-24).
+"""Which kind of text is this? The two axes by which a text model's gates are kept, language and length.  STANDING 5.7-24.
 
 Language is a histogram of scripts, and for Latin script a count of the commonest words of other languages. It only
 decides which gate applies; it never raises a score.
@@ -24,15 +24,14 @@ _LATIN_SHARE = 0.7
 _ENGLISH = word_hashes(
     "the and to of is in for you your with this that are on be we have from it not will can our or as if by at was"
 )
-# German, French, Spanish, Portuguese, Italian, Dutch, Polish, Swedish, Danish, Turkish, Indonesian, Vietnamese; without
-# words that English has too. Accents are folded, as in the reading.
+# German, French, Spanish, Portuguese, Italian, Dutch, Polish, Scandinavian, Turkish, Indonesian, Vietnamese: common
+# words that English does not have. Accents are folded, as in the reading.
 _FOREIGN = word_hashes(
-    "der das und ist nicht mit ihre fur auf wir sie ein eine werden bei zu im les des est vous votre pour dans une avec "
-    "sur nous du qui el los las que por una su para con del es se usted nao voce uma seu sua em os dos da na no e il di "
-    "che per della sono gli non un het een van uw voor niet je op te bij ook wij nie jest na do sie w z och att det som "
-    "inte din ditt og til af ikke ve bir bu icin ile dan yang untuk anda dengan ini la cua va khong nguoi"
+    "der das und ist nicht mit ihre fur auf wir sie ein eine werden bei zu les des est vous votre pour dans une avec sur "
+    "nous du qui el los las que por su para del se usted nao voce uma seu sua em os dos da il di che della sono gli het "
+    "een van uw voor niet je op bij ook wij nie jest na och att det som inte din ditt og til af ikke ve bir bu icin ile "
+    "dan yang untuk anda dengan ini cua khong nguoi"
 )
-_ONLY_FOREIGN = np.setdiff1d(_FOREIGN, word_hashes("no do non per on to in i a e o es w z se te te bij im un va con"))
 
 
 def language(reading: Reading) -> str:
@@ -45,8 +44,8 @@ def language(reading: Reading) -> str:
         return "zh" if kana <= _KANA_PER_HAN * han else "other"
     if latin < _LATIN_SHARE * total:
         return "other"
-    english = np.count_nonzero(np.isin(reading.words, _ENGLISH))
-    foreign = np.count_nonzero(np.isin(reading.words, _ONLY_FOREIGN))
+    english = int(np.isin(reading.words, _ENGLISH).sum())
+    foreign = int(np.isin(reading.words, _FOREIGN).sum())
     # A name or a phrase of two words is no language.
     return "other" if foreign > max(2, english) else "en"
 

@@ -65,7 +65,9 @@ _FORWARDED = re.compile(
     r"/\w+/(?:ECT|EES|Corp/Enron|Enron)(?:@\w+)?",
     re.S,
 )
-_BOARD = re.compile(r"发信站: ?\S+|※ ?(?:来源|修改|转载)[^\n]{0,60}|标 ?题: ?|信 ?区: ?|newsmth\S*|水木\w{0,4}|\(转载\)")
+_BOARD = re.compile(
+    r"发信站: ?\S+|※ ?(?:来源|修改|转载)[^\n]{0,60}|标 ?题: ?|信 ?区: ?|newsmth\S*|水木\w{0,4}|\(转载\)"
+)
 _LIST_FOOTER = re.compile(
     r"_{20,}.{0,40}mailing list.*|-- ?To UNSUBSCRIBE, email to.*|Yahoo! Groups Sponsor.{0,200}|"
     r"This (?:sf\.net email|message was sent by).{0,40}",

@@ -76,8 +76,8 @@ def _mails(place: Path) -> Iterator[bytes]:
     """The mails of an mbox, a Maildir or a tree of .eml files."""
     try:
         if place.is_file():
-            with_separators = mailbox.mbox(place, create=False)
-            yield from (with_separators.get_bytes(key) for key in with_separators.keys())  # noqa: SIM118
+            box = mailbox.mbox(place, create=False)
+            yield from (box.get_bytes(key) for key in box.iterkeys())
         else:
             folders = [place / name for name in ("cur", "new") if (place / name).is_dir()]
             files = [file for folder in folders for file in folder.iterdir()] or place.rglob("*.eml")
@@ -87,12 +87,13 @@ def _mails(place: Path) -> Iterator[bytes]:
 
 
 def _rows(file: Path) -> Iterator[tuple[bytes | str, frozenset[str]]]:
-    line_number = 0
+    done = 0
     try:
         with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
-            for line_number, line in enumerate(lines, 1):
+            for line in lines:
                 row = json.loads(line)
                 labels = frozenset(map(str, row["labels"])) - {*CLEAN_NAMES}
                 yield (row["raw"].encode("utf-8", "surrogateescape") if "raw" in row else str(row["text"])), labels
+                done += 1
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as err:
-        raise ModelError(f"{file}:{line_number}: {type(err).__name__}: {err}") from err
+        raise ModelError(f"{file}:{done + 1}: {type(err).__name__}: {err}") from err

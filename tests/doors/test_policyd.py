@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.config import PolicyConfig
@@ -256,6 +256,7 @@ def test_actions_are_one_line(reply: Reply, octets: bytes) -> None:
     assert action(reply).endswith(b"\n\n")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_a_request_is_read_or_refused(octets: bytes) -> None:
     with suppress(PeerError):

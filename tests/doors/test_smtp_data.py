@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.doors.smtp_data import ABSURD_TIMES, MemoryBudget, MessageBuffer
@@ -26,6 +26,7 @@ def fed(message: MessageBuffer, octets: bytes, cuts: list[int]) -> None:
         message.feed(octets[start:end])
 
 
+@settings(deadline=None)
 @given(OCTETS, OCTETS, st.lists(st.integers(0, 1000), max_size=6))
 def test_what_was_stuffed_comes_back_however_it_is_cut(content: bytes, behind: bytes, cuts: list[int]) -> None:
     if content and not content.endswith(b"\r\n"):
@@ -41,6 +42,7 @@ def test_what_was_stuffed_comes_back_however_it_is_cut(content: bytes, behind: b
     assert (other.content(), other.rest()) == (content, behind)
 
 
+@settings(deadline=None)
 @given(OCTETS, st.lists(st.integers(0, 1000), max_size=6))
 def test_the_end_is_found_exactly_where_the_standard_says(octets: bytes, cuts: list[int]) -> None:
     end = (b"\r\n" + octets).find(b"\r\n.\r\n")

@@ -1,7 +1,7 @@
 """Python's sleep, mended for processes under libfaketime; see tests/kit/faketime.py. Python imports it at its start.
 
-libfaketime takes the offset off the monotonic deadline that CPython hands to clock_nanosleep: the process would not sleep
-at all, or fail with EINVAL.
+libfaketime takes the offset off the monotonic deadline that CPython hands to clock_nanosleep: the process would not
+sleep at all, or fail with EINVAL.
 """
 
 import select

@@ -1,4 +1,4 @@
-"""Which kind of text is this? The two axes by which a text model's gates are kept, language and length.  STANDING 5.7-24.
+"""Which kind of text is this? The two axes of a text model's gates are language and length.  STANDING 5.7-24.
 
 Language is a histogram of scripts, and for Latin script a count of the commonest words of other languages. It only
 decides which gate applies; it never raises a score.
@@ -27,10 +27,10 @@ _ENGLISH = word_hashes(
 # German, French, Spanish, Portuguese, Italian, Dutch, Polish, Scandinavian, Turkish, Indonesian, Vietnamese: common
 # words that English does not have. Accents are folded, as in the reading.
 _FOREIGN = word_hashes(
-    "der das und ist nicht mit ihre fur auf wir sie ein eine werden bei zu les des est vous votre pour dans une avec sur "
-    "nous du qui el los las que por su para del se usted nao voce uma seu sua em os dos da il di che della sono gli het "
-    "een van uw voor niet je op bij ook wij nie jest na och att det som inte din ditt og til af ikke ve bir bu icin ile "
-    "dan yang untuk anda dengan ini cua khong nguoi"
+    "der das und ist nicht mit ihre fur auf wir sie ein eine werden bei zu les des est vous votre pour dans une "
+    "avec sur nous du qui el los las que por su para del se usted nao voce uma seu sua em os dos da il di che "
+    "della sono gli het een van uw voor niet je op bij ook wij nie jest na och att det som inte din ditt og til "
+    "af ikke ve bir bu icin ile dan yang untuk anda dengan ini cua khong nguoi"
 )
 
 

@@ -55,7 +55,8 @@ class Head(Protocol):
 
 
 class TextModel(Protocol):
-    """A loaded model. `digest` is the SHA-256 of its manifest, which holds those of its weights; `bits` of the hashing."""
+    """A loaded model. `digest` is the SHA-256 of its manifest, which has those of its weights; `bits` is log2 of their
+    number."""
 
     @property
     def name(self) -> str: ...

@@ -44,16 +44,21 @@ def look_closer(config: Config, file: Path | None) -> Iterator[str]:
     from filterd.clients.clamd import ClamdScanner
     from filterd.clients.relay_connection import Address
 
-    load_agreements(config)
     try:
-        if config.next_hop.address != "sink":
-            Address.parse(config.next_hop.address)
-        if config.notices.relay is not None:
-            Address.parse(config.notices.relay)
-        if config.clamd.address != "auto":
-            ClamdScanner(config.clamd.address, timeout_s=1, max_connections=1)
+        load_agreements(config)
     except ConfigError as err:
-        raise _placed(err, file) from err
+        # Of a file of its own it has said enough.
+        raise err if err.file is not None else _placed(err, "agreement.default", file) from err
+    for key, address, read in (
+        ("next_hop.address", config.next_hop.address, Address.parse),
+        ("notices.relay", config.notices.relay, Address.parse),
+        ("clamd.address", config.clamd.address, lambda a: ClamdScanner(a, timeout_s=1, max_connections=1)),
+    ):
+        try:
+            if address not in (None, "sink", "auto"):
+                read(address)
+        except ConfigError as err:
+            raise _placed(err, key, file) from err
     yield from warnings_about(config)
 
 
@@ -78,13 +83,13 @@ def warnings_about(config: Config) -> Iterator[str]:
             yield f"listener {item.name!r}: hostname {item.hostname!r} is a placeholder"
 
 
-def _placed(err: ConfigError, file: Path | None) -> ConfigError:
-    """Add file and line to an error about a key."""
+def _placed(err: ConfigError, key: str, file: Path | None) -> ConfigError:
+    """Make an error about a value into one about a key of the file."""
     from filterd.model.toml_source import TomlSource
 
-    if file is None or err.key is None:
-        return err
-    return TomlSource.read(file).error(err.message, err.key.split("."))
+    if file is None:
+        return ConfigError(err.message, key=key)
+    return TomlSource.read(file).error(err.message, key.split("."))
 
 
 def _marked(section: Section) -> dict[str, Any]:

@@ -35,7 +35,11 @@ async def finish(
         if hops(raw) > max_hops:
             return replies.LOOP
         intake = Intake(
-            session=transaction.session, envelope=transaction.envelope, raw=raw, is_normalised=bool(changes)
+            session=transaction.session,
+            envelope=transaction.envelope,
+            raw=raw,
+            is_normalised=bool(changes),
+            unknown_recipients=transaction.refused_recipients,
         )
         answer = await gate.enforce(intake)
         reach("smtp.enforced")

@@ -7,11 +7,14 @@ joined before they are decoded, because mailers cut multi-byte characters in two
 from __future__ import annotations
 
 import re
-from binascii import a2b_qp, b2a_base64
+from binascii import Error as BinasciiError
+from binascii import a2b_base64, a2b_qp, b2a_base64
 
 from filterd.mail import charset
 from filterd.mail.transfer import lenient_base64
 
+# Label, encoding and text of a well-formed word; and the beginning of any.
+_WORD = re.compile(rb"=\?([^?\s]{0,80})\?([bBqQ])\?([^?\s]*+)\?=")
 _HEAD = re.compile(rb"=\?([^?\s]{0,80})\?([bBqQ])\?")
 # RFC 2047 §2: 75 characters for a word; 45 octets in base64 are 60, and `=?utf-8?B?` with `?=` are 12.
 _WORD_OCTETS = 45
@@ -24,8 +27,16 @@ def decode(value: bytes) -> str:
             return value.decode()
         except UnicodeDecodeError:
             return literal(value)
-    pieces: list[tuple[str | None, bytes]] = []
-    position = 0
+    parts = _WORD.split(value)
+    if any(b"=?" in between for between in parts[::4]):
+        parts = _patiently_split(value)
+    return _put_together(parts)
+
+
+def _patiently_split(value: bytes) -> list[bytes]:
+    """Do what `_WORD.split` does, also for words with blanks and question marks in them; each `=?` is looked at once."""
+    parts: list[bytes] = []
+    start = position = 0
     while (head := _HEAD.search(value, position)) is not None:
         tail = value.find(b"?=", head.end())
         if tail < 0:
@@ -33,22 +44,34 @@ def decode(value: bytes) -> str:
         inner = value.rfind(b"=?", head.end(), tail + 1)
         if inner >= 0 and inner + 1 < tail:
             # Another word starts before this one ends: this was none.
-            pieces.append((None, value[position:inner]))
             position = inner
             continue
-        gap = value[position : head.start()]
-        if gap and not (gap.isspace() and pieces and pieces[-1][0] is not None):
-            pieces.append((None, gap))
+        parts += [value[start : head.start()], head[1], head[2], value[head.end() : tail]]
+        start = position = tail + 2
+    return [*parts, value[start:]]
+
+
+def _put_together(parts: list[bytes]) -> str:
+    """Decode text, label, encoding, word, text and so on. Blanks between two words are not shown (§6.2)."""
+    out: list[str] = []
+    run: list[bytes] = []
+    last = ""
+    for at in range(1, len(parts), 4):
+        between, label, encoding, text = parts[at - 1 : at + 3]
         # RFC 2231 §5: a language may follow the charset.
-        label = head[1].partition(b"*")[0].decode("ascii", "replace").lower()
-        octets = _octets(value[head.end() : tail], head[2])
-        if pieces and pieces[-1][0] == label:
-            pieces[-1] = (label, pieces[-1][1] + octets)
-        else:
-            pieces.append((label, octets))
-        position = tail + 2
-    pieces.append((None, value[position:]))
-    return "".join(literal(octets) if label is None else charset.decode(octets, label) for label, octets in pieces)
+        name = label.partition(b"*")[0].decode("ascii", "replace").lower()
+        is_apart = bool(between) and not (run and between.isspace())
+        if run and (is_apart or name != last):
+            out.append(charset.decode(b"".join(run), last))
+            run = []
+        if is_apart:
+            out.append(literal(between))
+        last = name
+        run.append(_octets(text, encoding))
+    if run:
+        out.append(charset.decode(b"".join(run), last))
+    out.append(literal(parts[-1]))
+    return "".join(out)
 
 
 def literal(octets: bytes) -> str:
@@ -82,6 +105,9 @@ def _word(chunk: bytes) -> str:
 
 
 def _octets(text: bytes, encoding: bytes) -> bytes:
-    if encoding in b"bB":
+    if encoding in b"qQ":
+        return a2b_qp(text, header=True)
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except BinasciiError:
         return lenient_base64(text)
-    return a2b_qp(text, header=True)

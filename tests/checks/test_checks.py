@@ -20,4 +20,4 @@ def test_codes_are_area_subject_state_with_a_sentence() -> None:
 
 
 def test_what_agreements_rest_on_is_there() -> None:
-    assert {"virus.signature.match", "rate.burst.running"} <= ALL_CODES
+    assert {"virus.signature.match", "content.spam.model", "rate.burst.running"} <= ALL_CODES

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from filterd.errors import LedgerUnavailable
 from filterd.ledger.counters import Counters
 from filterd.ledger.engine import LedgerEngine
-from filterd.ledger.windows import Window
 from filterd.model.decision import Counts
-from filterd.ports import CountRequest
 from tests.kit.clock import NOON, FrozenClock
+from tests.ledger.mails import mail
 from tests.ledger.rig import open_engine, opened
 
 DAY = timedelta(days=1)
-
-
-def mail(
-    number: int | str,
-    at: datetime = NOON,
-    *,
-    account_id: str = "a_1",
-    recipients: int = 1,
-    first: int = 0,
-    unknown: int = 0,
-    to: str = "r",
-) -> CountRequest:
-    return CountRequest(
-        account_id=account_id,
-        at=at,
-        evidence_key=f"e{number}",
-        delivery_keys=tuple(f"k{number}.{n}" for n in range(first, first + recipients)),
-        recipient_hashes=tuple(f"{to}{n}" for n in range(first, first + recipients)),
-        unknown=unknown,
-    )
 
 
 @pytest.fixture
@@ -200,46 +177,6 @@ async def test_a_clock_that_jumps(counters: Counters) -> None:
         assert counts.recipients_day in (10, 20)
     # Back at the true time, what was sent then is there again.
     assert counts.recipients_hour == 10
-
-
-def test_memory_has_an_end() -> None:
-    window = Window()
-    for number in range(45_000):
-        window.add(mail(number, NOON + timedelta(seconds=number), recipients=2, to=f"{number}-"))
-    assert window.weight < 70_000
-    counts = window.counts(NOON + timedelta(seconds=44_999))
-    assert (counts.messages_day, counts.messages_hour) == (45_000, 3_600)
-
-
-MAILS = st.tuples(st.integers(0, 5), st.integers(1, 4))
-# Out of order within a day, or in order over many: in both nothing that counts is forgotten.
-WITHIN_A_DAY = st.lists(st.tuples(st.integers(0, 1439), MAILS), max_size=40)
-IN_ORDER = st.lists(st.tuples(st.integers(0, 1500), MAILS), max_size=40).map(
-    lambda steps: [(sum(step for step, _ in steps[: i + 1]), sent) for i, (_, sent) in enumerate(steps)]
-)
-
-
-@given(WITHIN_A_DAY | IN_ORDER)
-def test_against_a_naive_count(sent: list[tuple[int, tuple[int, int]]]) -> None:
-    window = Window()
-    log: list[tuple[int, str, set[str]]] = []
-    base = int(NOON.timestamp() // 60)
-    for minutes, (number, recipients) in sent:
-        now = base + minutes
-        request = mail(number, NOON + timedelta(minutes=minutes), recipients=recipients)
-        window.add(request)
-        fresh = {key for key in request.delivery_keys if not _seen(log, key, now)}
-        log.append((now, "" if _seen(log, request.evidence_key, now) else request.evidence_key, fresh))
-        counts = window.counts(request.at)
-        for name, span in (("10min", 10), ("hour", 60), ("day", 1440)):
-            inside = [row for row in log if 0 <= now - row[0] < span]
-            assert getattr(counts, f"messages_{name}") == sum(1 for row in inside if row[1])
-            assert getattr(counts, f"recipients_{name}") == sum(len(row[2]) for row in inside)
-
-
-def _seen(log: list[tuple[int, str, set[str]]], key: str, now: int) -> bool:
-    last = next((then for then, message, keys in reversed(log) if key == message or key in keys), None)
-    return last is not None and abs(now - last) < 1440
 
 
 async def test_clock_is_not_asked(state_dir: Path) -> None:

@@ -12,8 +12,8 @@ from filterd.model.decision import Case, Disposition
 from filterd.model.standing import History
 from filterd.ports import Ledger
 from tests.ledger.link_house import CASE, House, fields, objections, soon
+from tests.ledger.mails import mail
 from tests.ledger.rig import ACCOUNT, TENANT, act, people_the_directory
-from tests.ledger.test_counters import mail
 
 
 @pytest.fixture(params=["local", "remote"])

@@ -15,8 +15,8 @@ from filterd.ledger.remote import RemoteLedger
 from filterd.ledger.server import LinkServer
 from filterd.model.decision import Case, Decision
 from tests.ledger.link_house import CASE, VERBS, House, soon
+from tests.ledger.mails import mail
 from tests.ledger.rig import act, open_engine
-from tests.ledger.test_counters import mail
 
 
 async def test_a_ledger_that_goes_and_comes_back(house: House) -> None:

@@ -337,9 +337,10 @@ def test_a_failure_of_the_reader_keeps_the_mail_and_says_so(monkeypatch: pytest.
 TOKENS = [
     b"Content-Type: ", b"Content-Transfer-Encoding: ", b"Content-Disposition: ", b"multipart/mixed",
     b"multipart/digest", b"message/rfc822", b"text/html", b"text/plain", b"; boundary=b", b'; boundary="',
-    b"; charset=utf-7", b"base64", b"quoted-printable", b"x-uuencode", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"--b", b"--b--", b"--",
-    b" ", b"\t", b"\0", b"=", b"QUJD", b"=?utf-8?q?", b"?=", b"<a href=http://x.y>", b"From ", b":", b"; filename*0*=",
-    b"begin 644 x", b"\xff", b"\xe4\xb8\xad", b"; charset=", b"X-A: b\r\n",
+    b"; charset=utf-7", b"; charset=", b"; filename*0*=", b"base64", b"quoted-printable", b"x-uuencode",
+    b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"--b", b"--b--", b"--", b" ", b"\t", b"\0", b"=", b"QUJD",
+    b"=?utf-8?q?", b"?=", b"<a href=http://x.y>", b"From ", b":", b"begin 644 x", b"\xff", b"\xe4\xb8\xad",
+    b"X-A: b\r\n",
 ]  # fmt: skip
 
 

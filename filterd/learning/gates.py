@@ -1,0 +1,121 @@
+"""Gates: from which probability on may a score count, for which texts?  STANDING 5.7-24.
+
+A bucket of language and length gets a threshold for mode A and one for mode B from the out-of-fold scores of clean
+train texts, and keeps it when the dev split bears it out. What cannot be shown is not claimed: the check is advisory
+there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filterd.checks.buckets import LANGUAGES, LENGTHS
+from filterd.learning.figures import share, threshold_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """What a gate of a mode must show.
+
+    Args:
+        key: in the manifest.
+        rate: the highest clean-source false-positive rate (STANDING 5.7-24).
+        min_texts: clean train texts in the bucket; with fewer, not even zero errors would show the rate (rule of three).
+        source_min_texts: every clean source with so many texts in the bucket keeps the rate by itself.
+        dev_min_texts: clean dev texts in the bucket.
+    """
+
+    key: str
+    rate: float
+    min_texts: int
+    source_min_texts: int
+    dev_min_texts: int
+
+
+MODES = (
+    Mode(key="a", rate=0.001, min_texts=3_000, source_min_texts=1_000, dev_min_texts=300),
+    Mode(key="b", rate=0.01, min_texts=300, source_min_texts=100, dev_min_texts=100),
+)
+
+# All clean train texts of a bucket together keep half the rate: other mail is never quite like the known.
+POOLED_SHARE = 0.5
+
+# A text in a language nobody trained on is never gated, however many of them a corpus may have.
+GATED = tuple((language, length) for language in LANGUAGES if language != "other" for length in LENGTHS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Texts with their probabilities, row by row."""
+
+    probability: NDArray[np.float64]
+    is_bad: NDArray[np.bool_]
+    sources: NDArray[np.str_]
+    bucket: NDArray[np.str_]
+
+
+def choose(train: Scored, dev: Scored) -> list[dict[str, Any]]:
+    """Make the gates of a label, with their figures.
+
+    Args:
+        train: out-of-fold.
+        dev: by the finished model.
+
+    Returns:
+        One row for each bucket of GATED: language, length, a, b (threshold or None), and `figures` for each mode.
+    """
+    rows = []
+    for language, length in GATED:
+        name = f"{language}/{length}"
+        row: dict[str, Any] = {"language": language, "length": length}
+        figures = {}
+        for mode in MODES:
+            row[mode.key], figures[mode.key] = _gate(mode, _part(train, name), _part(dev, name))
+        if row["a"] is not None and row["b"] is not None:
+            row["b"] = min(row["a"], row["b"])
+        rows.append({**row, "figures": figures})
+    return rows
+
+
+def _gate(mode: Mode, train: Scored, dev: Scored) -> tuple[float | None, dict[str, Any]]:
+    clean = ~train.is_bad
+    figures: dict[str, Any] = {"rate": mode.rate, "train_clean": int(clean.sum())}
+    if clean.sum() < mode.min_texts:
+        return None, {**figures, "refused": "too few clean train texts"}
+    limits = [threshold_at(train.probability[clean], mode.rate * POOLED_SHARE)]
+    for source in np.unique(train.sources[clean]):
+        texts = train.probability[clean & (train.sources == source)]
+        if texts.size >= mode.source_min_texts:
+            limits.append(threshold_at(texts, mode.rate))
+    limit = max(limits)
+    figures["threshold"] = limit
+    figures["train_false"] = _reached(train, limit, is_bad=False)
+    figures["train_caught"] = _reached(train, limit, is_bad=True)
+    figures["dev_false"] = _reached(dev, limit, is_bad=False)
+    figures["dev_caught"] = _reached(dev, limit, is_bad=True)
+    if limit >= 1:
+        return None, {**figures, "refused": "no threshold keeps the rate"}
+    if figures["dev_false"]["of"] < mode.dev_min_texts:
+        return None, {**figures, "refused": "too few clean dev texts"}
+    if figures["dev_false"]["rate"] > mode.rate:
+        return None, {**figures, "refused": "dev misses the rate"}
+    return limit, figures
+
+
+def _reached(scored: Scored, limit: float, *, is_bad: bool) -> dict[str, Any]:
+    chosen = scored.probability[scored.is_bad == is_bad]
+    return share(int((chosen >= limit).sum()), int(chosen.size))
+
+
+def _part(scored: Scored, bucket: str) -> Scored:
+    rows = scored.bucket == bucket
+    return Scored(
+        probability=scored.probability[rows],
+        is_bad=scored.is_bad[rows],
+        sources=scored.sources[rows],
+        bucket=scored.bucket[rows],
+    )

@@ -46,7 +46,7 @@ from filterd.log import EventStream, Log, service_log
 from filterd.model.decision import Case, Decision
 from filterd.model.entry import Entry
 from filterd.model.records import KINDS, Record
-from filterd.model.sanction import Preset
+from filterd.model.sanction import Mode, Preset
 from filterd.model.standing import History
 from filterd.model.verdict import FailMode
 from filterd.pipeline.attribution import AttributionRule
@@ -215,7 +215,9 @@ class LedgerHalf:
         self.engine = LedgerEngine.open(state_dir=state, node=config.node.name, keys=keys, clock=clock, apply=_apply)
         self.ledger = LocalLedger(self.engine, verbs(self._rules))
         self.log = _log(config, "ledger", keys, clock)
-        metrics.allow({x for a in agreements.values() for c in a.category for x in (c.id, c.family)})
+        # A locked category is no label, not even by name (STANDING 5.8).
+        named = (c for a in agreements.values() for c in a.category if c.mode is not Mode.C1)
+        metrics.allow({x for c in named for x in (c.id, c.family)})
 
     async def run(self, stack: AsyncExitStack, mailer: RelayMailer) -> None:
         """Start everything; the stack ends it in reverse order."""
@@ -258,6 +260,9 @@ class LedgerHalf:
             desk,
             mailer,
             self._clock,
+            on_notice=lambda sent: metrics.observe_outbox_result(
+                is_done=sent.outcome == "accepted", is_final=sent.deemed_at is None
+            ),
             on_error=lambda item, error: service_log().error("outbox", item=item, error=error),
         )
         stop = asyncio.Event()

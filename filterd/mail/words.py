@@ -34,7 +34,7 @@ def decode(value: bytes) -> str:
 
 
 def _patiently_split(value: bytes) -> list[bytes]:
-    """Do what `_WORD.split` does, also for words with blanks and question marks in them; each `=?` is looked at once."""
+    """Do what `_WORD.split` does, also for words with blanks or question marks in them. Looks at each `=?` once."""
     parts: list[bytes] = []
     start = position = 0
     while (head := _HEAD.search(value, position)) is not None:
@@ -55,23 +55,25 @@ def _put_together(parts: list[bytes]) -> str:
     """Decode text, label, encoding, word, text and so on. Blanks between two words are not shown (§6.2)."""
     out: list[str] = []
     run: list[bytes] = []
-    last = ""
-    for at in range(1, len(parts), 4):
-        between, label, encoding, text = parts[at - 1 : at + 3]
-        # RFC 2231 §5: a language may follow the charset.
-        name = label.partition(b"*")[0].decode("ascii", "replace").lower()
+    last = b""
+    for between, label, encoding, text in zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=False):
         is_apart = bool(between) and not (run and between.isspace())
-        if run and (is_apart or name != last):
-            out.append(charset.decode(b"".join(run), last))
+        if run and (is_apart or label != last):
+            out.append(_decoded(run, last))
             run = []
         if is_apart:
             out.append(literal(between))
-        last = name
+        last = label
         run.append(_octets(text, encoding))
     if run:
-        out.append(charset.decode(b"".join(run), last))
+        out.append(_decoded(run, last))
     out.append(literal(parts[-1]))
     return "".join(out)
+
+
+def _decoded(run: list[bytes], label: bytes) -> str:
+    # RFC 2231 §5: a language may follow the charset.
+    return charset.decode(b"".join(run), label.partition(b"*")[0].decode("ascii", "replace"))
 
 
 def literal(octets: bytes) -> str:

@@ -27,7 +27,7 @@ def random_id(prefix: str, at: datetime) -> str:
 def _framed(parts: tuple[str | bytes, ...]) -> bytes:
     out = bytearray()
     for part in parts:
-        raw = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         out += len(raw).to_bytes(4, "big") + raw
     return bytes(out)
 

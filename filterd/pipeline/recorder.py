@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from filterd import metrics
+from filterd.errors import PortError
 from filterd.log import Log
 from filterd.model.decision import Case, Decision
 from filterd.model.reply import Reply
 from filterd.model.session import Path, Session
 from filterd.pipeline.intake import Read
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """An outcome that the stream could not take is counted as lost; the mail itself is settled by then."""
+    try:
+        yield
+    except PortError:
+        metrics.observe_lost_event()
 
 
 class Recorder:
@@ -24,14 +37,18 @@ class Recorder:
 
     def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         metrics.observe_reply(reply)
-        self._log.delivered(transaction_id, reply, refused_recipients)
+        with _counted():
+            self._log.delivered(transaction_id, reply, refused_recipients)
 
     def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
-        self._log.refused(transaction_id, reply, refused_recipients)
+        with _counted():
+            if self._log.refused(transaction_id, reply, refused_recipients) == "next_hop":
+                metrics.observe_reply(reply)
 
     def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         metrics.observe_relay_failure(is_unknown=is_unknown)
-        self._log.relay_failed(transaction_id, reason, is_unknown=is_unknown)
+        with _counted():
+            self._log.relay_failed(transaction_id, reason, is_unknown=is_unknown)
 
     def denied(
         self, session: Session, account_id: str, reply: Reply, reverse_path: Path | None, recipient: Path | None

@@ -152,7 +152,9 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
     mail = MailVerbs(rules)
     table = {
         "account_for": Verb(
-            request=None, response=AccountRef | None, run=lambda txn, given: mail.account_for(txn, AccountQuery(**given))
+            request=None,
+            response=AccountRef | None,
+            run=lambda txn, given: mail.account_for(txn, AccountQuery(**given)),
         ),
         "decide": Verb(request=Case, response=Decision, run=mail.decide),
         "object_by_mail": Verb(

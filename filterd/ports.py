@@ -1,4 +1,4 @@
-"""What the rooms need from the outside, as small Protocols. `app` plugs real ones in, tests plug in those of tests/kit."""
+"""What the rooms need from outside, as small Protocols. `app` plugs real ones in, tests those of tests/kit."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Mailer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """What a door has read after the dot. `raw` is canonical (mail/lines); `is_normalised` says stray CR/LF were mended.
+    """What a door has read after the dot. `raw` is canonical (mail/lines); `is_normalised`: stray CR/LF were mended.
 
     `unknown_recipients`: how many RCPT of this transaction the next hop refused for good (5xx).
     """
@@ -129,7 +129,7 @@ class Gate(Protocol):
         ...
 
     async def failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
-        """Record that the relay broke; `is_unknown` when it broke after our dot, so that nobody knows who has the mail."""
+        """Record that the relay broke; `is_unknown`: after our dot, so that nobody knows who has the mail."""
         ...
 
 
@@ -211,8 +211,8 @@ class LedgerTxn(Protocol):
         ...
 
     def promote_evidence(self, transaction_id: str, account_id: str, retention_until: datetime) -> str | None:
-        """Move the sealed spool of a transaction into the vault under the subject's key, fsynced; says the SHA-256 of the
-        message, or None when there is no spool. Doing it twice is harmless."""
+        """Move the sealed spool of a transaction into the vault under the subject's key, fsynced; says the
+        SHA-256 of the message, or None when there is no spool. Doing it twice is harmless."""
         ...
 
     def find_account(self, login: str) -> AccountRef | None: ...
@@ -269,7 +269,7 @@ class Ledger(Protocol):
     async def count(self, request: CountRequest) -> Counts: ...
 
     async def decide(self, case: Case) -> Decision:
-        """Fold, decide and append in one transaction, evidence promoted first; says the decision when all is durable."""
+        """Fold, decide and append in one transaction, evidence first; says the decision when all is durable."""
         ...
 
     async def domain_owner(self, domain: str) -> str | None:

@@ -65,7 +65,9 @@ def test_imports_go_the_allowed_way(file: Path) -> None:
     if room in FREE:
         return
     assert room in ALLOWED, f"{room} is not a room of the house"
-    forbidden = {x for x in imported_rooms(file) if x not in ALLOWED[room] and (ROOT / x).exists() | (ROOT / f"{x}.py").exists()}
+    forbidden = {
+        x for x in imported_rooms(file) if x not in ALLOWED[room] and (ROOT / x).exists() | (ROOT / f"{x}.py").exists()
+    }
     assert forbidden == set()
 
 

@@ -1,1 +1,1 @@
-"""The service agreement as code: pure and synchronous. No clock, no I/O, no logging; time and ids arrive as arguments."""
+"""The service agreement as code: pure, synchronous. No clock, no I/O, no logging; time and ids arrive as arguments."""

@@ -115,8 +115,8 @@ def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
 def grace_cap(history: History, terms: Agreement, incident: IncidentFile) -> int | None:
     """Say the highest ladder step an incident may reach that began too soon after a notice; None for no cap.
 
-    STANDING 5.3 step 3: the grace is that of the earlier incident's severity and runs from its latest notice; the cap is
-    the step that notice told of; of several graces the mildest binds. A notice that has not gone out is one just
+    STANDING 5.3 step 3: the grace is that of the earlier incident's severity and runs from its latest notice; the cap
+    is the step that notice told of; of several graces the mildest binds. A notice that has not gone out is one just
     received. From the second zero-tolerance incident on there is none.
     """
     began = incident.opened.at

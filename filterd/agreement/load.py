@@ -1,4 +1,4 @@
-"""Octets to an Agreement, or a ConfigError that names file, line and key. The file's examples are run before it counts."""
+"""Octets to an Agreement, or a ConfigError that names file, line and key. Its examples are run before it counts."""
 
 from __future__ import annotations
 

@@ -43,7 +43,11 @@ def config_for(state_dir: Path, clamd: str) -> Config:
             "policy_service": {"port": 0},
             "http": {"port": 0},
             "clamd": {"address": clamd},
-            "notices": {"merge_s": 1, "sender": "Mail policy <policy@provider.example>", "appeals_address": "appeals@provider.example"},
+            "notices": {
+                "merge_s": 1,
+                "sender": "Mail policy <policy@provider.example>",
+                "appeals_address": "appeals@provider.example",
+            },
         }
     )
 
@@ -58,8 +62,11 @@ async def run(state_dir: Path | None, *, once: bool = False, log_level: str = "e
         clock = folder / FILE_NAME
         set_clock(clock, START)
         half = await app.run_all_in_one(config, stack)
-        print(f"filterd is up: state in {folder}, submission on port {half.ports['submission']}, "
-              f"inbound on port {half.ports['inbound']}, policy service on port {half.ports['policy']}, clamd at {clamd}\n")
+        print(
+            f"filterd is up: state in {folder}, submission on port {half.ports['submission']}, "
+            f"inbound on port {half.ports['inbound']}, policy service on port {half.ports['policy']}, "
+            f"clamd at {clamd}\n"
+        )
         story = Story(half, folder)
         await story.tell()
         if not once:

@@ -1,4 +1,4 @@
-"""Sample mail for the demonstration, written for it: letters, adverts and a harmless test virus, in English and Chinese."""
+"""Sample mail written for the demonstration: letters, adverts and a harmless test virus, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from filterd.clients.clamd_private import EICAR
 _CLEAN = {
     "en": (
         "Minutes of Tuesday's meeting",
-        "Dear Ms Okafor,\n\nthank you for coming on Tuesday. We agreed to move the review to the second week of the month "
-        "and to ask the workshop for a new quotation. Please tell me whether Thursday at ten suits you.\n\n"
+        "Dear Ms Okafor,\n\nthank you for coming on Tuesday. We agreed to move the review to the second week of the "
+        "month and to ask the workshop for a new quotation. Please tell me whether Thursday at ten suits you.\n\n"
         "Kind regards\nPeter Lund\n",
     ),
     "zh": (
@@ -64,7 +64,13 @@ def virus(at: datetime, sender: str, recipient: str) -> bytes:
     lines += ["MIME-Version: 1.0", 'Content-Type: multipart/mixed; boundary="b1"', ""]
     lines += ["--b1", "Content-Type: text/plain", "", "Please see the attachment.", ""]
     lines += ["--b1", "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64"]
-    lines += ['Content-Disposition: attachment; filename="invoice.com"', "", encodebytes(EICAR).decode().strip(), "--b1--", ""]
+    lines += [
+        'Content-Disposition: attachment; filename="invoice.com"',
+        "",
+        encodebytes(EICAR).decode().strip(),
+        "--b1--",
+        "",
+    ]
     return "\r\n".join(lines).encode()
 
 

@@ -63,8 +63,10 @@ def print_account(login: str, account: dict[str, Any], history: list[dict[str, A
         at = datetime.fromisoformat(row["at"]).astimezone(zone)
         if text := _climb(row):
             print(f"  {at:%Y-%m-%d %H:%M}  {text}")
-    print(f"  now: {account['standing']} until {account['until']}, {account['points']} points, off: "
-          f"{', '.join(account['features_off']) or 'nothing'}")
+    print(
+        f"  now: {account['standing']} until {account['until']}, {account['points']} points, off: "
+        f"{', '.join(account['features_off']) or 'nothing'}"
+    )
 
 
 def _climb(row: dict[str, Any]) -> str | None:

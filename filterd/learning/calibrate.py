@@ -19,16 +19,17 @@ class Platt(NamedTuple):
 
 def platt(scores: NDArray[np.float64], is_bad: NDArray[np.bool_], weight: NDArray[np.float64]) -> Platt:
     """Fit the two numbers to out-of-fold scores by Newton's method; weights say how much a text counts."""
-    target = is_bad.astype(np.float64)
+    # Platt's targets, a little inside 0 and 1: classes that are parted completely have a finite answer too.
+    bad, clean = int(is_bad.sum()), int((~is_bad).sum())
+    target = np.where(is_bad, (bad + 1) / (bad + 2), 1 / (clean + 2))
     slope, offset = 1.0, 0.0
     for _ in range(_STEPS):
         said = sigmoid(slope * scores + offset)
         miss, spread = weight * (said - target), weight * said * (1 - said)
         gradient = np.array([miss @ scores, miss.sum()])
         cross = spread @ scores
-        # A trace of ridge keeps the system solvable when the classes are parted completely.
         hessian = np.array([[spread @ scores**2 + 1e-9, cross], [cross, spread.sum() + 1e-9]])
-        step = np.linalg.solve(hessian, gradient)
+        step = np.clip(np.linalg.solve(hessian, gradient), -1.0, 1.0)
         slope, offset = slope - float(step[0]), offset - float(step[1])
         if float(np.abs(step).max()) < 1e-9:
             break

@@ -24,7 +24,7 @@ class Mode:
     Args:
         key: in the manifest.
         rate: the highest clean-source false-positive rate (STANDING 5.7-24).
-        min_texts: clean train texts in the bucket; with fewer, not even zero errors would show the rate (rule of three).
+        min_texts: clean train texts in the bucket; fewer could not show the rate even without an error (rule of three).
         source_min_texts: every clean source with so many texts in the bucket keeps the rate by itself.
         dev_min_texts: clean dev texts in the bucket.
     """

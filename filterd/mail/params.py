@@ -33,9 +33,6 @@ class Value(NamedTuple):
     items: tuple[tuple[str, str], ...]
     is_odd: bool = False
 
-    def first(self, name: str) -> str | None:
-        return next((value for key, value in self.items if key == name), None)
-
     def every(self, name: str) -> list[str]:
         """Give the different values of one parameter, the preferred one first."""
         return list(dict.fromkeys(value for key, value in self.items if key == name))

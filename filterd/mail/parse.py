@@ -87,7 +87,7 @@ def _texts(leaves: list[Leaf], limits: Limits, defects: dict[str, None]) -> tupl
             defects["text.size.exceeded"] = None
             octets = octets[:most]
         text, defect = charset.decode_saying(octets, leaf.part.charset)
-        if defect:
+        if defect and not leaf.is_other:
             defects[defect] = None
         hrefs: tuple[str, ...] = ()
         if kind == "html":

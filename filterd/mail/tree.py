@@ -8,7 +8,7 @@ that the work stays linear in depth times size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from filterd.mail import content, delimiters, fields, leaf, transfer
@@ -57,18 +57,20 @@ class Tree:
         self._entity(data, block, len(data), _Place("1", "", 0, is_other=False), content.PLAIN)
         return self._first + self._others
 
-    def _say(self, defects: Iterable[str]) -> None:
+    def _say(self, defects: Iterable[str], place: _Place) -> None:
+        # What another reading stumbles over was never meant to be read so; limits count for all.
         for defect in defects:
-            self.defects[defect] = None
+            if not place.is_other or defect.endswith(".exceeded"):
+                self.defects[defect] = None
 
     def _entity(self, data: bytes, block: fields.Block, end: int, place: _Place, default: Value) -> None:
         self._entities_left -= 1
         if self._entities_left < 0:
-            self._say(["mime.parts.exceeded"])
+            self._say(["mime.parts.exceeded"], place)
             return
-        self._say(block.defects)
+        self._say(block.defects, place)
         said = content.read(block, default)
-        self._say(said.defects)
+        self._say(said.defects, place)
         self._body(data, block.body, end, said, said.types[0], place)
         if place.is_other:
             return
@@ -91,7 +93,7 @@ class Tree:
         is_multipart = value.main.startswith("multipart/")
         if is_multipart or value.main in _EMBEDDED:
             if place.depth >= self._limits.depth:
-                self._say(["mime.depth.exceeded"])
+                self._say(["mime.depth.exceeded"], place)
             elif is_multipart:
                 if self._multipart(data, start, end, said, value, place):
                     return
@@ -101,31 +103,31 @@ class Tree:
             # Without readable parts it is one text, whatever it claims.
             value, said = content.PLAIN, said._replace(is_typed=False)
         if value.main == "message/partial":
-            self._say(["mime.message.partial"])
+            self._say(["mime.message.partial"], place)
         leaves, defects = leaf.read(data[start:end], said, value, place.own, place.is_other)
-        self._say(defects)
+        self._say(defects, place)
         self._keep(leaves)
 
     def _multipart(self, data: bytes, start: int, end: int, said: Content, value: Value, place: _Place) -> bool:
         """Read the parts; False when there are none in any reading but a guessed one."""
-        data, start, end = self._undone(data, start, end, said)
         boundaries = _boundaries(value)
         if len(boundaries) != 1:
-            self._say(["mime.boundary.duplicate" if boundaries else "mime.boundary.missing"])
+            self._say(["mime.boundary.duplicate" if boundaries else "mime.boundary.missing"], place)
         found = 0
-        for boundary in boundaries[:_MOST_READINGS]:
-            layout = delimiters.lay_out(data, start, end, boundary, self._entities_left)
-            if not layout.spans or (found and place.is_other):
-                continue
-            self._say(layout.defects)
-            self._parts(data, layout.spans, value, place, is_other=found > 0)
-            if layout.lenient and not place.is_other:
-                self._parts(data, layout.lenient, value, place, is_other=True)
-            found += 1
+        for octets, first, last in self._undone(data, start, end, said, place):
+            for boundary in boundaries[:_MOST_READINGS]:
+                layout = delimiters.lay_out(octets, first, last, boundary, self._entities_left)
+                if not layout.spans or (found and place.is_other):
+                    continue
+                self._say(layout.defects, place)
+                self._parts(octets, layout.spans, value, place, is_other=found > 0)
+                if layout.lenient and not place.is_other:
+                    self._parts(octets, layout.lenient, value, place, is_other=True)
+                found += 1
         if found:
             return True
         if boundaries:
-            self._say(["mime.boundary.unmatched"])
+            self._say(["mime.boundary.unmatched"], place)
         guessed = delimiters.guess_boundary(data, start, end)
         if guessed and not place.is_other:
             layout = delimiters.lay_out(data, start, end, guessed, self._entities_left)
@@ -143,28 +145,34 @@ class Tree:
     def _attached(self, data: bytes, start: int, end: int, said: Content, value: Value, place: _Place) -> None:
         """Read a mail inside the mail: the part itself, then what is in it."""
         leaves, defects = leaf.read(data[start:end], said, value, place.own, place.is_other)
-        self._say(defects)
+        self._say(defects, place)
         self._keep(leaves)
-        data, start, end = self._undone(data, start, end, said)
-        self._entity(data, fields.split(data, start, end, self._limits), end, place.attached(), content.PLAIN)
+        inside = place.attached()
+        for number, (octets, first, last) in enumerate(self._undone(data, start, end, said, place)):
+            block = fields.split(octets, first, last, self._limits)
+            self._entity(octets, block, last, inside.other() if number else inside, content.PLAIN)
 
-    def _undone(self, data: bytes, start: int, end: int, said: Content) -> tuple[bytes, int, int]:
-        """Undo the encoding of a composite body, which the standard forbids it to have (RFC 2045 §6.4)."""
+    def _undone(
+        self, data: bytes, start: int, end: int, said: Content, place: _Place
+    ) -> Iterator[tuple[bytes, int, int]]:
+        """Give the readings of a composite body that is itself encoded, which RFC 2045 §6.4 forbids."""
         encoding = said.encodings[0] if said.encodings else ""
         if transfer.is_identity(encoding):
-            return data, start, end
-        self._say(["mime.encoding.composite"])
+            yield data, start, end
+            return
+        self._say(["mime.encoding.composite"], place)
         decoded = transfer.decode(data[start:end], encoding).content
-        # Most readers ignore the encoding of a multipart; where lines start with dashes it was not applied either.
-        if said.types[0].main.startswith("multipart/") and data.find(b"\n--", max(0, start - 1), end) >= 0:
-            return data, start, end
-        return decoded, 0, len(decoded)
+        readings = [(decoded, 0, len(decoded)), (data, start, end)]
+        # Where lines begin with dashes there are delimiters to be seen without decoding, and most readers see them.
+        if data.find(b"\n--", max(0, start - 1), end) >= 0:
+            readings.reverse()
+        yield from readings[:1] if place.is_other else readings
 
     def _keep(self, leaves: list[Leaf]) -> None:
         for found in leaves:
             self._content_left -= len(found.part.content)
             if self._content_left < 0:
-                self._say(["mime.content.exceeded"])
+                self.defects["mime.content.exceeded"] = None
                 return
             (self._others if found.is_other else self._first).append(found)
 

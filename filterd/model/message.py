@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What the checks read. `defects` are short codes (`mime.base64.broken`), in order of appearance, no words of the mail.
+    """What the checks read. `defects` are short codes (`mime.base64.broken`), in order, no words of the mail.
 
     `body_offset` is the index in `raw` of the first body octet. `texts` holds the readable text of each text part,
     in order, HTML already reduced to text. `links` are URLs as found, in order, without duplicates.

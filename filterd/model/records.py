@@ -194,8 +194,8 @@ class StrikeAnnulled:
 class SanctionReplayed:
     """A later automatic sanction after replay without an annulled strike: min(old, replayed), never more.
 
-    `rung` NONE ends it now; otherwise it goes on as `rung` with `features` until `ends_at`. `step` is the ladder step it
-    should have been, -1 for none; it is written for a sanction that is over, too, so that history is right.
+    `rung` NONE ends it now; otherwise it goes on as `rung` with `features` until `ends_at`. `step` is the ladder step
+    it should have been, -1 for none; it is written for a sanction that is over, too, so that history is right.
     """
 
     at: datetime

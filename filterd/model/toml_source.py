@@ -79,9 +79,8 @@ class TomlSource:
             else:
                 continue
             depth = _shared(here, want)
-            if depth == len(here) or depth == len(want):
-                if best is None or depth > best[0]:
-                    best = (depth, number)
+            if (depth == len(here) or depth == len(want)) and (best is None or depth > best[0]):
+                best = (depth, number)
         return best[1] if best else None
 
     @staticmethod

@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One check's whole answer. `scores` maps a label to a probability; `reason` explains skipped and errors in a code."""
+    """One check's whole answer. `scores` maps labels to probabilities; `reason` is the code of a skip or error."""
 
     check: str
     version: str

@@ -1,7 +1,7 @@
 """Who acts?  Named persons by their token, and how somebody becomes one.  STANDING 5.5, HOUSE rule 13.
 
-A token is said once, in the answer that made it; the ledger keeps a keyed hash of it. Every person added leaves an entry
-that says by whom.
+A token is said once, in the answer that made it; the ledger keeps a keyed hash of it. Every person added leaves an
+entry that says by whom.
 """
 
 from __future__ import annotations

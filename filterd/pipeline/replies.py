@@ -112,7 +112,7 @@ def _refusal(reason: Reason, decision: Decision, numbers: tuple[str, ...], zone:
         return Reply(
             code=550,
             enhanced="5.7.1",
-            text=f"The From domain belongs to another customer{under}; nothing is counted against you. {pointer(case, style)}",
+            text=f"The From domain is another customer's{under}; nothing counts against you. {pointer(case, style)}",
         )
     kind = "a virus" if rest in ("malware", "virus") else "prohibited content"
     return Reply(code=550, enhanced="5.7.1", text=f"Message refused: {kind}{under}. {pointer(case, style)}")

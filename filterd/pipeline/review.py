@@ -1,4 +1,4 @@
-"""The human side: what named people do to standing, and what they can look at.  STANDING 5.4-5.6, HOUSE rules 12 and 13.
+"""The human side: what named people do to standing, and what they can look at.  STANDING 5.4-5.6, HOUSE rules 12, 13.
 
 Every verb takes a JSON-safe dictionary with the person's `token` and gives a JSON-safe answer. An act without a person
 is refused. Undo exists wherever there is a do: confirm, lift, annul, and the decision of an appeal.

@@ -157,7 +157,8 @@ class Both:
             before = standing_at(self.history, TERMS, self.at)
             self.records += undone.records
             after = standing_at(self.history, TERMS, self.at)
-            assert after.rung <= before.rung and after.half_points <= before.half_points
+            assert after.rung <= before.rung
+            assert after.half_points <= before.half_points
             self.acts.append(naive.Annulled(at=self.at, violation_id=name))
             return
         # Named by what it is today: a replay or an unanswered objection may have lowered it.

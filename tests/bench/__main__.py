@@ -1,6 +1,6 @@
 """What does one mail cost?  `make bench`, or `python -m tests.bench [--mails N] [--rounds N]`.
 
-Prints CPU milliseconds a message of the walk (`pipeline.scan`: parse, fingerprints, all checks that need no peer, decide,
+Prints CPU milliseconds a message of the walk (`pipeline.scan`: parse, fingerprints, all checks without a peer, decide,
 reply) beside the standard library's `email` parser over the same mails and, with a clamd, `clamdscan` over the same
 files, all in turn in one run. Numbers, no verdicts: these depend on the machine, ratios less so.
 

@@ -174,6 +174,14 @@ AMBIGUOUS_MAILS = {
     "an encoded attached message": mail(
         "Content-Type: message/rfc822", "Content-Transfer-Encoding: base64", "", "U3ViamVjdDogeA0KDQpFVklMDQo="
     ),
+    "an attached message that only claims to be encoded": mail(
+        "Content-Type: message/rfc822",
+        "Content-Transfer-Encoding: base64",
+        "",
+        "Content-Type: text/html",
+        "",
+        "E<b>VIL</b>",
+    ),
     "a multipart without a boundary": mail(
         "Content-Type: multipart/mixed", "", "--b", *part("text/html", "E<b>VIL</b>"), "--b--"
     ),

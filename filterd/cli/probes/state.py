@@ -12,6 +12,7 @@ from filterd.cli.ledger import verify_running
 from filterd.cli.link import connected
 from filterd.cli.places import events_of, key_of, socket_of
 from filterd.cli.probes.finding import Finding, Patient, broken, ok, skipped, warning
+from filterd.cli.say import count
 from filterd.clients.keys import load_keys
 from filterd.errors import FilterdError, LedgerUnavailable, ModelError
 from filterd.ledger.verify import verify_store
@@ -98,7 +99,7 @@ async def ledger(patient: Patient) -> AsyncIterator[Finding]:
     else:
         yield ok(f"{len(people)} people may act")
     if waiting:
-        yield warning(f"{len(waiting)} tasks are overdue", "filterd task list")
+        yield warning(f"{count(len(waiting), 'task')} overdue", "filterd task list")
 
 
 async def chain(patient: Patient) -> AsyncIterator[Finding]:

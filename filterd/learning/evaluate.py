@@ -1,0 +1,125 @@
+"""Evaluation: what a model makes of labelled texts, by corpus, language and gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filterd.checks import buckets
+from filterd.checks.features import features, read
+from filterd.checks.textmodel import Head, TextModel, probability
+from filterd.errors import UsageError
+from filterd.learning import corpus
+from filterd.learning.dataset import Progress, bucket, quiet
+from filterd.learning.figures import calibration, curve, share
+from filterd.learning.gates import Scored
+from filterd.learning.sample import Sample
+
+_STEP = 2_000
+
+
+def run_evaluate(
+    model: TextModel, data: Path, *, label: str = "spam", split: str | None = "dev", progress: Progress = quiet
+) -> dict[str, Any]:
+    """Judge the labelled texts of a folder (learning/corpus) with a loaded model, just as the check would.
+
+    Args:
+        split: "train", "dev", or None for both. Figures on texts a model was trained on flatter it.
+
+    Returns:
+        The report (see `report`), JSON-safe.
+
+    Raises:
+        ModelError: the data is missing or broken.
+        UsageError: the model has no such label, or there is nothing to judge.
+    """
+    if label not in model.heads:
+        raise UsageError(f"model {model.name}-{model.version} has no label {label}; it has {', '.join(model.heads)}")
+    samples = [s for s in corpus.samples(data) if split in (None, s.split) and (s.is_bad or s.is_clean)]
+    if not samples:
+        raise UsageError(f"{data}: nothing labelled for split {split}")
+    head = model.heads[label]
+    scored = judge(samples, head, model.bits, progress)
+    return report(scored, [_row(key, head) for key in head.gates])
+
+
+def judge(samples: list[Sample], head: Head, bits: int, progress: Progress = quiet) -> Scored:
+    """Ask one head of a model about samples, one by one, as the serving path does."""
+    chances = []
+    for number, sample in enumerate(samples):
+        chances.append(probability(head, features(read(sample.text), bits)))
+        if number % _STEP == 0:
+            progress("judging", number, len(samples))
+    return Scored(
+        probability=np.array(chances, dtype=np.float64),
+        is_bad=np.array([sample.is_bad for sample in samples], dtype=np.bool_),
+        sources=np.array([sample.source for sample in samples], dtype=np.str_),
+        bucket=np.array([bucket(sample.text) for sample in samples], dtype=np.str_),
+    )
+
+
+def report(scored: Scored, gates: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Say everything: overall, by source, by language, by bucket with its gates, and the calibration."""
+    languages = np.array([name.partition("/")[0] for name in scored.bucket], dtype=np.str_)
+    thresholds = {f"{row['language']}/{row['length']}": row for row in gates}
+    gated = {key: _gated(scored, thresholds, key) for key in ("a", "b")} if thresholds else {}
+    by_source = {}
+    for source in np.unique(scored.sources):
+        rows = scored.sources == source
+        by_source[str(source)] = {**_curve(scored, rows), **_reached(scored, rows, gated)}
+    by_language = {
+        name: {**_curve(scored, languages == name), **_reached(scored, languages == name, gated)}
+        for name in buckets.LANGUAGES
+    }
+    by_bucket = {str(name): _reached(scored, scored.bucket == name, gated) for name in np.unique(scored.bucket)}
+    everything = np.ones(len(scored.is_bad), np.bool_)
+    return {
+        "overall": {**_curve(scored, everything), **_reached(scored, everything, gated)},
+        "by_source": by_source,
+        "by_language": by_language,
+        "by_bucket": by_bucket if gated else {},
+        "calibration": calibration(scored.probability, scored.is_bad, _class_weights(scored)),
+    }
+
+
+def _curve(scored: Scored, rows: Any) -> dict[str, Any]:
+    return curve(scored.probability[rows], scored.is_bad[rows])
+
+
+def _gated(scored: Scored, thresholds: Mapping[str, Mapping[str, Any]], key: str) -> Any:
+    """bool[n]: which texts pass the gate of their bucket; none does where there is no gate."""
+    limits = [thresholds.get(str(name), {}).get(key) for name in scored.bucket]
+    return scored.probability >= np.array([2.0 if limit is None else limit for limit in limits], dtype=np.float64)
+
+
+def _reached(scored: Scored, rows: Any, gated: Mapping[str, Any]) -> dict[str, Any]:
+    """For each gate: the share of clean texts that pass it (wrongly), and of bad ones."""
+    clean, bad = rows & ~scored.is_bad, rows & scored.is_bad
+    return {
+        f"gate_{key}": {
+            "false": share(int((passes & clean).sum()), int(clean.sum())),
+            "caught": share(int((passes & bad).sum()), int(bad.sum())),
+        }
+        for key, passes in gated.items()
+    }
+
+
+def _class_weights(scored: Scored) -> Any:
+    """Both classes alike, sources by the root of their size, as in training."""
+    weight = np.zeros(len(scored.is_bad))
+    for is_bad in (False, True):
+        of_class = scored.is_bad == is_bad
+        for source in np.unique(scored.sources[of_class]):
+            rows = of_class & (scored.sources == source)
+            weight[rows] = rows.sum() ** -0.5
+        if total := weight[of_class].sum():
+            weight[of_class] /= total
+    return weight
+
+
+def _row(key: tuple[str, str], head: Head) -> dict[str, Any]:
+    gate = head.gates[key]
+    return {"language": key[0], "length": key[1], "a": gate.a, "b": gate.b}

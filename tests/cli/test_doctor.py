@@ -1,0 +1,401 @@
+"""What is wrong with an installation, and what to do: of a running node, of nothing at all, and one fault at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterd.cli.probes import doors, house, programs, state
+from filterd.cli.probes.finding import Finding, Patient, Probe
+from filterd.clients.clamd_private import PrivateClamd
+from filterd.clients.sink import SinkScript, start_sink
+from filterd.config import Config
+from tests.cli.rig import House, run
+from tests.kit.terms import tencent
+
+
+def examine(probe: Probe, **config: Any) -> list[tuple[str, str]]:
+    """Ask one question of a configuration; say status and words."""
+    return [(f.status.value, f"{f.what} -> {f.fix}") for f in findings(probe, **config)]
+
+
+def findings(probe: Probe, **config: Any) -> list[Finding]:
+    patient = Patient(config=Config.model_validate(config), file=None, agreements={"tencent-exmail": tencent()})
+
+    async def ask() -> list[Finding]:
+        return [finding async for finding in probe(patient)]
+
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(ask())
+    finally:
+        loop.close()
+
+
+def statuses(probe: Probe, **config: Any) -> list[str]:
+    return [status for status, _ in examine(probe, **config)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(serve: Callable[[], Awaitable[Callable[[], Awaitable[object]]]]) -> Iterator[None]:
+    """Run a small server in a loop of its own; `serve` starts it and says how to end it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def do(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    end = do(serve())
+    try:
+        yield
+    finally:
+        do(end())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+# --- a whole node -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Path]:
+    """`filterd serve`, as an operator starts it; says its configuration file."""
+    folder = Path(tempfile.mkdtemp(prefix="filterd-doctor-"))
+    config = folder / "filterd.toml"
+    config.write_text(
+        f"""
+[node]
+state_dir = "{folder}/state"
+[[listener]]
+name = "submission"
+hostname = "mx.corp.example"
+attribution = "xclient"
+port = {free_port()}
+[policy_service]
+port = {free_port()}
+[http]
+port = {free_port()}
+[spam]
+enabled = false
+[clamd]
+enabled = false
+"""
+    )
+    command = [sys.executable, "-m", "filterd", "serve", "--config", str(config), "--json"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if '"ready"' in line:
+                break
+        yield config
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            _, said = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        assert process.returncode == 0, said
+
+
+def test_a_running_node_is_not_broken(node: Path) -> None:
+    said = run("doctor", "--config", node, "--json")
+    report = said.json
+    assert (said.code, report["broken"], said.err) == (0, 0, "")
+    assert set(report) == {"broken", "warnings", "findings"}
+    assert all(set(item) == {"probe", "status", "what", "fix"} for item in report["findings"])
+    assert all((item["fix"] is None) == (item["status"] in ("ok", "skipped")) for item in report["findings"])
+    seen = {item["probe"] for item in report["findings"]}
+    assert seen == {
+        *("config", "agreement", "attribution", "reach", "clock", "state_dir", "key", "ledger", "chain", "events"),
+        *("clamd", "model", "next_hop", "appeals", "listeners", "policy_service", "http"),
+    }
+    for name in ("config", "agreement", "attribution", "clock", "state_dir", "key", "events"):
+        assert {item["status"] for item in report["findings"] if item["probe"] == name} == {"ok"}, name
+    for name in ("listeners", "policy_service", "http"):
+        assert [item["status"] for item in report["findings"] if item["probe"] == name] == ["ok"], name
+
+
+def test_the_text_has_a_line_a_finding_and_says_what_to_do(node: Path) -> None:
+    lines = run("doctor", "--config", node).out.splitlines()
+    assert lines[-1].startswith("0 broken, ")
+    at = next(i for i, line in enumerate(lines) if line.startswith("WARNING  clamd"))
+    assert lines[at + 1].strip().startswith("-> clamd.enabled = true")
+
+
+def test_nothing_there_is_broken_and_exit_1(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        f"""
+[[listener]]
+port = {free_port()}
+[policy_service]
+port = {free_port()}
+[http]
+port = {free_port()}
+[next_hop]
+address = "127.0.0.1:{free_port()}"
+[clamd]
+address = "unix:{tmp_path}/none"
+[spam]
+model = "none"
+"""
+    )
+    said = run("doctor", "--config", config, "--state-dir", tmp_path / "state", "--json")
+    assert said.code == 1
+    broken = {item["probe"] for item in said.json["findings"] if item["status"] == "broken"}
+    assert broken == {
+        *("state_dir", "key", "ledger", "events", "clamd", "model", "next_hop", "listeners", "policy_service", "http")
+    }
+
+
+def test_a_configuration_that_cannot_be_read_is_the_only_answer(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[nodes]\n")
+    said = run("doctor", "--config", tmp_path / "c.toml", "--json")
+    assert (said.code, [item["probe"] for item in said.json["findings"]]) == (1, ["config"])
+    assert "c.toml:1: nodes: unknown key" in said.json["findings"][0]["what"]
+    (tmp_path / "c.toml").write_text('[clamd]\naddress = "nowhere"\n')
+    first = run("doctor", "--config", tmp_path / "c.toml", "--state-dir", tmp_path, "--json").json["findings"][0]
+    assert (first["probe"], first["status"], "c.toml:2: clamd.address" in first["what"]) == ("config", "broken", True)
+
+
+# --- what the configuration says --------------------------------------------------------------------------------------
+
+
+def test_a_listener_without_attribution_is_a_warning() -> None:
+    listeners = [
+        {"name": "a"},
+        {"name": "b", "direction": "inbound"},
+        {"name": "c", "attribution": "xclient"},
+        {"name": "d", "attribution": "xclient", "trusted_peers": []},
+    ]
+    said = examine(house.attribution, listener=listeners)
+    assert [status for status, _ in said] == ["warning", "ok", "ok", "broken"]
+    assert "nobody can be held answerable" in said[0][1]
+
+
+def test_those_who_can_help_must_be_reachable() -> None:
+    real = {"appeals_address": "appeals@provider.example", "sender": "Policy <policy@provider.example>"}
+    assert statuses(house.reach, notices=real) == ["ok"]
+    assert statuses(house.reach) == ["warning", "warning", "ok"]
+    assert statuses(house.reach, notices=real, always_reachable={"local_parts": []}) == ["warning"]
+    assert statuses(house.reach, notices={**real, "appeals_address": "nobody"}) == ["warning", "ok"]
+
+
+def test_the_agreement_says_what_acts_on_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert statuses(house.agreement) == ["ok"]
+    monkeypatch.setattr(house, "ALL_CODES", frozenset({"new.code.seen"}))
+    ((_, _), (status, words)) = examine(house.agreement)
+    assert (status, "new.code.seen" in words) == ("warning", True)
+
+
+def test_a_clock_that_went_back_is_broken(house_: House) -> None:
+    assert statuses(house.clock, node={"state_dir": str(house_.state_dir)}) == ["ok"]
+    house_.clock.advance(days=3000)
+    house_.account("ann@corp.example")
+    house_.close()
+    said = examine(house.clock, node={"state_dir": str(house_.state_dir)})
+    assert [status for status, _ in said] == ["broken"]
+    settable = {"state_dir": str(house_.state_dir), "clock": "settable"}
+    assert statuses(house.clock, node=settable) == ["warning", "ok"]
+
+
+# --- state ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house_(house: House) -> House:
+    """The probes have a module of that name."""
+    return house
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o700, "ok"), (0o750, "ok"), (0o755, "broken"), (0o770, "broken")])
+def test_an_open_state_directory_is_broken(tmp_path: Path, mode: int, status: str) -> None:
+    tmp_path.chmod(mode)
+    assert statuses(state.state_dir, node={"state_dir": str(tmp_path)})[0] == status
+    tmp_path.chmod(0o700)
+
+
+def test_a_full_disk_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"state_dir": str(tmp_path)}
+    tmp_path.chmod(0o700)
+    for free, status in ((10 << 20, "broken"), (500 << 20, "warning"), (50 << 30, "ok")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: shutil._ntuple_diskusage(1, 1, free))
+        assert statuses(state.state_dir, node=node) == ["ok", status]
+
+
+def test_a_key_that_others_can_read_or_that_is_lost_is_broken(house_: House) -> None:
+    node = {"state_dir": str(house_.state_dir)}
+    assert statuses(state.key, node=node) == ["ok"]
+    file = house_.state_dir / "master.key"
+    file.chmod(0o644)
+    ((status, words),) = examine(state.key, node=node)
+    assert (status, "chmod 0600" in words) == ("broken", True)
+    file.unlink()
+    ((status, words),) = examine(state.key, node=node)
+    assert (status, "restore it from its backup" in words) == ("broken", True)
+
+
+def test_the_roster_is_looked_at(house_: House) -> None:
+    node = {"state_dir": str(house_.state_dir)}
+    assert statuses(state.ledger, node=node) == ["ok", "warning"]
+    house_.person("dana")
+    ((_, _), (status, words)) = examine(state.ledger, node=node)
+    assert (status, "only dana may act" in words) == ("warning", True)
+    house_.person("bob")
+    assert statuses(state.ledger, node=node) == ["ok", "ok"]
+    house_.violate(house_.account("ann@corp.example"))
+    house_.clock.advance(days=9)
+    assert examine(state.ledger, node=node)[-1] == ("warning", "1 task overdue -> filterd task list")
+
+
+def test_a_chain_that_does_not_hold_is_broken(house_: House) -> None:
+    node = {"state_dir": str(house_.state_dir)}
+    house_.account("ann@corp.example")
+    assert statuses(state.chain, node=node) == ["ok"]
+    house_.close()
+    assert statuses(state.chain, node=node) == ["ok"]
+    with sqlite3.connect(house_.state_dir / "ledger.sqlite3") as store:
+        store.execute("DELETE FROM entry WHERE seq = 1")
+    ((status, words),) = examine(state.chain, node=node)
+    assert (status, "row 1: is missing" in words) == ("broken", True)
+
+
+def test_a_stream_that_is_missing_or_empty_is_noticed(house_: House) -> None:
+    node = {"state_dir": str(house_.state_dir)}
+    assert statuses(state.events, node=node) == ["warning"]
+    house_.account("ann@corp.example")
+    time.sleep(0.2)
+    assert statuses(state.events, node=node) == ["ok"]
+    shutil.rmtree(house_.state_dir / "events")
+    assert statuses(state.events, node=node) == ["broken"]
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_clamd_is_asked_to_find_something(clamd_server: PrivateClamd, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"unix:{clamd_server.socket_path}"
+    said = examine(programs.clamd, clamd={"address": address})
+    assert [status for status, _ in said] == ["ok", "ok"]
+    assert clamd_server.version in said[0][1]
+    monkeypatch.setattr(programs, "EICAR", b"nothing to find")
+    assert statuses(programs.clamd, clamd={"address": address}) == ["ok", "broken"]
+
+
+def test_a_scanner_that_is_switched_off_or_let_through_is_a_warning(clamd_server: PrivateClamd) -> None:
+    assert statuses(programs.clamd, clamd={"enabled": False}) == ["warning"]
+    address = f"unix:{clamd_server.socket_path}"
+    assert statuses(programs.clamd, clamd={"address": address, "fail_mode": "accept"})[-1] == "warning"
+
+
+def test_a_next_hop_is_asked_what_it_offers() -> None:
+    port, script = free_port(), SinkScript()
+
+    async def serve() -> Callable[[], Awaitable[object]]:
+        return (await start_sink(port=port, script=script)).close
+
+    hop = {"address": f"127.0.0.1:{port}"}
+    with running(serve):
+        said = examine(programs.next_hop, next_hop=hop)
+        assert said[0][0] == "ok"
+        assert f"smtp:[127.0.0.1]:{port} answers EHLO" in said[0][1]
+        assert statuses(programs.appeals, next_hop=hop, notices={"appeals_address": "a@b.example"}) == ["ok"]
+        assert statuses(programs.appeals, next_hop=hop, notices={"appeals_address": "nonsense"}) == ["broken"]
+    assert statuses(programs.next_hop, next_hop=hop) == ["broken"]
+    assert statuses(programs.appeals, next_hop=hop) == ["skipped"]
+
+
+def test_a_next_hop_that_offers_nothing_is_warned_about() -> None:
+    port = free_port()
+    replies = {b"EHLO": b"250 plain.example\r\n", b"MAIL": b"250 2.1.0 ok\r\n", b"RCPT": b"550 5.1.1 unknown\r\n"}
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 plain.example\r\n")
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                writer.write(replies.get(line[:4], b"250 ok\r\n"))
+        writer.close()
+
+    async def serve() -> Callable[[], Awaitable[object]]:
+        server = await asyncio.start_server(talk, "127.0.0.1", port)
+
+        async def end() -> None:
+            server.close()
+
+        return end
+
+    hop = {"address": f"127.0.0.1:{port}"}
+    with running(serve):
+        said = examine(programs.next_hop, next_hop=hop)
+        warned = [words.split()[4].rstrip(":") for status, words in said if status == "warning"]
+        assert warned == ["8BITMIME", "SMTPUTF8", "DSN", "XFORWARD"]
+        ((status, words),) = examine(programs.appeals, next_hop=hop)
+        assert (status, "refuses mail to appeals@filterd.invalid: 550 5.1.1" in words) == ("broken", True)
+
+
+def test_a_next_hop_that_is_ourselves_is_a_loop() -> None:
+    said = examine(programs.next_hop, next_hop={"address": "localhost:10025"})
+    assert [status for status, _ in said] == ["broken"]
+    assert "our own listener" in said[0][1]
+
+
+# --- doors ------------------------------------------------------------------------------------------------------------
+
+
+def test_something_else_on_our_ports_is_noticed() -> None:
+    port = free_port()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 other.example ESMTP\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read(100)
+        writer.close()
+
+    async def serve() -> Callable[[], Awaitable[object]]:
+        server = await asyncio.start_server(talk, "127.0.0.1", port)
+
+        async def end() -> None:
+            server.close()
+
+        return end
+
+    with running(serve):
+        assert statuses(doors.listeners, listener=[{"port": port}]) == ["broken"]
+        assert statuses(doors.http, http={"port": port}) == ["broken"]
+        assert statuses(doors.policy_service, policy_service={"port": port}) == ["broken"]
+    assert statuses(doors.listeners, listener=[{"port": 0}]) == ["skipped"]
+    assert statuses(doors.policy_service, policy_service={"enabled": False}) == ["warning"]
+    assert statuses(doors.http, http={"enabled": False}) == ["skipped"]
+
+
+def test_a_directory_of_another_user_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    ((status, words),) = examine(state.state_dir, node={"state_dir": str(tmp_path)})
+    assert (status, "as the user filterd runs as" in words) == ("broken", True)

@@ -220,8 +220,11 @@ def test_ledger_and_outbox() -> None:
 
     assert rise(commit, "filterd_ledger_commits_total", result="committed") == 1
     assert rise(commit, "filterd_ledger_commit_seconds_count") == 1
-    metrics.observe_commit(0.01, is_committed=False)
-    assert value("filterd_ledger_commits_total", result="undone") == 1
+
+    def undo() -> None:
+        metrics.observe_commit(0.01, is_committed=False)
+
+    assert rise(undo, "filterd_ledger_commits_total", result="undone") == 1
     metrics.observe_outbox(3, 61.5)
     assert (value("filterd_outbox_pending"), value("filterd_outbox_oldest_seconds")) == (3, 61.5)
     for is_done, is_final, label in ((True, True, "done"), (False, False, "failed"), (False, True, "given_up")):

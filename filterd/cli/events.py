@@ -6,6 +6,7 @@ an incident's, and a next hop's queue id are first traced to the ids they stand 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,22 +51,26 @@ def latest(directory: Path, number: int) -> list[Event]:
     return _in_order(last)[-number:]
 
 
+def ends(directory: Path) -> dict[Path, int]:
+    """Say where the files end now, for `follow`."""
+    return {path: path.stat().st_size for path in stream_files(directory) if path.suffix == ".jsonl"}
+
+
 def follow(directory: Path, positions: dict[Path, int]) -> list[Event]:
-    """Say what was written since the last time; `positions` is kept between calls, empty at first: from the ends on."""
-    is_first = not positions
+    """Say what was written since `positions`, and move them on."""
     fresh: list[Event] = []
     for path in stream_files(directory):
         if path.suffix != ".jsonl":
             continue
-        size = path.stat().st_size
-        start = size if is_first else positions.get(path, 0)
-        with path.open("rb") as file:
+        # Rotation may take a file away while we look.
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            start = positions.get(path, 0)
             # A shorter file is a new one: the old was rotated away.
-            file.seek(start if start <= size else 0)
+            file.seek(start if start <= path.stat().st_size else 0)
             octets = file.read()
             whole = octets.rfind(b"\n") + 1
             positions[path] = file.tell() - len(octets) + whole
-        fresh += [event for line in octets[:whole].split(b"\n") if (event := event_of(line)) is not None]
+            fresh += [event for line in octets[:whole].split(b"\n") if (event := event_of(line)) is not None]
     return _in_order(fresh)
 
 

@@ -55,11 +55,10 @@ def tail(
     from filterd.cli.event_text import event_lines
 
     directory = _directory(config, state_dir)
-    positions: dict[Path, int] = {}
-    if follow:
-        # Where the files end now, before they are read backwards: better an event twice than one missed.
-        stream.follow(directory, positions)
+    # Before the files are read backwards, so that nothing is missed between; what is then read twice is said once.
+    positions = stream.ends(directory)
     events = stream.latest(directory, number)
+    said = {(event["writer"], event["seq"]) for event in events}
     while True:
         for event in events:
             for line in [dumps(event)] if as_json else event_lines(event, is_brief=True):
@@ -67,7 +66,7 @@ def tail(
         if not follow:
             return
         time.sleep(_LOOK_EVERY_S)
-        events = stream.follow(directory, positions)
+        events = [e for e in stream.follow(directory, positions) if (e["writer"], e["seq"]) not in said]
 
 
 def _directory(config: Path | None, state_dir: Path | None) -> Path:

@@ -68,10 +68,13 @@ class Progress:
         self._what, self._is_shown, self._next = what, sys.stderr.isatty(), 0.0
 
     def step(self, done: int) -> None:
+        self.say(f"{self._what} {done}")
+
+    def say(self, line: str) -> None:
         now = time.monotonic()
         if self._is_shown and now >= self._next:
             self._next = now + _PROGRESS_EVERY_S
-            print(f"\r{self._what} {done}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{printable(line)}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         if self._is_shown:

@@ -62,9 +62,7 @@ def scan(
     settings = load_config(config)
     if no_clamd:
         settings = settings.model_copy(update={"clamd": settings.clamd.model_copy(update={"enabled": False})})
-    if dns is not None:
-        _check_dns(dns)
-    options = _options(mail_from, rcpt_to or [], client_ip, helo, auth_user)
+    options = _options(mail_from, rcpt_to or [], client_ip, helo, auth_user, dns)
     failures = asyncio.run(_run(settings, options, paths, as_json=as_json))
     if failures:
         raise typer.Exit(1)
@@ -129,7 +127,12 @@ async def _scanned(config: Config, options: ScanOptions, found: Iterator[Mail]) 
 
 
 def _options(
-    mail_from: str | None, rcpt_to: list[str], client_ip: str | None, helo: str | None, auth_user: str | None
+    mail_from: str | None,
+    rcpt_to: list[str],
+    client_ip: str | None,
+    helo: str | None,
+    auth_user: str | None,
+    dns: str | None,
 ) -> ScanOptions:
     """Read the envelope and session. Raises ConfigError naming the option."""
     import ipaddress
@@ -148,10 +151,18 @@ def _options(
         key = "--client-ip"
         if client_ip is not None:
             client_ip = str(ipaddress.ip_address(client_ip))
+        key = "--dns"
+        if dns is not None:
+            _check_dns(dns)
     except (PeerError, ValueError) as err:
         raise ConfigError(str(err), key=key) from err
     return ScanOptions(
-        reverse_path=reverse_path, forward_paths=forward_paths, client_address=client_ip, helo=helo, login=login
+        reverse_path=reverse_path,
+        forward_paths=forward_paths,
+        client_address=client_ip,
+        helo=helo,
+        login=login,
+        dns=dns,
     )
 
 
@@ -162,7 +173,7 @@ def _bracketed(address: str) -> bytes:
 def _check_dns(text: str) -> None:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigError(f"{text!r} is not host:port", key="--dns")
+        raise ValueError(f"{text!r} is not host:port")
 
 
 def _line(said: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def print_mails(folder: Path) -> None:
 
 def _kind(event: dict[str, Any]) -> tuple[Any, ...]:
     decision = event["decision"]
-    return (event["direction"], decision["disposition"], decision["rung_after"], len(decision["violations"]))
+    return (event["direction"], decision["disposition"], decision["rung_after"], [v["mode"] for v in decision["violations"]])
 
 
 def _mail(event: dict[str, Any]) -> tuple[str, ...]:

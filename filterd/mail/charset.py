@@ -47,8 +47,11 @@ _WESTERN = frozenset({"ascii", "cp1252", "latin_1", "iso8859_15", "cp1254"})
 _WIDE = frozenset(codec for codec in _CODECS if codec.startswith(("utf_16", "utf_32")))
 _NOT_ASCII = _WIDE | {"utf_7", "hz", "iso2022_jp_2", "iso2022_kr"}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# The detector's verdict does not get better beyond this.
-_SAMPLE_BYTES = 65536
+_HIGH = re.compile(rb"[\x80-\xff]")
+# From the first octet over 127 on; the detector's verdict hardly gets better with more.
+_DETECTOR_BYTES = 4_096
+# A charset that fits these fits the rest.
+_SAMPLE_BYTES = 65_536
 
 
 def _labels() -> dict[str, str]:
@@ -125,7 +128,9 @@ def _guess(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    for codec in (codec_of(detect_encoding(data[:_SAMPLE_BYTES])), "gb18030"):
+    high = _HIGH.search(data)
+    start = high.start() if high else 0
+    for codec in (codec_of(detect_encoding(data[start : start + _DETECTOR_BYTES])), "gb18030"):
         if codec and _is_mostly(data, codec):
             return _read(data, codec, "replace")
     return data.decode("latin-1")

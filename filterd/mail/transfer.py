@@ -1,7 +1,8 @@
 """Content-Transfer-Encoding: octets as sent to octets as meant.  RFC 2045 §6.
 
 Never raises. Where decoders in the field differ, the most common reading is `content` and the rest are `others`:
-base64 that goes on after its padding (stop, or decode on), and an unknown encoding (leave, base64, quoted-printable).
+base64 that goes on after its padding (stop, or decode on), text that only claims to be base64 (leave, decode), and an
+unknown encoding (leave, base64, quoted-printable).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _NOT_BASE64_OR_PAD = bytes(set(range(256)) - set(_BASE64) - {ord("=")})
 _BLANKS = b" \t\r\n"
+# Where more than every tenth octet is foreign to base64, it is text that only claims to be encoded.
+_FOREIGN_SHARE = 10
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 # Seen in the wild for what they plainly mean.
 _SPELLINGS = {"7-bit": "7bit", "8-bit": "8bit", "quotedprintable": "quoted-printable", "base-64": "base64"}
@@ -84,6 +87,8 @@ def _base64(data: bytes) -> Decoded:
         return Decoded(binascii.a2b_base64(letters, strict_mode=True))
     except binascii.Error:
         pass
+    if len(letters.translate(None, _BASE64 + b"=")) * _FOREIGN_SHARE > len(letters):
+        return Decoded(data, (lenient_base64(letters),), ("mime.base64.absent",))
     head, pad, tail = letters.partition(b"=")
     rest = tail.lstrip(b"=").translate(None, _NOT_BASE64)
     content = _run(head.translate(None, _NOT_BASE64))

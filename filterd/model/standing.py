@@ -34,6 +34,7 @@ class IncidentFile:
     links: frozenset[str] = frozenset()
     has_hold: bool = False
     has_burst: bool = False
+    tasks: frozenset[str] = frozenset()
 
     @property
     def noticed_at(self) -> datetime | None:

@@ -139,10 +139,12 @@ class ReviewVerbs:
                 s.imposed.incident_id for s in history.sanctions if s.confirmed_at or s.lifted_at or s.annulled_at
             }
             settled |= {i.opened.incident_id for i in history.incidents if i.is_annulled}
+            # The newest task of an incident says all the older ones said.
+            newest = {x.incident_id: x for x in txn.records(account.account_id) if isinstance(x, r.TaskOpened)}
             rows += [
                 {"login": account.login, **_plain(x), "overdue": x.due_at < txn.now}
-                for x in txn.records(account.account_id)
-                if isinstance(x, r.TaskOpened) and x.incident_id not in settled
+                for x in newest.values()
+                if x.incident_id not in settled
             ]
         return rows
 

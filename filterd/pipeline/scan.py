@@ -12,26 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from filterd.agreement.decide import decide
 from filterd.agreement.terms import Agreement
 from filterd.checks.spec import Check
-from filterd.errors import LedgerUnavailable, UsageError
+from filterd.errors import UsageError
 from filterd.log.facts import check_facts, decision_facts, locked_codes
 from filterd.mail.lines import canonical
-from filterd.model.decision import Case, Counts, Decision
 from filterd.model.ids import random_id
 from filterd.model.reply import Reply
-from filterd.model.sanction import Preset
 from filterd.model.session import Door, Envelope, ForwardPath, Path, Session
-from filterd.model.standing import History
 from filterd.pipeline.attribution import AttributionRule
 from filterd.pipeline.gate import GateRules, ListenerRule, MailGate
-from filterd.pipeline.intake import Read
-from filterd.pipeline.recorder import Recorder
-from filterd.ports import AccountRef, Clock, CountRequest, Intake, Keys
+from filterd.pipeline.inert import Ear, NoLedger, NoSpool
+from filterd.ports import Clock, Intake, Keys
 
 _LISTENER = "scan"
-_ACCOUNT, _TENANT = "a_scan", "n_scan"
 _OUTBOUND = ListenerRule(attribution=AttributionRule(source="xclient"), direction="outbound")
 _INBOUND = ListenerRule(attribution=AttributionRule(), direction="inbound")
 
@@ -44,6 +38,7 @@ class ScanOptions:
         reverse_path: None is the null sender.
         client_address: None for a client nobody knows.
         login: in its canonical spelling; None makes it inbound mail from a stranger.
+        dns: `host:port` of the name server for checks that ask DNS; so far none does.
     """
 
     reverse_path: Path | None = None
@@ -51,6 +46,7 @@ class ScanOptions:
     client_address: str | None = None
     helo: str | None = None
     login: str | None = None
+    dns: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +118,10 @@ async def scan(
     """
     started = time.monotonic()
     octets, changes = canonical(raw)
-    ear = _Ear()
+    ear = Ear()
     gate = MailGate(
-        ledger=_NoLedger(terms, rules.preset),
-        spool=_NoSpool(),
+        ledger=NoLedger(terms, rules.preset),
+        spool=NoSpool(),
         clock=clock,
         keys=keys,
         terms={terms.id: terms},
@@ -180,73 +176,3 @@ def _envelope(options: ScanOptions) -> Envelope:
         reverse_path=options.reverse_path,
         forward_paths=tuple(ForwardPath(path=path) for path in options.forward_paths),
     )
-
-
-# --- what stands behind the gate --------------------------------------------------------------------------------------
-
-
-class _Ear(Recorder):
-    """Listens to the walk instead of writing it down."""
-
-    def __init__(self) -> None:
-        self.heard: tuple[Read, Case, Decision] | None = None
-        self.troubles: list[tuple[str, str]] = []
-
-    def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float) -> None:
-        self.heard = (item, case, decision)
-
-    def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
-        pass
-
-    def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
-        # That there are no counters is no trouble here.
-        if not isinstance(error, LedgerUnavailable):
-            self.troubles.append((what, type(error).__name__))
-
-
-class _NoSpool:
-    """Implements ports.EvidenceSpool."""
-
-    def put(self, transaction_id: str, raw: bytes) -> None:
-        pass
-
-    def discard(self, transaction_id: str) -> None:
-        pass
-
-
-class _NoLedger:
-    """Implements ports.Ledger: a fresh account in good standing, whatever happened before."""
-
-    def __init__(self, terms: Agreement, preset: Preset):
-        self._terms, self._preset = terms, preset
-
-    async def account_for(self, login: str, *, may_create: bool) -> AccountRef | None:
-        domain = login.rpartition("@")[2] if "@" in login else ""
-        return AccountRef(
-            account_id=_ACCOUNT,
-            tenant_id=_TENANT,
-            login=login,
-            agreement=self._terms.id,
-            language=None,
-            tenant_domains=(domain,) if domain else (),
-        )
-
-    async def history(self, account_id: str) -> History:
-        return History(account_id=account_id)
-
-    async def count(self, request: CountRequest) -> Counts:
-        raise LedgerUnavailable("a scan has no counters")
-
-    async def decide(self, case: Case) -> Decision:
-        # Without recipients nothing new would be delivered, and the mail would pass for a retry.
-        new = case.delivery_keys or (case.evidence_key,)
-        return decide(case, self._terms, self._preset, History(account_id=_ACCOUNT), new)
-
-    async def domain_owner(self, domain: str) -> str | None:
-        return None
-
-    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
-        pass
-
-    async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:
-        raise UsageError(f"a scan has no ledger to ask for {verb!r}")

@@ -144,10 +144,10 @@ def test_what_the_ledger_refuses_is_exit_1(house: House) -> None:
     assert house.run("appeal", "file", "x").err.startswith("filterd: this needs a named person: give --token")
 
 
-def test_a_reader_that_has_had_enough_is_no_traceback(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m filterd config show | head -1"
+def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
+    command = f"{sys.executable} -m filterd config show --json | true"
     said = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60)
-    assert "Traceback" not in said.stderr
+    assert said.stderr == ""
 
 
 def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:

@@ -104,14 +104,18 @@ def test_a_torn_archive_gives_what_it_has_and_an_error(tmp_path: Path) -> None:
     assert "cannot be read further" in last.error
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(MAIL), gzip.compress(MAIL)[:20]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", gzip.compress(MAIL), gzip.compress(MAIL)[:20]],
+    ids=["empty", "text", "packed", "torn"],
+)
 def test_what_only_claims_to_be_an_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.tar.gz").write_bytes(content)
     (said,) = found(tmp_path / "x.tar.gz")
     assert said.error is not None
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gz", "bz2", "xz"])
 def test_a_packed_mail_or_mailbox_is_unpacked(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     (tmp_path / "mail").write_bytes(pack(MAIL))
     (tmp_path / "box").write_bytes(pack(MBOX))

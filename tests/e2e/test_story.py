@@ -164,14 +164,13 @@ class _watching:
         self._sender.close()
 
     def _work(self) -> None:
-        while not self._stop.is_set():
-            self._client.ask(f"MAIL FROM:<{MALLORY}>")
-            reply = self._client.ask(f"RCPT TO:<{CUSTOMER}>")
+        # One transaction with ever more recipients (up to 1,000): Postfix ends sessions that reset too often.
+        self._client.ask(f"MAIL FROM:<{MALLORY}>")
+        for number in range(900):
+            reply = self._client.ask(f"RCPT TO:<watch{number}@customers.example>")
             self._replies.append((datetime.now(UTC), reply))
-            self._client.ask("RSET")
-            if reply.code == 550:
+            if reply.code != 250 or self._stop.wait(0.1):
                 return
-            time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +194,7 @@ def objected(story: Story, day_4: Third) -> Arrived:
 def annulled(story: Story, objected: Arrived) -> Arrived:
     """Anna confirms the suspension; later Boris finds that the run of day 2 was our error. The notice that follows."""
     node, clock = story.node, story.clock
-    for person, role in (("anna", "admin"), ("boris", "moderator")):
-        by = "anna" if person != "anna" else None
+    for person, role, by in (("chief", "admin", None), ("anna", "moderator", "chief"), ("boris", "moderator", "chief")):
         node.tokens[person] = node.cli("person", "add", person, "--role", role, "--json", person=by)["token"]
     imposed = {row.body["rung"]: row.body for row in node.rows("sanction.imposed", login=MALLORY)}
     clock.advance(hours=1)
@@ -293,7 +291,7 @@ def test_the_suspension_bites_in_an_open_session_within_a_second(story: Story, d
     assert (refusal.code, refusal.enhanced, refusal.after) == (550, "5.7.13", "RCPT")
     assert "suspended until" in refusal.text
     assert late < 1.0
-    assert all(reply.code == 250 for _, reply in passed)
+    assert {reply.code for _, reply in passed} == {250}
 
 
 def test_suspended_means_refused_before_data_but_not_to_those_who_can_help(story: Story, day_4: Third):
@@ -311,7 +309,9 @@ def test_standing_is_what_the_naive_ladder_says(story: Story, day_0: Run, day_2:
     """At every instant at which something changed, and between; from the rows, without asking the node."""
     rows = story.node.rows(login=MALLORY)
     instants = [DAY_0 + timedelta(hours=h) for h in (1, 25, 49.5, 74, 98.5, 120, 190, 268)]
-    said = [naive.standing([act for act in acts(rows) if act.at <= at], at) for at in instants]
+    history = acts(rows)
+    print(f"oracle: {len(rows)} rows, {len(history)} acts")
+    said = [naive.standing(history, at) for at in instants]
     assert [s.rung for s in said] == [
         "warned",
         "warned",
@@ -392,7 +392,7 @@ def test_a_notice_states_its_reasons_in_two_languages(notices: dict[str, Arrived
     assert "unsolicited bulk mail" in said.lower()
     # How to object, in both.
     assert said.count(APPEALS) >= 2
-    assert "申诉" in said
+    assert "异议" in said
     assert "object" in said.lower()
     # Made by a machine, and it says so.
     assert "自动" in said

@@ -164,6 +164,7 @@ AMBIGUOUS_MAILS = {
     "an encoding with a comment": mail("Content-Transfer-Encoding: base64 (really)", "", BASE64),
     "an encoding with a blank before the colon": mail("Content-Transfer-Encoding : base64", "", BASE64),
     "an encoding as an encoded word": mail("Content-Transfer-Encoding: =?utf-8?q?base64?=", "", BASE64),
+    "text that claims to be base64": mail("Content-Transfer-Encoding: base64", "", "EVIL, no? EVIL! (really)"),
     "base64 after its padding": mail("Content-Transfer-Encoding: base64", "", "eA==", BASE64),
     "an encoded multipart": mail(
         "Content-Type: multipart/mixed; boundary=b",

@@ -1,0 +1,128 @@
+"""`filterd account`: who there is, what they may do, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from filterd.cli.importing import DryRun, ListFile, import_list
+from filterd.cli.link import ask
+from filterd.cli.options import ConfigFile, Json, StateDir, Token
+from filterd.cli.places import load_config
+from filterd.cli.say import printable, result, table
+
+accounts = typer.Typer(help="Accounts: their standing, their history, and lists of them.")
+
+# As the ledger knows them (pipeline.import_accounts).
+_COLUMNS = ("login", "tenant", "language", "contact")
+
+
+@accounts.command("list")
+def account_list(
+    only_sanctioned: Annotated[
+        bool, typer.Option("--sanctioned", help="Only those with a strike or a sanction.")
+    ] = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """List every account with its standing."""
+    rows = ask(load_config(config, state_dir), "account.list", only_sanctioned=only_sanctioned)
+    rows.sort(key=lambda row: row["login"])
+    head = ("login", "standing", "until", "points", "provisional", "id")
+    result(
+        rows,
+        as_json=as_json,
+        text=lambda: table(
+            head,
+            (
+                (
+                    r["login"],
+                    r["standing"],
+                    r["until"],
+                    f"{r['points']:g}",
+                    f"{r['provisional_points']:g}",
+                    r["account_id"],
+                )
+                for r in rows
+            ),
+        ),
+    )
+
+
+@accounts.command("show")
+def account_show(
+    account: Annotated[str, typer.Argument(metavar="LOGIN|ID")],
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show what an account may do now, and why."""
+    shown = ask(load_config(config, state_dir), "account.show", account=account)
+    result(shown, as_json=as_json, text=lambda: _account_lines(shown))
+
+
+@accounts.command("history")
+def account_history(
+    account: Annotated[str, typer.Argument(metavar="LOGIN|ID")],
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show every ledger entry about an account, in order."""
+    from filterd.cli.event_text import record_line
+
+    rows = ask(load_config(config, state_dir), "account.history", account=account)
+    result(rows, as_json=as_json, text=lambda: (record_line(r["kind"], r) for r in rows))
+
+
+@accounts.command("import")
+def account_import(
+    file: ListFile,
+    dry_run: DryRun = False,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Create and change accounts as a list says: all of it, or nothing when a row is wrong.
+
+    At most 10,000 rows. Columns: login, tenant (name, id, or a domain; left empty: whose domain the login has),
+    language, contact. A column that is not there keeps what is known; an empty cell takes it away (tenant: keeps it).
+    """
+    settings = load_config(config, state_dir)
+    import_list(settings, "account.import", file, _COLUMNS, "account", token, dry_run=dry_run, as_json=as_json)
+
+
+def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
+    until = f" until {shown['until']}" if shown["until"] else ""
+    yield f"{printable(shown['login'])}  {shown['account_id']}"
+    yield f"standing  {shown['standing']}{until}"
+    yield f"points    {shown['points']:g} ({shown['provisional_points']:g} of them provisional)"
+    if shown["features_off"]:
+        yield f"off       {', '.join(shown['features_off'])}"
+    for key, head in (
+        (
+            "sanctions",
+            ("sanction_id", "rung", "features", "category", "clauses", "ends_at", "confirmed", "incident_id"),
+        ),
+        ("holds", ("hold_id", "features", "ends_at", "incident_id")),
+        ("strikes", ("strike_id", "points", "provisional", "fades_at", "incident_id")),
+        ("incidents", ("incident_id", "began_at", "families", "messages", "recipients", "points", "annulled")),
+    ):
+        if shown[key]:
+            yield ""
+            yield f"{key}:"
+            yield from (
+                f"  {line}" for line in table(head, ([_cell(row[name]) for name in head] for row in shown[key]))
+            )
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else value

@@ -1,0 +1,60 @@
+"""`filterd person`: who may act by name.  STANDING 5.5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from filterd.cli.link import ask
+from filterd.cli.options import ConfigFile, Json, StateDir, Token
+from filterd.cli.places import find_token, load_config
+from filterd.cli.say import complain, printable, result, table
+
+people = typer.Typer(help="People who may act by name.")
+
+
+@people.command("add")
+def person_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As it will stand in the ledger.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role",
+            help="viewer, reviewer, moderator, approver, appeals_reviewer, policy_editor, auditor, or admin.",
+        ),
+    ],
+    as_root: Annotated[
+        bool, typer.Option("--as-root", help="Without a person: the entry says 'root'. For when no admin is left.")
+    ] = False,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Add a person, or give one another role and token. The token is printed once and stored nowhere.
+
+    The first person needs no token; later ones are added with the token of a person whose role is admin.
+    """
+    settings = load_config(config, state_dir)
+    if as_root:
+        complain(
+            "WARNING: adding a person as root. No named person answers for this; the ledger entry says 'root', "
+            "and everybody who reads the ledger will see it"
+        )
+    said = ask(settings, "person.add", name=name, role=role, as_root=as_root, token=find_token(token))
+
+    def lines() -> Iterable[str]:
+        yield f"{printable(said['name'])} is now {said['role']} (added by {printable(said['by'])})"
+        yield f"token: {said['token']}"
+        yield "It is shown this once: put it into ~/.config/filterd/token (mode 0600) or FILTERD_TOKEN."
+
+    result(said, as_json=as_json, text=lines)
+
+
+@people.command("list")
+def person_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+    """List everybody who may act."""
+    rows = ask(load_config(config, state_dir), "person.list")
+    result(rows, as_json=as_json, text=lambda: table(("name", "role"), ((r["name"], r["role"]) for r in rows)))

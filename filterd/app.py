@@ -20,6 +20,7 @@ from filterd.checks import ALL_CODES, clamd, rate, sender, spam
 from filterd.checks.run import arrange
 from filterd.checks.sender import OwnerOf
 from filterd.checks.spec import Check
+from filterd.cli.chain import ledger_rows
 from filterd.clients.clamd import ClamdScanner, locate
 from filterd.clients.clock import FILE_NAME as CLOCK_FILE
 from filterd.clients.clock import SettableClock, SystemClock
@@ -161,7 +162,7 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             request=None, response=None, run=lambda txn, given: mail.object_by_mail(txn, Objection(**given))
         ),
     }
-    plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table()
+    plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table() | {"ledger.rows": ledger_rows}
     return table | {name: Verb(request=None, response=None, run=run) for name, run in plain.items()}
 
 

@@ -243,6 +243,10 @@ class LedgerTxn(Protocol):
         """Say (name, role) of everybody who may act."""
         ...
 
+    def tenants(self) -> tuple[Tenant, ...]:
+        """Say every tenant of the directory."""
+        ...
+
     def accounts(self) -> tuple[Account, ...]:
         """Say every account of the directory."""
         ...

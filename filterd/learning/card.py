@@ -29,16 +29,16 @@ The probability is calibrated for equal parts of clean and bad mail, not for any
   notification and private mail in today's style, and Chinese mail outside forums and short messages, are known from
   letters written for this project (`letters_*`). Expect more false positives on such mail than the tables say.
 - The languages are told apart by script and common words; other languages in Latin script were hardly in training.
-- What is only in pictures, attachments or behind links is not seen. Text put in front of the message can hide it.
+- What is only in pictures, attachments or behind links is not seen. Of long mail the middle is not read.
 - What one asked for and what one did not can read alike: newsletters and offers are its most likely false positives.
 - `phishing` and other labels are not trained: the sources at hand have each of them from one corpus a language, without
   clean text of the same kind, so that figures could not be honest.
 
 ## Gates
 
-A gate is a threshold chosen on out-of-fold scores of clean train texts (all of a bucket together at half the rate, every
-source with enough texts at the rate itself), kept when the dev split bears it out. A: at most 0.1 % of clean texts, B: at
-most 1 %. In brackets the 95 % Wilson interval.
+A gate is a threshold chosen on out-of-fold scores of clean train texts (all of a bucket together at half the rate,
+every source with enough texts at the rate itself), kept when the dev split bears it out. A: at most 0.1 % of clean
+texts, B: at most 1 %. In brackets the 95 % Wilson interval.
 """
 
 
@@ -72,7 +72,8 @@ def _figures(figures: Mapping[str, Mapping[str, Any]]) -> str:
         "out_of_fold": "## Train split, out of fold\n\nFive folds by cluster.",
         "leave_one_out": (
             "## Corpora left out\n\nEach corpus (with those akin to it) scored by a model that has seen nothing of it: "
-            "what to expect of mail from elsewhere, or worse than that, since the shipped model has seen them all."
+            "what to expect of mail from elsewhere, or worse than that, since the shipped model has seen them all. "
+            "Pooled over corpora of which many have only clean or only bad texts, so the first rows are severe."
         ),
         "not_trained_on": (
             "## Sources not trained on\n\nKept out because of their licence; both splits, scored by the shipped model."

@@ -57,7 +57,10 @@ def out_of_fold(dataset: Dataset, recipe: Recipe, progress: Progress = quiet) ->
 
 
 def leave_one_out(dataset: Dataset, recipe: Recipe, progress: Progress = quiet) -> NDArray[np.float64]:
-    """Score every sample by a model that saw nothing of its corpus, nor of the corpora akin to it."""
+    """Score every sample by a model that saw nothing of its corpus, nor of the corpora akin to it.
+
+    NaN where what is left has not both kinds of texts.
+    """
     families = np.array([family(str(source)) for source in dataset.sources])
     parts = [families == name for name in np.unique(families)]
     return _held_out(dataset, recipe, parts, "leave one corpus out", progress)
@@ -66,7 +69,7 @@ def leave_one_out(dataset: Dataset, recipe: Recipe, progress: Progress = quiet) 
 def _held_out(
     dataset: Dataset, recipe: Recipe, parts: list[NDArray[np.bool_]], stage: str, progress: Progress
 ) -> NDArray[np.float64]:
-    scores = np.zeros(len(dataset.is_bad))
+    scores = np.full(len(dataset.is_bad), np.nan)
     for number, part in enumerate(parts):
         progress(stage, number, len(parts))
         both = np.unique(dataset.is_bad[~part]).size == 2

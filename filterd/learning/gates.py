@@ -57,6 +57,15 @@ class Scored:
     sources: NDArray[np.str_]
     bucket: NDArray[np.str_]
 
+    def rows(self, chosen: NDArray[np.bool_]) -> Scored:
+        """Give some of the rows."""
+        return Scored(
+            probability=self.probability[chosen],
+            is_bad=self.is_bad[chosen],
+            sources=self.sources[chosen],
+            bucket=self.bucket[chosen],
+        )
+
 
 def choose(train: Scored, dev: Scored) -> list[dict[str, Any]]:
     """Make the gates of a label, with their figures.
@@ -74,7 +83,9 @@ def choose(train: Scored, dev: Scored) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"language": language, "length": length}
         figures = {}
         for mode in MODES:
-            row[mode.key], figures[mode.key] = _gate(mode, _part(train, name), _part(dev, name))
+            row[mode.key], figures[mode.key] = _gate(
+                mode, train.rows(train.bucket == name), dev.rows(dev.bucket == name)
+            )
         if row["a"] is not None and row["b"] is not None:
             row["b"] = min(row["a"], row["b"])
         rows.append({**row, "figures": figures})
@@ -109,13 +120,3 @@ def _gate(mode: Mode, train: Scored, dev: Scored) -> tuple[float | None, dict[st
 def _reached(scored: Scored, limit: float, *, is_bad: bool) -> dict[str, Any]:
     chosen = scored.probability[scored.is_bad == is_bad]
     return share(int((chosen >= limit).sum()), int(chosen.size))
-
-
-def _part(scored: Scored, bucket: str) -> Scored:
-    rows = scored.bucket == bucket
-    return Scored(
-        probability=scored.probability[rows],
-        is_bad=scored.is_bad[rows],
-        sources=scored.sources[rows],
-        bucket=scored.bucket[rows],
-    )

@@ -61,10 +61,8 @@ def mail_text(raw: bytes) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Give a text that never was a mail the form of a mail's text."""
-    subject, line_break, body = text.partition("\n")
-    folded = f"{fold(subject)}\n{fold(body)}" if line_break else fold(text)
-    return folded.strip()[:TEXT_CHARS]
+    """Give a text that never was a mail the form of a mail's text; line breaks do not matter there."""
+    return fold(text, TEXT_CHARS)
 
 
 def _mails(file: Path, source: str, licence: str, splits: tuple[str, ...]) -> Iterator[Sample]:

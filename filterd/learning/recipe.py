@@ -48,8 +48,8 @@ class Recipe:
 
     seed: int = 20_261_122
     bits: int = 18
-    alpha: float = 3e-6
-    epochs: int = 8
+    alpha: float = 1.5e-6
+    epochs: int = 12
     source_power: float = 0.5
     letters_weight: float = 3.0
     crop_share: float = 0.5

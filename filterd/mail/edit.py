@@ -27,10 +27,9 @@ def remove_fields(raw: bytes, names: Collection[str]) -> bytes:
 def remove_where(raw: bytes, is_doomed: Callable[[bytes, bytes], bool]) -> bytes:
     """Take out the fields for which `is_doomed(name in lower case, whole raw field)` holds. The same object if none."""
     block = fields.split(raw, limits=None)
-    # Slices of what stays: no offset shifts, as it would when one field after the other goes (CVE-2022-48521).
-    kept: list[bytes] = []
     start = at = fields.header_start(raw, 0, len(raw))
-    kept.append(raw[:start])
+    # Slices of what stays: no offset shifts, as it would when one field after the other goes (CVE-2022-48521).
+    kept = [raw[:start]]
     for whole, name, _, _ in block.fields:
         if is_doomed(name.lower(), whole):
             kept.append(raw[start:at])

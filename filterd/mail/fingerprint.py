@@ -36,7 +36,8 @@ _BLANKS = re.compile(rb"[ \t]{2,}|\t")
 _URL = re.compile(r"https?://\S+")
 _NOT_LETTERS = bytes(set(range(128)) - set(b"abcdefghijklmnopqrstuvwxyz"))
 _SHINGLE_BYTES = 8
-_SAMPLE = 4_096
+_SAMPLE = 1_024
+_TRUE = np.array([True])
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 
@@ -79,7 +80,10 @@ def text_fp(prose: str) -> str:
     hashes *= _MIX
     # Of long texts a sample that depends on the text alone: hashes that end in zeros, which say nothing from here on.
     spare = (len(hashes) // _SAMPLE).bit_length()
-    hashes = np.unique(hashes[(hashes & np.uint64((1 << spare) - 1)) == 0] if spare else hashes)
+    if spare:
+        hashes = hashes[(hashes & np.uint64((1 << spare) - 1)) == 0]
+    hashes.sort()
+    hashes = hashes[np.concatenate((_TRUE, hashes[1:] != hashes[:-1]))]
     hashes *= _ODD
     hashes ^= hashes >> np.uint64(29)
     bits = np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64)

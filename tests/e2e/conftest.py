@@ -14,6 +14,8 @@ from tests.conftest import record_server
 from tests.e2e.site import Site
 from tests.kit.node import Node, remove_folder
 
+pytest.register_assert_rewrite("tests.e2e.oracle")
+
 # What the log of a process that stumbled looks like, whoever printed it.
 _STUMBLED = re.compile(r"Traceback|was never retrieved|never awaited|Fatal Python|coredump|MemoryError", re.IGNORECASE)
 

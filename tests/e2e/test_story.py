@@ -79,6 +79,7 @@ class Story:
             sender.close()
         codes = Counter(f"{reply.code} {reply.enhanced}" for reply in replies)
         print(f"\nrun {seed}: {RUN} mails in {took:.1f} s: {dict(codes)}")
+        print("".join(f"run {seed}: {event}\n" for event in self.node.events("troubled")), end="")
         # Then the notice goes out, and an hour after it the incident is closed.
         self.clock.advance(seconds=MERGE_S)
         self.node.wait_rows("notice.sent", login=MALLORY, count=self._noticed() + 1)

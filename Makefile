@@ -44,6 +44,7 @@ check: lint ## before every commit: lint and the tests that need no server; no r
 test: install lint ## everything but nightly, with real servers; at most 15 min
 	@rm -f $(RECORD)
 	@status=0; export FILTERD_TEST_RECORD=$(RECORD); \
+	export FILTERD_ORACLE_EXAMPLES=60; \
 	echo "== tests without servers"; \
 	$(PYTEST) $(SPREAD) -m 'not (server or bench_smoke or nightly)' $(ARGS) || status=$$?; \
 	echo "== tests with servers, and measurements: one at a time"; \
@@ -51,7 +52,8 @@ test: install lint ## everything but nightly, with real servers; at most 15 min
 	exit $$status
 
 nightly: test ## the long runs too
-	$(PYTEST) --timeout 7200 -m nightly $(ARGS)
+	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 -m 'nightly' tests $(ARGS)
+	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 tests/agreement/test_ladder_oracle.py $(ARGS)
 
 bench: install ## measure; prints numbers, judges nothing
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -55,8 +55,8 @@ class ListenerConfig(Section):
     login_domain: str | None = Field(None, description="Domain added to logins that have none.")
     after_queue: bool = Field(
         False,
-        description="Behind the queue (content_filter). A refusal there would be a bounce, so what has a durable record is "
-        "discarded with that record and the rest waits with 451.",
+        description="Behind the queue (content_filter). A refusal there would be a bounce, so what has a durable "
+        "record is discarded with that record and the rest waits with 451.",
     )
     selective_rcpt: bool = Field(True, description="False behind speed_adjust: all recipients stand or fall together.")
     max_message_bytes: int = Field(52_428_800, ge=65_536, description="Announced as SIZE; larger mail gets 552 5.3.4.")

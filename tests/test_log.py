@@ -728,7 +728,7 @@ def test_level_is_kept() -> None:
 
 
 def test_libraries_say_neither_arguments_nor_tracebacks(service_lines: io.StringIO) -> None:
-    library = logging.getLogger("mail.log")
+    library = logging.getLogger("library.of.others")
     library.debug("AUTH PLAIN secret")
     try:
         raise ValueError("secret")
@@ -737,4 +737,4 @@ def test_libraries_say_neither_arguments_nor_tracebacks(service_lines: io.String
     service_log().error("x", exc_info=True)
     assert "secret" not in service_lines.getvalue()
     first, _ = said(service_lines)
-    assert (first["logger"], first["text"], first["error"]) == ("mail.log", "session of %r failed", "ValueError")
+    assert (first["logger"], first["text"], first["error"]) == ("library.of.others", "session of %r failed", "ValueError")

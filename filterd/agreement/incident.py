@@ -106,9 +106,10 @@ def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
         if sanction.lifted_at is not None or sanction.annulled_at is not None or len(pieces) != 1:
             continue
         piece = pieces[0]
-        if piece.rung is Rung.SUSPEND and piece.until is not None and not was_cut(sanction, piece.until, terms):
-            if piece.until <= at < piece.until + length:
-                return True
+        if piece.rung is not Rung.SUSPEND or piece.until is None or was_cut(sanction, piece.until, terms):
+            continue
+        if piece.until <= at < piece.until + length:
+            return True
     return False
 
 

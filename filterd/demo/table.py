@@ -35,7 +35,8 @@ def print_mails(folder: Path) -> None:
 
 def _kind(event: dict[str, Any]) -> tuple[Any, ...]:
     decision = event["decision"]
-    return (event["direction"], decision["disposition"], decision["rung_after"], [v["mode"] for v in decision["violations"]])
+    modes = [v["mode"] for v in decision["violations"]]
+    return (event["direction"], decision["disposition"], decision["rung_after"], modes)
 
 
 def _mail(event: dict[str, Any]) -> tuple[str, ...]:

@@ -81,7 +81,9 @@ def text_fp(prose: str) -> str:
     # Of long texts a sample that depends on the text alone: hashes that end in zeros, which say nothing from here on.
     spare = (len(hashes) // _SAMPLE).bit_length()
     if spare:
-        hashes = hashes[(hashes & np.uint64((1 << spare) - 1)) == 0]
+        sample = hashes[(hashes & np.uint64((1 << spare) - 1)) == 0]
+        # A text that repeats itself has few hashes, and perhaps none that ends so.
+        hashes = sample if len(sample) else hashes
     hashes.sort()
     hashes = hashes[np.concatenate((_TRUE, hashes[1:] != hashes[:-1]))]
     hashes *= _ODD

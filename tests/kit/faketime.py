@@ -1,8 +1,9 @@
 """A process that believes it is another day, while everything around it keeps real time.  faketime(1), libfaketime.
 
-Only the wall clock moves: timers run on the monotonic clock and stay true (measured with asyncio, uvloop, threading and
-sqlite; `time.sleep` needs faketime_sleep). The offset stands in a file that is read at every call, so a running process
-can be sent on to the next day.
+Only the wall clock moves, and the times of files with it (one made on day 0 seems made today); timers run on the
+monotonic clock and stay true (measured with asyncio, uvloop, threading and sqlite; for Python some things are mended in
+faketime_python). The offset stands in a file that is read at every call, so a running process can be sent on to the
+next day.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-_SLEEP = Path(__file__).with_name("faketime_sleep")
+_MENDED = Path(__file__).with_name("faketime_python")
 
 
 class FakeTime:
@@ -31,9 +32,7 @@ class FakeTime:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             # Debian switches this on; with it, CPython's threads wait seconds for each other.
             "FAKETIME_FORCE_MONOTONIC_FIX": "0",
-            # Times of files stay real.
-            "NO_FAKE_STAT": "1",
-            "PYTHONPATH": os.pathsep.join([str(_SLEEP), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONPATH": os.pathsep.join([str(_MENDED), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
 
     def now(self) -> datetime:

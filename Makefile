@@ -52,8 +52,8 @@ test: install lint ## everything but nightly, with real servers; at most 15 min
 	exit $$status
 
 nightly: test ## the long runs too
-	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 -m 'nightly' tests $(ARGS)
 	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 tests/agreement/test_ladder_oracle.py $(ARGS)
+	$(BIN)/python -m tests.bench
 
 bench: install ## measure; prints numbers, judges nothing
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -225,6 +225,7 @@ class LedgerHalf:
     async def run(self, stack: AsyncExitStack, mailer: RelayMailer) -> None:
         """Start everything; the stack ends it in reverse order."""
         stack.push_async_callback(self.engine.close)
+        await self._check_agreements()
         await self._complete_stream()
         self.engine.on_entries(self._tell)
         link = LinkServer(self.ledger, socket_path(self._config))
@@ -235,6 +236,17 @@ class LedgerHalf:
         if self._config.http.enabled:
             server = await start_http(self._config.http, metrics.exposition, self._health)
             stack.callback(server.close)
+
+    async def _check_agreements(self) -> None:
+        """Refuse to start when a tenant is bound by an agreement that is not here: its mail could not be decided."""
+        for tenant in await self.engine.submit(lambda txn: txn.tenants()):
+            if tenant.agreement not in self._rules.terms:
+                folder = self._config.agreement.directory or path("policies/agreements")
+                raise ConfigError(
+                    f"no agreement {tenant.agreement!r}, which binds tenant {tenant.tenant_id}",
+                    file=folder,
+                    key="agreement.directory",
+                )
 
     async def _complete_stream(self) -> None:
         """Write the rows that a crash kept from the event stream (HOUSE rule 15)."""
@@ -291,7 +303,9 @@ class LedgerHalf:
                 pending = await self.engine.pending()
                 oldest = min((item.created_at for item, _, _ in pending), default=self._clock.now())
                 metrics.observe_outbox(len(pending), max(0.0, (self._clock.now() - oldest).total_seconds()))
-            except PortError as err:
+            except Exception as err:
+                # Whatever it is, tomorrow's sweep and the next flush must still happen.
+                metrics.observe_trouble("upkeep")
                 service_log().error("upkeep", error=type(err).__name__)
 
     async def _health(self) -> Mapping[str, str | None]:

@@ -737,4 +737,5 @@ def test_libraries_say_neither_arguments_nor_tracebacks(service_lines: io.String
     service_log().error("x", exc_info=True)
     assert "secret" not in service_lines.getvalue()
     first, _ = said(service_lines)
-    assert (first["logger"], first["text"], first["error"]) == ("library.of.others", "session of %r failed", "ValueError")
+    heard = (first["logger"], first["text"], first["error"])
+    assert heard == ("library.of.others", "session of %r failed", "ValueError")

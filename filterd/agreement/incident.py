@@ -143,9 +143,8 @@ def grace_cap(history: History, terms: Agreement, incident: IncidentFile) -> int
 
 def is_zero_tolerance(incident: IncidentFile, terms: Agreement) -> bool:
     """Say whether an incident holds mode-A malware or its like, or a burst in mode A."""
-    return incident.has_burst or any(
-        in_a and terms.category_of(name).zero_tolerance for name, _, in_a in incident.recipients
-    )
+    strict = {item.id for item in terms.category if item.zero_tolerance}
+    return incident.has_burst or any(in_a and name in strict for name, _, in_a in incident.recipients)
 
 
 def _earlier(history: History, incident: IncidentFile) -> list[IncidentFile]:

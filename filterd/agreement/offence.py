@@ -12,7 +12,7 @@ from filterd.agreement.fold import apply
 from filterd.agreement.incident import find_open, is_after_notice, is_first, is_zero_tolerance, open_incident
 from filterd.agreement.ladder import Evaluation, ends_at, evaluate
 from filterd.agreement.standing import SENDING
-from filterd.agreement.terms import Agreement
+from filterd.agreement.terms import Agreement, Category
 from filterd.model import records as r
 from filterd.model.ids import derived_id
 from filterd.model.sanction import Feature, Mode, Preset, Rung, Violation
@@ -134,7 +134,9 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
     for violation in offence.violations:
         if violation.mode not in (Mode.A, Mode.B):
             continue
-        found = terms.category_of(violation.category)
+        found = terms.find_category(violation.category)
+        if found is None:
+            continue
         level = found.severity_of(incident.recipients_of(found.id))
         if violation.mode is Mode.A and offence.is_strong:
             in_a = found.severity_of(incident.recipients_of(found.id, only_a=True))
@@ -176,10 +178,11 @@ def _place_hold(
 
     A single refused message does not (STANDING 5.7-14): it takes a running burst or a second such message.
     """
+    strict = {item.id for item in terms.category if item.zero_tolerance}
     mine = [
         v
         for v in offence.violations
-        if v.mode is Mode.A and offence.is_strong and (v.is_burst or terms.category_of(v.category).zero_tolerance)
+        if v.mode is Mode.A and offence.is_strong and (v.is_burst or v.category in strict)
     ]
     if not mine or incident.has_hold or not is_first(ledger.history, incident):
         return
@@ -201,7 +204,7 @@ def _place_hold(
 
 def _scope(incident: IncidentFile, terms: Agreement) -> tuple[Feature, ...]:
     """The union of the scopes of the categories an incident has so far."""
-    found = [f for name, _, _ in incident.recipients for f in terms.category_of(name).features]
+    found = [f for category in _categories(incident, terms) for f in category.features]
     return tuple(dict.fromkeys(found))
 
 
@@ -274,4 +277,10 @@ def _open_task(ledger: _Draft, incident_id: str, offence: Offence, terms: Agreem
 
 
 def _ground(incident: IncidentFile, terms: Agreement) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(key for name, _, _ in incident.recipients for key in terms.category_of(name).ground))
+    return tuple(dict.fromkeys(key for category in _categories(incident, terms) for key in category.ground))
+
+
+def _categories(incident: IncidentFile, terms: Agreement) -> list[Category]:
+    """The categories of an incident that the agreement still has."""
+    found = [terms.find_category(name) for name, _, _ in incident.recipients]
+    return [category for category in found if category is not None]

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from filterd.errors import UsageError
 from filterd.model.decision import Disposition
 from filterd.model.sanction import Feature, Mode, Preset, Rung, feature
 
@@ -250,7 +251,15 @@ class Agreement(Section):
         return self
 
     def category_of(self, category_id: str) -> Category:
-        return next(item for item in self.category if item.id == category_id)
+        """Say the category of that id. Raises UsageError when the agreement has none."""
+        found = self.find_category(category_id)
+        if found is None:
+            raise UsageError(f"agreement {self.id} has no category {category_id!r}")
+        return found
+
+    def find_category(self, category_id: str) -> Category | None:
+        """Say the category, or None: history may name one that a newer version of the agreement has dropped."""
+        return next((item for item in self.category if item.id == category_id), None)
 
     def half_points(self, severity: int, *, is_after_notice: bool) -> int:
         """Say the half-points of one category at full weight."""

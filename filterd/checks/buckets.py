@@ -36,8 +36,8 @@ _FOREIGN = word_hashes(
 
 
 def language(reading: Reading) -> str:
-    """Say "zh", "en" or "other"; "other" also for a text without letters."""
-    han, kana, latin, other = reading.letters
+    """Say "zh", "en" or "other"; "other" also for a text without words."""
+    han, kana, latin, other = reading.scripts
     total = han + kana + latin + other
     if not total:
         return "other"

@@ -44,12 +44,12 @@ _HALF = _U64(32)
 class Reading(NamedTuple):
     """A text as words. `words` are 64-bit hashes in order; `is_cjk` marks the words that are one character.
 
-    `letters` counts the letters of the text by script: Han, kana, Latin, other.
+    `scripts` counts the words by the script of their first letter: Han, kana, Latin, other.
     """
 
     words: NDArray[np.uint64]
     is_cjk: NDArray[np.bool_]
-    letters: tuple[int, int, int, int]
+    scripts: tuple[int, int, int, int]
 
 
 class Features(NamedTuple):
@@ -83,12 +83,13 @@ def read(text: str) -> Reading:
     if not first.size:
         return Reading(np.zeros(0, _U64), np.zeros(0, np.bool_), (0, 0, 0, 0))
     # A word is the sum of its letters, each times an odd number that belongs to its place. A blank counts nothing.
-    place = np.arange(folded.size) - first[np.maximum(np.cumsum(starts) - 1, 0)]
+    folded, first = folded[first[0] :], first - first[0]
+    sizes = np.concatenate((first[1:], [folded.size])) - first
+    place = np.arange(folded.size) - np.repeat(first, sizes)
     words = np.add.reduceat(folded * _PLACES[np.minimum(place, _WORD_CHARS - 1)], first)
     words = (words ^ (words >> _HALF)) * _AVALANCHE[0]
-    script = _SCRIPT[folded]
-    han, kana, latin, other = (int(np.count_nonzero(script == k)) for k in (1, 2, 3, 4))
-    return Reading(words, stands_alone[first], (han, kana, latin, other))
+    _, han, kana, latin, other = np.bincount(_SCRIPT[folded[first]], minlength=5).tolist()
+    return Reading(words, _STANDS_ALONE[folded[first]], (han, kana, latin, other))
 
 
 def features(reading: Reading, bits: int) -> Features:

@@ -59,7 +59,7 @@ def _row(cells: tuple[str, ...]) -> None:
 
 def print_account(login: str, account: dict[str, Any], history: list[dict[str, Any]], zone: ZoneInfo) -> None:
     """Print how an account climbed the ladder, from its ledger rows."""
-    print(f"\nThe ladder of {login}, from the ledger (points are halved half-points)")
+    print(f"\nThe ladder of {login}, from the ledger")
     for row in history:
         at = datetime.fromisoformat(row["at"]).astimezone(zone)
         if text := _climb(row):

@@ -37,8 +37,8 @@ The probability is calibrated for equal parts of clean and bad mail, not for any
 ## Gates
 
 A gate is a threshold chosen on out-of-fold scores of clean train texts (all of a bucket together at half the rate,
-every source with enough texts at the rate itself), kept when the dev split bears it out. A: at most 0.1 % of clean
-texts, B: at most 1 %. In brackets the 95 % Wilson interval.
+every source with enough texts at the rate itself, corpora left out as a whole together at twice the rate), kept when
+the dev split bears it out. A: at most 0.1 % of clean texts, B: at most 1 %. In brackets the 95 % Wilson interval.
 """
 
 

@@ -120,12 +120,14 @@ def train(
         [s for s in clear if s.split == "dev" and s.source in trained_on], model, calibration, recipe, progress
     )
     rest = _judge([s for s in clear if s.source not in trained_on], model, calibration, recipe, progress)
-    gate_rows = gates.choose(scored, dev)
-    figures = {"dev": report(dev, gate_rows), "out_of_fold": report(scored, gate_rows)}
+    left_out = None
     if with_leave_one_out:
-        left_out = leave_one_out(dataset, recipe, progress)
-        chance = sigmoid(calibration.slope * left_out + calibration.offset)
-        figures["leave_one_out"] = report(_scored(dataset, chance).rows(~np.isnan(chance)), gate_rows)
+        chance = sigmoid(calibration.slope * leave_one_out(dataset, recipe, progress) + calibration.offset)
+        left_out = _scored(dataset, chance).rows(~np.isnan(chance))
+    gate_rows = gates.choose(scored, dev, left_out)
+    figures = {"dev": report(dev, gate_rows), "out_of_fold": report(scored, gate_rows)}
+    if left_out is not None:
+        figures["leave_one_out"] = report(left_out, gate_rows)
     figures["not_trained_on"] = report(rest, gate_rows)
     manifest = artefact.write(
         out,

@@ -130,7 +130,11 @@ class Book:
         # Plain statements: SQLAlchemy's savepoints cost more than the rest of a small function.
         connection.exec_driver_sql("SAVEPOINT one")
         try:
-            value = function(txn)
+            try:
+                value = function(txn)
+            except StopIteration as err:
+                # A future cannot carry one: its waiter would wait for ever.
+                raise RuntimeError("StopIteration in a ledger function") from err
             if inspect.iscoroutine(value):
                 value.close()
                 raise UsageError("a ledger function must be plain: nothing is awaited inside a transaction")

@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filterd.errors import FilterdError, PeerError, UsageError
+from filterd.errors import FilterdError, PeerError, RefusedError, UsageError
 from filterd.ledger.link import (
     PROTOCOL,
     check_hello,
@@ -30,6 +31,8 @@ from filterd.ports import CountRequest
 _log = logging.getLogger(__name__)
 
 _SOCKET_MODE = 0o660
+# Asked by workers only. People of the socket's group have verbs that ask for their token.
+_OWN_VERBS = frozenset({"account_for", "count", "decide", "object_by_mail"})
 _HELLO_WITHIN_S = 5.0
 # Requests of one client under way at once; more wait in its socket.
 _IN_FLIGHT = 1000
@@ -113,6 +116,7 @@ class _Client:
         self._ledger = ledger
         self._reader = reader
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
+        self._is_own = _uid(writer) in (0, os.getuid())
 
     def send(self, octets: bytes) -> None:
         transport = self.writer.transport
@@ -154,6 +158,8 @@ class _Client:
                 self.send(frame(error_head(request_id, err)))
 
     async def _result(self, verb: str, body: bytes) -> Any:
+        if verb in _OWN_VERBS and not self._is_own:
+            raise RefusedError(f"{verb} is for filterd's own processes")
         match verb:
             case "history":
                 account_id = str(read_body(None, body))
@@ -165,4 +171,13 @@ class _Client:
             case "domain_owner":
                 return await self._ledger.domain_owner(str(read_body(None, body)))
             case _:
-                return await self._ledger.perform(verb, read_body(self._ledger.verb(verb).request, body))
+                argument = read_body(self._ledger.verb(verb).request, body)
+                if isinstance(argument, dict) and argument.get("as_root") and not self._is_own:
+                    raise RefusedError("only root, or the user filterd runs as, acts without a person")
+                return await self._ledger.perform(verb, argument)
+
+
+def _uid(writer: asyncio.StreamWriter) -> int:
+    """Say who is at the other end of a UNIX socket (SO_PEERCRED: pid, uid, gid)."""
+    peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", peer)[1])

@@ -15,6 +15,7 @@ from typing import TypeVar
 from filterd.model.decision import Counts
 from filterd.ports import CountRequest
 
+_HOUR_MINUTES = 60
 DAY_MINUTES = 1440
 BASELINE_DAYS = 30
 # A sender beyond this in a day is far above every limit; a repeated recipient may then count twice.
@@ -93,7 +94,7 @@ class Window:
             self.messages[key] = (now, unknown)
         else:
             unknown = max(0, unknown - seen[1])
-            self.messages[key] = (seen[0], seen[1] + unknown)
+            self.messages[key] = (self._moved(seen[0], now, "messages"), seen[1] + unknown)
         minute.unknown += unknown
         for name in request.delivery_keys:
             delivery = hash(name)
@@ -102,6 +103,8 @@ class Window:
                 minute.recipients += 1
                 day.recipients += 1
                 self.deliveries[delivery] = now
+            else:
+                self.deliveries[delivery] = self._moved(then, now, "recipients")
         met = []
         for name in request.recipient_hashes:
             if (recipient := hash(name)) not in self.correspondents:
@@ -110,6 +113,19 @@ class Window:
                 met.append(name)
         self._forget(now, today)
         return met
+
+    def _moved(self, then: int, now: int, what: str) -> int:
+        """Say in which minute one that is tried again counts: still once a day, but in the hour it is tried in.
+
+        Otherwise a limit an hour would let everything pass that was refused an hour ago.
+        """
+        old = self.minutes.get(then)
+        if now - then < _HOUR_MINUTES or old is None or getattr(old, what) == 0:
+            return then
+        setattr(old, what, getattr(old, what) - 1)
+        fresh = self.minutes.setdefault(now, Minute())
+        setattr(fresh, what, getattr(fresh, what) + 1)
+        return now
 
     def counts(self, at: datetime) -> Counts:
         """Say what the windows that end at `at` hold."""

@@ -42,8 +42,12 @@ _AUTHENTICATED = frozenset({"ESMTPA", "ESMTPSA", "UTF8SMTPA", "UTF8SMTPSA"})
 _MAX_BYTES = 4_096
 
 
+# A login that is named, but not as it was typed: somebody is answerable, and we cannot say who. No login looks so.
+UNREADABLE = "?"
+
+
 class Received(NamedTuple):
-    """A Received field as Postfix writes it. `login` is None when none is named or it could have been altered."""
+    """A Received field as Postfix writes it. `login` is None when none is named, UNREADABLE when it may be altered."""
 
     by: str
     protocol: str
@@ -65,7 +69,8 @@ def parse(value: bytes) -> Received | None:
 
 
 def authenticated_sender(message: Message, by_host: str, ignore: Collection[str] = ()) -> str | None:
-    """Say which login the trusted host saw, from the very first field of the mail; None if it does not say.
+    """Say which login the trusted host saw, from the very first field of the mail; None if it names none, UNREADABLE
+    if it names one that may be altered.
 
     Args:
         by_host: `myhostname` of that Postfix; letter case does not matter.
@@ -90,5 +95,5 @@ def _login(comments: list[bytes]) -> str | None:
         return None
     login = comments[-1][len(_LOGIN) : -1]
     if not login.isascii() or any(c in login for c in b"?() \t"):
-        return None
-    return login.decode("ascii") or None
+        return UNREADABLE
+    return login.decode("ascii") or UNREADABLE

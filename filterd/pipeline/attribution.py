@@ -11,7 +11,7 @@ from typing import Literal
 
 from filterd.errors import PeerError
 from filterd.mail.address import canonical_login
-from filterd.mail.received import authenticated_sender
+from filterd.mail.received import UNREADABLE, authenticated_sender
 from filterd.model.message import Message
 from filterd.model.principal import Basis
 from filterd.model.session import Session
@@ -31,9 +31,9 @@ class AttributionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A login and by which credential it was shown."""
+    """A login and by which credential it was shown; None when a credential was shown that cannot be read."""
 
-    login: str
+    login: str | None
     basis: Basis
 
 
@@ -49,7 +49,10 @@ def attribute(rule: AttributionRule, session: Session, message: Message) -> Clai
                 return None
             return _claim(session.login, Basis.XCLIENT, rule)
         case "received":
-            return _claim(authenticated_sender(message, rule.received_by or ""), Basis.RECEIVED, rule)
+            login = authenticated_sender(message, rule.received_by or "")
+            if login == UNREADABLE:
+                return Claim(login=None, basis=Basis.RECEIVED)
+            return _claim(login, Basis.RECEIVED, rule)
         case "header":
             return _claim(_own_header(message, rule.header_name or ""), Basis.HEADER, rule)
 
@@ -60,7 +63,7 @@ def _claim(login: str | None, basis: Basis, rule: AttributionRule) -> Claim | No
     try:
         return Claim(login=canonical_login(login, rule.login_domain), basis=basis)
     except PeerError:
-        return None
+        return Claim(login=None, basis=basis)
 
 
 def _own_header(message: Message, name: str) -> str | None:

@@ -36,11 +36,13 @@ from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.recorder import Recorder
-from filterd.pipeline.replies import LEDGER_AWAY, ReplyStyle, decision_reply, standing_reply
+from filterd.pipeline.replies import LEDGER_AWAY, UNREADABLE_LOGIN, ReplyStyle, decision_reply, standing_reply
 from filterd.ports import AccountRef, Answer, Clock, CountRequest, EvidenceSpool, Intake, Keys, Ledger
 
 # Accounts whose last standing a worker remembers for the time the ledger is away.
 MAX_KNOWN = 20_000
+# What was good standing this long ago is not taken for good standing any more.
+KNOWN_FOR_S = 300
 
 InboundEffect = Literal["reject", "tag", "accept"]
 
@@ -97,7 +99,7 @@ class MailGate:
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder = rules, recorder
         # What the ledger last said of each login, for the time it is away; the oldest go first.
-        self._known: dict[str, tuple[AccountRef, History]] = {}
+        self._known: dict[str, tuple[AccountRef, History, float]] = {}
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
@@ -140,8 +142,13 @@ class MailGate:
         started = time.monotonic()
         item = await read(intake, self._clock.now(), self._keys)
         rule = self._rules.listeners[intake.session.listener]
+        claim = attribute(rule.attribution, intake.session, item.message)
+        if claim is not None and claim.login is None:
+            # Somebody answers for this mail and we cannot say who: nobody escapes a suspension by an odd spelling.
+            self._recorder.refused(item.transaction.id, UNREADABLE_LOGIN)
+            return Answer(transaction_id=item.transaction.id, reply=UNREADABLE_LOGIN)
         try:
-            author = await self._author(attribute(rule.attribution, intake.session, item.message))
+            author = await self._author(claim)
         except LedgerUnavailable as err:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
@@ -197,7 +204,7 @@ class MailGate:
 
     async def _author(self, claim: Claim | None) -> _Author:
         """Find or create the account of a claim; nobody when there is no claim, or no room for new accounts."""
-        if claim is None:
+        if claim is None or claim.login is None:
             return _Author(principal=NOBODY)
         account, history = await self._look_up(claim.login)
         if account is None:
@@ -224,11 +231,11 @@ class MailGate:
             history = await self._ledger.history(account.account_id)
         except LedgerUnavailable:
             known = self._known.get(login)
-            if known is None or known[1].incidents:
+            if known is None or known[1].incidents or time.monotonic() - known[2] > KNOWN_FOR_S:
                 raise
-            return known
+            return known[0], known[1]
         self._known.pop(login, None)
-        self._known[login] = (account, history)
+        self._known[login] = (account, history, time.monotonic())
         if len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
         return account, history
@@ -258,15 +265,16 @@ class MailGate:
         )
         terms = author.terms or self._default_terms
         case = self._case(item, author, direction, assessment, counts, terms)
-        if self._is_reachable_only(item.transaction, author):
-            decision = await self._to_the_desk(item.transaction, case, author)
+        await self._file_objection(item.transaction, author)
+        if self._is_for_the_desk(item.transaction, author):
+            decision = self._unjudged(case, author)
         elif breaches(case, terms):
             self._spool.put(item.transaction.id, item.message.raw)
             decision = await self._ledger.decide(case)
             markers.reach("gate.committed")
         else:
             decision = decide(case, terms, self._rules.preset, author.history, ())
-        if direction is Direction.INBOUND:
+        if direction is Direction.INBOUND or author.account is None:
             decision = self._protect(decision, assessment)
         return case, decision, assessment
 
@@ -316,23 +324,26 @@ class MailGate:
             policy_digest=terms.digest,
         )
 
-    def _is_reachable_only(self, transaction: Transaction, author: _Author) -> bool:
+    async def _file_objection(self, transaction: Transaction, author: _Author) -> None:
+        """Mail to the appeals address, whoever else gets it, files an objection against what is in force, before we
+        say that we took the mail (TX-6.1)."""
+        wants_review = any(self._rules.reach.is_appeal(f.path) for f in transaction.envelope.forward_paths)
+        if author.principal.account_id is not None and wants_review:
+            await self._ledger.object_by_mail(author.principal.account_id, transaction.id)
+
+    def _is_for_the_desk(self, transaction: Transaction, author: _Author) -> bool:
         domains = author.account.tenant_domains if author.account else ()
         forwards = transaction.envelope.forward_paths
         return (
             author.account is not None
             and bool(forwards)
-            and all(self._rules.reach.covers(f.path, domains) for f in forwards)
+            and all(self._rules.reach.is_desk(f.path, domains) for f in forwards)
         )
 
-    async def _to_the_desk(self, transaction: Transaction, case: Case, author: _Author) -> Decision:
-        """Mail to the appeals and abuse desks is never judged for points and never refused for content
-        (STANDING 5.7-12); the desk's own mail path decides how to keep it. Mail to the appeals address files an
-        objection against what is in force, before we say that we took the mail."""
+    def _unjudged(self, case: Case, author: _Author) -> Decision:
+        """Mail to the appeals and abuse desks alone is never judged for points and never refused for content
+        (STANDING 5.7-12); the desk's own mail path decides how to keep it."""
         terms = author.terms or self._default_terms
-        wants_review = any(self._rules.reach.is_appeal(f.path) for f in transaction.envelope.forward_paths)
-        if author.principal.account_id is not None and wants_review:
-            await self._ledger.object_by_mail(author.principal.account_id, transaction.id)
         return decide(replace(case, assessment=Assessment(verdicts=())), terms, self._rules.preset, None, ())
 
     def _protect(self, decision: Decision, assessment: Assessment) -> Decision:

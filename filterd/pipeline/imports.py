@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from filterd.errors import RefusedError
 from filterd.model import records as r
 from filterd.pipeline.import_accounts import plan_accounts
 from filterd.pipeline.import_rows import rows_of
@@ -41,7 +42,7 @@ class ImportVerbs:
 
     def tenant_import(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Create and change tenants as `rows` say, by the person of `token`."""
-        person, _ = acting_person(txn, arguments)
+        person = _importer(txn, arguments)
         is_dry = bool(arguments.get("dry_run"))
         plan = plan_tenants(rows_of(arguments), every_tenant(txn), self._rules, txn.now)
         for item in () if plan.errors or is_dry else plan.items:
@@ -57,7 +58,7 @@ class ImportVerbs:
 
     def account_import(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Create and change accounts as `rows` say, by the person of `token`."""
-        person, _ = acting_person(txn, arguments)
+        person = _importer(txn, arguments)
         is_dry = bool(arguments.get("dry_run"))
         plan = plan_accounts(rows_of(arguments), txn, every_tenant(txn))
         for item in () if plan.errors or is_dry else plan.items:
@@ -90,6 +91,17 @@ class ImportVerbs:
             }
             for t in every_tenant(txn)
         ]
+
+
+# Roles that may bring lists in: what they hold decides who is answerable, and under which terms.
+IMPORTING = ("admin", "moderator")
+
+
+def _importer(txn: LedgerTxn, arguments: Arguments) -> str:
+    person, role = acting_person(txn, arguments)
+    if role not in IMPORTING:
+        raise RefusedError(f"{person} has role {role}; lists are imported by {' or '.join(IMPORTING)}")
+    return person
 
 
 def _source(person: str) -> str:

@@ -58,6 +58,8 @@ def person_add(txn: LedgerTxn, arguments: Arguments) -> Any:
         raise RefusedError(f"role is one of {', '.join(ROLES)}")
     by = _added_by(txn, arguments)
     known = dict(txn.people())
+    if name in known and by != BY_ROOT:
+        raise RefusedError(f"there is a {name}; only the system's administrator replaces a token (--as-root)")
     # With a prefix, so that none begins with a dash and people know one when they see it.
     token = f"ft_{secrets.token_urlsafe(TOKEN_BYTES)}"
     txn.put_person(name, role, token)

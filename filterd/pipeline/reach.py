@@ -27,5 +27,10 @@ class Reach:
         local = path.local_part.lower()
         return local in self.local_parts and (not path.domain or path.domain in tenant_domains)
 
+    def is_desk(self, path: Path, tenant_domains: Collection[str]) -> bool:
+        """Say whether `path` is a desk whose mail is never judged: appeals, and abuse at the tenant's own domains."""
+        own = not path.domain or path.domain in tenant_domains
+        return self.is_appeal(path) or (own and path.local_part.lower() == "abuse" and "abuse" in self.local_parts)
+
     def is_appeal(self, path: Path) -> bool:
         return path.address.lower() == self.appeals_address.lower()

@@ -15,6 +15,7 @@ from filterd.model.reply import Reply
 from filterd.model.standing import Standing
 
 INTERNAL_ERROR = Reply(code=451, enhanced="4.3.0", text="Temporary failure here, please try again later")
+UNREADABLE_LOGIN = Reply(code=451, enhanced="4.7.1", text="The login of this session cannot be read")
 LEDGER_AWAY = Reply(code=451, enhanced="4.3.2", text="Policy service is not available, please try again later")
 
 _FEATURE_WORDS = {

@@ -353,8 +353,11 @@ class ReviewVerbs:
         ]
         if not found:
             raise UsageError(f"{text} owns no sanction")
-        sanction = max(found, key=lambda s: s.imposed.rung)
-        return _Case(account=account, terms=self._terms(txn, account), history=history, sanction=sanction)
+        terms = self._terms(txn, account)
+        active = {s.sanction_id for s in standing_at(history, terms, txn.now).sanctions}
+        # Of a case that climbed, what is in force counts, and of that the highest step.
+        sanction = max(found, key=lambda s: (s.imposed.sanction_id in active, s.imposed.step))
+        return _Case(account=account, terms=terms, history=history, sanction=sanction)
 
     def _refuse_if_over(self, case: _Case, now: datetime) -> None:
         active = standing_at(case.history, case.terms, now).sanctions

@@ -141,7 +141,11 @@ class SmtpClient:
         if not any(reply.is_positive for reply in rcpts):
             self.ask("RSET")
             return rcpts[0]
-        return self.data(letter.raw)
+        last = self.data(letter.raw)
+        if last.after == "DATA" and last.code:
+            # Refused before the mail was sent: the transaction is still open.
+            self.ask("RSET")
+        return last
 
     def quit(self) -> None:
         self.ask("QUIT")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path as File
 from typing import Any
 
 from filterd import app
 from filterd.agreement.fold import apply
+from filterd.agreement.terms import Agreement
 from filterd.checks.spec import Check, Code, Context
 from filterd.clients.keys import derive
 from filterd.config import Config
@@ -86,12 +87,14 @@ class House:
     script: Script = field(default_factory=Script)
 
     async def open(self) -> House:
-        agreements = app.load_agreements(self.config)
+        self.agreements = agreements = app.load_agreements(self.config)
         self.clock = FrozenClock(START)
         self.engine = LedgerEngine.open(
             state_dir=self.folder, node="t", keys=KEYS, clock=self.clock, apply=lambda h, x, _: apply(h, x)
         )
-        self.ledger = AwayLedger(self.engine, app.verbs(app.desk_rules(self.config, agreements)))
+        self.by_digest = {a.digest: a for a in agreements.values()}
+        rules = replace(app.desk_rules(self.config, agreements), by_digest=self.by_digest)
+        self.ledger = AwayLedger(self.engine, app.verbs(rules))
         log = Log(EventStream(self.folder / "events", "t.w0", self.clock.now), pseudonym_key=KEYS.pseudonym)
         self.gate = MailGate(
             ledger=self.ledger,
@@ -105,6 +108,15 @@ class House:
             recorder=Recorder(log),
         )
         return self
+
+    def terms(self) -> Agreement:
+        return self.agreements[self.config.agreement.default]
+
+    def swap_terms(self, new: Agreement) -> None:
+        """Put another version of the agreement in force, as a restart with a changed file would."""
+        changed = new.model_copy(update={"digest": "0" * 64})
+        self.agreements[new.id] = changed
+        self.by_digest[changed.digest] = changed
 
     async def close(self) -> None:
         await self.engine.close()

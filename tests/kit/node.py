@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filterd.ledger.remote import RemoteLedger
 
@@ -120,6 +120,16 @@ class Node:
     def kill(self) -> None:
         """As a power cut would end it."""
         self._end(signal.SIGKILL)
+
+    def kill_child(self, role: Literal["ledger", "worker"]) -> None:
+        """End one of its processes as the kernel would when memory is short; the supervisor starts another."""
+        if self._process is None:
+            raise NodeError("not started")
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        found = [pid for pid in children if _has_open(int(pid), "ledger.sqlite3") == (role == "ledger")]
+        if not found:
+            raise NodeError(f"no {role} among {children}")
+        os.kill(int(found[0]), signal.SIGKILL)
 
     def wait_dead(self, patience_s: float = 20) -> int:
         """Wait until it has ended by itself; says its exit code, -9 when it killed itself. Raises TimeoutError."""
@@ -256,6 +266,10 @@ def _filterd() -> list[str]:
         return program.split()
     script = Path(sys.executable).parent / "filterd"
     return [str(script)] if script.exists() else [sys.executable, "-m", "filterd"]
+
+
+def _has_open(pid: int, name: str) -> bool:
+    return any(link.resolve().name == name for link in Path(f"/proc/{pid}/fd").glob("*"))
 
 
 def new_folder() -> Path:

@@ -125,6 +125,14 @@ class PrivatePostfix:
                 master.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def check(self) -> str:
+        """Say what postconf and `postfix check` have to complain of; nothing, if all is well."""
+        found = [
+            subprocess.run([*command, "-c", str(self.etc)], capture_output=True, text=True, timeout=60).stderr
+            for command in (["postconf", "-n"], ["postconf", "-M"], ["postconf", "-P"])
+        ]
+        return "".join(dict.fromkeys(line for said in found for line in said.splitlines(keepends=True)))
+
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 

@@ -23,6 +23,7 @@ CONFIG = {
     ],
     "notices": {"appeals_address": "appeals@provider.example", "merge_s": 60},
 }
+PAST_THE_HOUR_S = 61 * 60.0
 ALICE = "alice@cust.example"
 BOB = "bob@other.example"
 BURST = ("content.spam.model", "rate.burst.running")
@@ -230,6 +231,68 @@ async def test_behind_the_queue_nothing_bounces(house: House) -> None:
     unrecorded = await house.send(letter("other"), BOB, login=ALICE, listener="queue")
     assert unrecorded.reply is not None
     assert unrecorded.reply.code == 451
+
+
+async def test_an_objection_counts_whoever_else_gets_the_mail(house: House) -> None:
+    house.script.codes = ("virus.signature.match",)
+    await house.send(letter("bad"), BOB, login=ALICE)
+    house.script.codes = ()
+    answer = await house.send(letter("look"), "appeals@provider.example", "boss@cust.example", login=ALICE)
+    assert answer.reply is None
+    assert len(await house.ledger.call("appeal.list", {})) == 1
+
+
+@pytest.mark.parametrize(("to", "code"), [("abuse@cust.example", None), ("postmaster@cust.example", 550)])
+async def test_only_the_desks_are_exempt_from_judgement(house: House, to: str, code: int | None) -> None:
+    house.script.codes = ("virus.signature.match",)
+    answer = await house.send(letter("bad"), to, login=ALICE)
+    assert (answer.reply.code if answer.reply else None) == code
+
+
+async def test_a_virus_nobody_answers_for_is_refused_in_every_direction(house: House) -> None:
+    house.script.codes = ("virus.signature.match",)
+    answer = await house.send(letter("bad"), BOB, listener="submission")
+    assert answer.reply is not None
+    assert answer.reply.code == 550
+    assert await house.logins() == []
+
+
+@pytest.mark.parametrize("login", ["mallory@cust.example ", "mall?ory@cust.example"])
+async def test_a_login_that_cannot_be_read_is_not_a_stranger(house: House, login: str) -> None:
+    field = RECEIVED.format(login=login, by="mx.cust.example", proto="ESMTPSA")
+    answer = await house.send(letter("x", field), BOB, listener="auto")
+    assert answer.reply is not None
+    assert answer.reply.code == 451
+    assert await house.logins() == []
+
+
+async def test_a_limit_an_hour_is_not_waited_out_by_trying_again(house: House) -> None:
+    house.script.codes = BURST
+    await house.send(letter("run"), *[f"p{n}@o.example" for n in range(300)], login=ALICE)
+    house.script.codes = ()
+    for attempt in range(2):
+        replies = [(await house.send(letter(f"m{n}"), BOB, login=ALICE)).reply for n in range(60)]
+        passed = sum(1 for reply in replies if reply is None)
+        assert passed <= 20, attempt
+        house.clock.advance(PAST_THE_HOUR_S)
+
+
+async def test_an_agreement_that_lost_a_category_still_decides(house: House) -> None:
+    house.script.codes = ("virus.signature.match",)
+    await house.send(letter("bad"), BOB, login=ALICE)
+    old = house.terms()
+    house.swap_terms(
+        old.model_copy(
+            update={
+                "category": tuple(c for c in old.category if c.id != "malware"),
+                "rule": tuple(r for r in old.rule if r.category != "malware"),
+            }
+        )
+    )
+    house.script.codes = BURST
+    answer = await house.send(letter("spam"), BOB, login=ALICE)
+    assert answer.reply is not None
+    assert answer.reply.code == 550
 
 
 async def test_no_event_holds_a_word_of_the_mail_or_an_address_of_a_stranger(house: House) -> None:

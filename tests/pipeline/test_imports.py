@@ -294,9 +294,11 @@ def test_root_can_add_a_person_and_the_entry_says_so(desk: Desk) -> None:
     assert (entry.entry.kind, entry.record.person, entry.record.by) == ("person.added", "eve", "root")
 
 
-def test_adding_somebody_again_gives_another_role_and_token(desk: Desk) -> None:
+def test_only_root_gives_somebody_another_role_and_token(desk: Desk) -> None:
     first = desk.call("person.add", {"name": "bob", "role": "viewer", "token": desk.token})
-    again = desk.call("person.add", {"name": "bob", "role": "admin", "token": desk.token})
+    with pytest.raises(RefusedError, match="replaces a token"):
+        desk.call("person.add", {"name": "bob", "role": "admin", "token": desk.token})
+    again = desk.call("person.add", {"name": "bob", "role": "admin", "as_root": True})
     assert again["replaced_role"] == "viewer"
     people = [desk.engine.run(lambda txn, t=said["token"]: txn.person(t)) for said in (first, again)]
     assert people == [None, ("bob", "admin")]

@@ -1,0 +1,18 @@
+"""Agreements that only tests have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filterd.share import path as shared
+
+
+def tagging(folder: Path) -> Path:
+    """Put the agreement as it is shipped into a folder, but with a spam that is tagged; says the folder."""
+    text, *examples = shared("policies/agreements/tencent-exmail.toml").read_text().split("\n[[example]]\n")
+    head, category, rest = text.partition('id = "spam.outbound"')
+    text = head + category + rest.replace('disposition = "reject"', 'disposition = "tag"', 1)
+    # Those that tell of spam say otherwise.
+    examples = [example for example in examples if "content.spam.model" not in example]
+    (folder / "tencent-exmail.toml").write_text("\n[[example]]\n".join([text, *examples]))
+    return folder

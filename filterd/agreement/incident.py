@@ -30,14 +30,16 @@ def find_open(
 ) -> IncidentFile | None:
     """Say the incident that these violations join: the older one when they link to two, None when they begin one.
 
-    An annulled incident still takes in what belongs to it, and gives nothing for it: an error is not made again by the
-    next message of the same run.
+    What happened a little before the first recorded act joins too: two workers do not record in the order of the clock
+    (STANDING 5.7-11). An annulled incident still takes in what belongs to it, and gives nothing for it: an error is not
+    made again by the next message of the same run.
     """
     families = {v.family for v in violations}
+    window = timedelta(hours=terms.incident.window_hours)
     linked = [
         incident
         for incident in history.incidents
-        if incident.opened.at <= at <= closes_at(incident, terms)
+        if incident.opened.at - window <= at <= closes_at(incident, terms)
         and (families & incident.families or links & incident.links)
     ]
     return min(linked, key=lambda i: i.opened.at, default=None)

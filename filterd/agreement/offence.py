@@ -71,6 +71,8 @@ def commit_offence(history: History, offence: Offence, terms: Agreement, preset:
         )
     )
     incident = ledger.incident(incident_id)
+    # An act recorded late weighs from the incident's beginning on: nothing is imposed before it.
+    offence = replace(offence, at=max(offence.at, incident.opened.at))
     evaluation = None
     if not incident.is_annulled:
         strike = _strike(ledger.history, incident, offence, terms)

@@ -32,14 +32,14 @@ _DEV_SHARE = 0.1
 _CLUSTER_WORDS = 60
 
 
-def samples(folder: Path) -> Iterator[Sample]:
-    """Read all labelled texts of a folder, in an order that depends on the names of the files only.
+def samples(folder: Path, *, splits: tuple[str, ...] = ("train", "dev")) -> Iterator[Sample]:
+    """Read the labelled texts of a folder, in an order that depends on the names of the files only.
 
     Raises:
         ModelError: there is nothing labelled in it, or a file in it cannot be read.
     """
     if pack := packs.find(folder):
-        yield from packs.samples(pack)
+        yield from packs.samples(pack, splits=splits)
         return
     found = False
     for place in sorted(folder.iterdir() if folder.is_dir() else ()):
@@ -52,7 +52,9 @@ def samples(folder: Path) -> Iterator[Sample]:
             continue
         for number, (content, labels) in enumerate(rows):
             found = True
-            yield _own(f"{place.name}:{number}", place, content, labels)
+            sample = _own(f"{place.name}:{number}", place, content, labels)
+            if sample.split in splits:
+                yield sample
     if not found:
         raise ModelError(f"{folder}: neither a data pack nor folders named {', '.join(LABEL_NAMES)} nor *.jsonl")
 

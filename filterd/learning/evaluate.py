@@ -38,7 +38,8 @@ def run_evaluate(
     """
     if label not in model.heads:
         raise UsageError(f"model {model.name}-{model.version} has no label {label}; it has {', '.join(model.heads)}")
-    samples = [s for s in corpus.samples(data) if split in (None, s.split) and (s.is_bad or s.is_clean)]
+    splits = ("train", "dev") if split is None else (split,)
+    samples = [s for s in corpus.samples(data, splits=splits) if s.is_bad or s.is_clean]
     if not samples:
         raise UsageError(f"{data}: nothing labelled for split {split}")
     head = model.heads[label]

@@ -182,6 +182,16 @@ def test_an_unanswered_objection_steps_a_suspension_down() -> None:
     assert {f.name for f in stepped.features} == {"bulk", "messages_per_hour"}
 
 
+def test_acts_recorded_out_of_order_are_one_incident() -> None:
+    in_order, late = Account(), Account()
+    for account, moments in ((in_order, (0.0, 0.0001)), (late, (0.0001, 0.0))):
+        account.breach(moments[0], "spam.outbound", Mode.B)
+        account.breach(moments[1], "spam.outbound", recipients=300, burst=True)
+    assert len(set(late.incidents)) == len(set(in_order.incidents)) == 1
+    now = [(a.at(0.5).conduct, a.at(0.5).half_points, len(a.at(0.5).holds)) for a in (in_order, late)]
+    assert now[0] == now[1] == (Conduct.WARNED, 4, 1)
+
+
 def test_a_strike_fades_whole_at_its_day() -> None:
     account = Account()
     account.breach(0, "spam.outbound")

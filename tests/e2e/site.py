@@ -68,7 +68,7 @@ class Site:
         }
         config["listener"].append(untrusted)
         config |= {
-            "clamd": {"address": f"unix:{self.clamd.socket_path}", "timeout_s": 5},
+            "clamd": {"address": f"unix:{self.clamd.socket_path}"},
             "notices": {
                 "sender": f"Mail policy <{POLICY}>",
                 "appeals_address": APPEALS,

@@ -1,0 +1,111 @@
+"""The other wiring: Postfix says 250 first and asks filterd later (ops/postfix/after-queue.master.cf).  MAIL-PATH 4c.
+
+Attribution, octets and parameters are as before the queue; a refusal becomes a bounce to the login, and a mail that
+cannot be checked waits in the queue.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e import letters
+from tests.e2e.site import ALICE, CUSTOMER, MALLORY, Site
+from tests.kit.client import Letter
+from tests.kit.dkim_keys import DkimKey
+from tests.kit.node import Node
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def node(make_module_node: Callable[..., Node]) -> Node:
+    node = make_module_node(wiring="after-queue")
+    node.start()
+    return node
+
+
+def test_clean_mail_arrives_as_it_was_and_still_verifies(site: Site, node: Node):
+    key = DkimKey.make("corp.example")
+    raw = key.sign(letters.clean(ALICE, CUSTOMER, tag="after", language="zh") + b"x" * 3000 + b"\r\n.\r\n..\r\n")
+    sender = site.sender(ALICE, through="after_queue")
+    reply = sender.send(Letter(sender=ALICE, recipients=(CUSTOMER,), raw=raw, mail_parameters="BODY=8BITMIME"))
+    sender.close()
+    assert reply.code == 250, reply
+    (arrived,) = site.postfix.elsewhere.wait(1)
+    assert arrived.below("received", "x-filterd-id") == raw
+    assert key.verifies(arrived.raw)
+    decided = node.events("decided")[-1]
+    assert decided["principal"]["basis"] == "received"
+    assert decided["principal"]["account_id"] == node.account_id(ALICE)
+    # Postfix's client hands on who wrote, and under which queue id.
+    assert decided["client"]["helo"] == "client.example"
+
+
+def test_parameters_are_passed_as_they_are(site: Site, node: Node):
+    site.wire.forget()
+    raw = letters.clean(ALICE, "bob@wire.example", tag="after-dsn")
+    sender = site.sender(ALICE, through="after_queue")
+    mail = Letter(
+        sender=ALICE,
+        recipients=("bob@wire.example",),
+        raw=raw,
+        mail_parameters="RET=HDRS ENVID=QQ314159+2Bx",
+        rcpt_parameters="NOTIFY=FAILURE,DELAY ORCPT=rfc822;Bob+2Btag@wire.example",
+    )
+    assert sender.send(mail).code == 250
+    sender.close()
+    (taken,) = site.wire.wait(1)
+    words = taken.mail.split() + list(taken.rcpts[0].split())
+    assert {b"RET=HDRS", b"ENVID=QQ314159+2Bx", b"ORCPT=rfc822;Bob+2Btag@wire.example"} <= set(words)
+    assert {b"NOTIFY=FAILURE,DELAY"} <= set(words)
+    assert taken.data.endswith(raw)
+
+
+def test_many_mails_over_few_connections(site: Site, node: Node):
+    """Postfix's client keeps connections and pipelines; each mail is its own transaction."""
+    before = len(site.postfix.elsewhere.read())
+    sender = site.sender(ALICE, through="after_queue")
+    for n in range(30):
+        to = f"many{n}@customers.example"
+        assert sender.send(letters.letter(ALICE, to, letters.clean(ALICE, to, tag=f"many{n}"))).code == 250
+    sender.close()
+    arrived = site.postfix.elsewhere.wait(before + 30)
+    ids = {mail.fields("x-filterd-id")[0].split(" ")[0] for mail in arrived}
+    assert len(ids) == len(arrived)
+
+
+def test_a_virus_comes_back_to_the_login_with_the_reason(site: Site, node: Node):
+    sender = site.sender(MALLORY, through="after_queue")
+    virus = letters.letter(MALLORY, CUSTOMER, letters.virus(MALLORY, CUSTOMER, tag="after-virus"))
+    # The price of this wiring: the client hears 250.
+    assert sender.send(virus).code == 250
+    sender.close()
+    (bounce,) = site.postfix.mailbox(MALLORY).wait(1, of=lambda mail: b"multipart/report" in mail.raw)
+    assert bounce.sender == ""
+    assert b"550 5.7.1" in bounce.raw
+    assert b"3.3.2" in bounce.raw
+    (strike,) = node.rows("strike.issued")
+    assert strike.account_id == node.account_id(MALLORY)
+    assert not [mail for mail in site.postfix.elsewhere.read() if b"after-virus" in mail.raw]
+
+
+def test_while_the_scanner_is_away_mail_waits_in_the_queue(site: Site, node: Node):
+    to = "waits@customers.example"
+    sender = site.sender(ALICE, through="after_queue")
+    site.stop_clamd()
+    try:
+        assert sender.send(letters.letter(ALICE, to, letters.clean(ALICE, to, tag="waits"))).code == 250
+        deadline = time.monotonic() + 20
+        while "451 4.7.1" not in site.postfix.log() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert site.postfix.queued()
+    finally:
+        site.start_clamd()
+        sender.close()
+    site.postfix.flush()
+    (arrived,) = site.postfix.elsewhere.wait(1, of=lambda mail: mail.recipient == to)
+    site.postfix.wait_empty()
+    assert arrived.sender == ALICE

@@ -15,6 +15,9 @@ from filterd.clients.sink import start_sink
 from filterd.markers import MARKERS
 from tests.dialogs.client import Dialog
 
+# Long enough to leave out of `make check`.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 # A door in a process of its own; prints its port, and each call of its gate.
 CHILD = """

@@ -16,6 +16,9 @@ import pytest
 from tests.ledger.groups import rows
 from tests.ledger.rig import open_engine
 
+# Long enough to leave out of `make check`.
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor

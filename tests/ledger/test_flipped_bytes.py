@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from filterd.errors import ModelError
 from filterd.ledger.anchor import FILE_NAME as ANCHOR
 from filterd.ledger.dump import read_dump
@@ -14,6 +16,9 @@ from tests.ledger.rig import KEYS, WRITER
 
 # Twelve rows, the last two after the last sanction; the close anchors them too.
 from tests.ledger.tampering import ROWS, dump_of, rows_of
+
+# Long enough to leave out of `make check`.
+pytestmark = pytest.mark.slow
 
 
 def test_every_byte_of_a_dump_counts(closed: Path) -> None:

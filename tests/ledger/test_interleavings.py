@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,9 @@ from filterd.model.standing import History
 from tests.ledger.conftest import MEMORY
 from tests.ledger.groups import in_one_group, refold
 from tests.ledger.rig import WRITER, incident, open_engine, sanction, strike
+
+# Long enough to leave out of `make check`.
+pytestmark = pytest.mark.slow
 
 ACCOUNTS = ("a_1", "a_2", "a_3")
 

@@ -52,6 +52,7 @@ test: install lint ## everything but nightly, with real servers; at most 15 min
 	exit $$status
 
 nightly: test ## the long runs too
+	$(PYTEST) --timeout 7200 -m nightly $(ARGS)
 	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 tests/agreement/test_ladder_oracle.py $(ARGS)
 	$(BIN)/python -m tests.bench
 

@@ -25,7 +25,7 @@ from tests.kit import naive_ladder as naive
 from tests.kit.terms import tencent
 
 # More in the nightly run; the naive ladder recomputes everything for every query.
-EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "6"))
 # Shrinking takes minutes with this oracle; run again with all phases when a case has been found.
 PHASES = [Phase.explicit, Phase.generate]
 START = datetime(2026, 3, 2, tzinfo=UTC)

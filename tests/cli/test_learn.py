@@ -9,6 +9,9 @@ import pytest
 
 from tests.cli.rig import run
 
+# Long enough to leave out of `make check`.
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "ham": ("meeting", "minutes", "agenda", "project", "budget", "review", "schedule", "report", "team", "office"),
     "spam": ("casino", "bonus", "jackpot", "winner", "prize", "loan", "pills", "cheap", "offer", "click", "order"),

@@ -14,6 +14,9 @@ from filterd.ports import LedgerTxn
 from tests.ledger.groups import Held, refold, rows
 from tests.ledger.rig import act, incident, incident_id, open_engine, strike
 
+# Long enough to leave out of `make check`.
+pytestmark = pytest.mark.slow
+
 
 async def test_given_up_before_its_group_it_is_not_run(engine: LedgerEngine) -> None:
     held = Held(engine)

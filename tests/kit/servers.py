@@ -61,10 +61,19 @@ class _Open:
 
 
 class WireSink:
-    """An SMTP server that takes everything and writes down what it was told, octet by octet."""
+    """An SMTP server that takes everything and writes down what it was told, octet by octet.
+
+    Attributes:
+        rcpt: other replies to RCPT, by a part of the address.
+        after_dot: another reply to the dot; b"" hangs up instead.
+        pause_s: before the reply to the dot.
+    """
 
     def __init__(self, port: int, *, keywords: tuple[str, ...] = _KEYWORDS):
         self.port = port
+        self.rcpt: dict[bytes, bytes] = {}
+        self.after_dot = b"250 2.0.0 Ok"
+        self.pause_s = 0.0
         self._taken: list[Taken] = []
         self._lock = threading.Lock()
         sink = self
@@ -115,19 +124,75 @@ class WireSink:
                     now = _Open(mail=line)
                     wfile.write(b"250 2.1.0 Ok\r\n")
                 case b"RCPT":
-                    now.rcpts.append(line)
-                    wfile.write(b"250 2.1.5 Ok\r\n")
+                    reply = next((said for part, said in self.rcpt.items() if part in line), b"250 2.1.5 Ok")
+                    if reply.startswith(b"2"):
+                        now.rcpts.append(line)
+                    wfile.write(reply + b"\r\n")
                 case b"DATA":
                     wfile.write(b"354 Go on\r\n")
                     data = _read_data(rfile)
                     with self._lock:
                         self._taken.append(Taken(mail=now.mail, rcpts=tuple(now.rcpts), data=data))
-                    wfile.write(b"250 2.0.0 Ok\r\n")
+                    time.sleep(self.pause_s)
+                    if not self.after_dot:
+                        return
+                    wfile.write(self.after_dot + b"\r\n")
                 case b"QUIT":
                     wfile.write(b"221 2.0.0 Bye\r\n")
                     return
                 case _:
                     wfile.write(b"250 2.0.0 Ok\r\n")
+
+
+class OddScanner:
+    """Something on clamd's port that is no clamd.
+
+    Attributes:
+        reply: what it says when a whole stream is in; None says nothing at all and keeps the connection.
+        is_cut: it hangs up in the middle of a stream.
+        streams: how many came.
+    """
+
+    def __init__(self, port: int):
+        self.port = port
+        self.reply: bytes | None = b"stream: OK\0"
+        self.is_cut = False
+        self.streams = 0
+        self._over = threading.Event()
+        scanner = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                scanner._talk(self.rfile, self.wfile)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _talk(self, rfile, wfile) -> None:
+        first = rfile.read(1)
+        command, octet = b"", rfile.read(1)
+        end = b"\0" if first == b"z" else b"\n"
+        while octet not in (end, b""):
+            command, octet = command + octet, rfile.read(1)
+        if command == b"VERSION":
+            wfile.write(b"ClamAV 9.9.9/1/now" + end)
+        elif command == b"INSTREAM":
+            self.streams += 1
+            while (size := int.from_bytes(rfile.read(4), "big")) and not self.is_cut:
+                rfile.read(size)
+            if self.reply is None:
+                self._over.wait()
+            elif not self.is_cut:
+                wfile.write(self.reply)
 
 
 def _read_data(rfile) -> bytes:

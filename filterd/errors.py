@@ -56,6 +56,10 @@ class PortError(FilterdError):
         self.temporary = temporary
 
 
+class DnsBudgetSpent(PortError):
+    """One message asked for more DNS answers, or more time, than a message gets. Never a finding against its sender."""
+
+
 class LedgerUnavailable(PortError):
     """The ledger process cannot be reached or cannot commit."""
 

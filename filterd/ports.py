@@ -42,6 +42,43 @@ class Scanner(Protocol):
         ...
 
 
+# --- DNS --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsAnswer:
+    """What DNS says of one name and type.
+
+    Args:
+        records: A, AAAA, PTR, CNAME, NS: text without a trailing dot. MX: (preference, host). TXT: the character
+            strings of one record as octets, not yet joined. Empty: there are none.
+        exists: False for NXDOMAIN; True with no records is NODATA.
+    """
+
+    records: tuple[Any, ...] = ()
+    exists: bool = True
+
+
+class Lookups(Protocol):
+    """The DNS questions of one message: they share a budget and a deadline, and the resolver's cache."""
+
+    async def query(self, name: str, rdtype: str) -> DnsAnswer:
+        """Ask. Raises PortError(temporary=True) when there is no answer in time, and DnsBudgetSpent when this message
+        has asked too much."""
+        ...
+
+    @property
+    def asked(self) -> tuple[tuple[str, str, str], ...]:
+        """Say what was asked and what came: (name, type, answer in brief), for the log (HOUSE rule 15)."""
+        ...
+
+
+class Resolver(Protocol):
+    """The one DNS resolver, with a positive and a negative cache."""
+
+    def for_message(self) -> Lookups: ...
+
+
 # --- the next hop -----------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from filterd.model.message import Message
 from filterd.model.principal import Principal
 from filterd.model.session import Direction, Transaction
 from filterd.model.verdict import FailMode, Outcome, Verdict
+from filterd.ports import Lookups
 
 # FAULTS §5: the event loop is never held longer than 50 ms. Below this size a thread would cost more than it saves.
 IN_PLACE_MAX_BYTES = 1_000_000
@@ -47,6 +48,8 @@ class Context:
     Args:
         counts: what the counters say of the account, this mail included; None when nobody of ours answers for it.
         earlier: the verdicts of the checks named in `needs`, whatever their outcome; empty for the others.
+        dns: the DNS questions this mail may ask, shared by all checks; None where there is no resolver.
+        own_domains: the domains of the tenant answerable for the mail, lower-case A-labels; empty when nobody is.
     """
 
     transaction: Transaction
@@ -55,6 +58,8 @@ class Context:
     principal: Principal
     counts: Counts | None = None
     earlier: tuple[Verdict, ...] = ()
+    dns: Lookups | None = None
+    own_domains: tuple[str, ...] = ()
 
     def verdict(self, check: str) -> Verdict | None:
         """Say what `check` answered, or None when it is not among `needs`."""

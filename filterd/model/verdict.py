@@ -39,8 +39,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthResult:
+    """One line of an Authentication-Results field (RFC 8601 §2.2): method, result word, and properties in order.
+
+    `properties` are (ptype.property, value), such as ("header.d", "example.org"); domains and selectors, never a whole
+    address. `comment` is ASCII, without parentheses.
+    """
+
+    method: str
+    result: str
+    properties: tuple[tuple[str, str], ...] = ()
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One check's whole answer. `scores` maps labels to probabilities; `reason` is the code of a skip or error."""
+    """One check's whole answer. `scores` maps labels to probabilities; `reason` is the code of a skip or error.
+
+    `results` is what a check of mail authentication has to say in the words of RFC 8601; empty for all others.
+    """
 
     check: str
     version: str
@@ -49,6 +66,7 @@ class Verdict:
     scores: tuple[tuple[str, float], ...] = ()
     reason: str | None = None
     elapsed_ms: float = 0.0
+    results: tuple[AuthResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.replies import LEDGER_AWAY, UNREADABLE_LOGIN, ReplyStyle, decision_reply, standing_reply
-from filterd.ports import AccountRef, Answer, Clock, CountRequest, EvidenceSpool, Intake, Keys, Ledger
+from filterd.ports import AccountRef, Answer, Clock, CountRequest, EvidenceSpool, Intake, Keys, Ledger, Resolver
 
 # Accounts whose last standing a worker remembers for the time the ledger is away.
 MAX_KNOWN = 20_000
@@ -94,10 +94,11 @@ class MailGate:
         checks: tuple[Check, ...],
         rules: GateRules,
         recorder: Recorder,
+        resolver: Resolver | None = None,
     ):
         self._ledger, self._spool, self._clock, self._keys = ledger, spool, clock, keys
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
-        self._rules, self._recorder = rules, recorder
+        self._rules, self._recorder, self._resolver = rules, recorder, resolver
         # What the ledger last said of each login, for the time it is away; the oldest go first.
         self._known: dict[str, tuple[AccountRef, History, float]] = {}
 
@@ -259,6 +260,8 @@ class MailGate:
             direction=direction,
             principal=author.principal,
             counts=counts,
+            dns=self._resolver.for_message() if self._resolver is not None else None,
+            own_domains=author.account.tenant_domains if author.account else (),
         )
         assessment = await run(
             self._checks, context, on_error=lambda check, tx, err: self._recorder.troubled(tx, check, err)

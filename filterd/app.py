@@ -21,6 +21,8 @@ from filterd.checks.run import arrange
 from filterd.checks.sender import OwnerOf
 from filterd.checks.spec import Check
 from filterd.cli.chain import ledger_rows
+from filterd.clients.bypass_file import FILE_NAME as BYPASS_FILE
+from filterd.clients.bypass_file import BypassFile
 from filterd.clients.clamd import ClamdScanner, locate
 from filterd.clients.clock import FILE_NAME as CLOCK_FILE
 from filterd.clients.clock import SettableClock, SystemClock
@@ -50,6 +52,7 @@ from filterd.model.records import KINDS, Record
 from filterd.model.sanction import Mode, Preset
 from filterd.model.standing import History
 from filterd.model.verdict import FailMode
+from filterd.pipeline import bypass
 from filterd.pipeline.attribution import AttributionRule
 from filterd.pipeline.gate import GateRules, ListenerRule, MailGate
 from filterd.pipeline.imports import ImportVerbs
@@ -62,6 +65,7 @@ from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs, Objection
 from filterd.ports import AccountRef, Clock, EvidenceSpool, Keys, Ledger, Scanner
 from filterd.share import path
+from filterd.workers.bypass import BypassWatch
 from filterd.workers.outbox import OutboxWorker
 
 KEY_FILE = "master.key"
@@ -79,6 +83,11 @@ _FLUSH_S = 5.0
 def socket_path(config: Config) -> Path:
     """Say where the ledger listens."""
     return config.node.state_dir / SOCKET_FILE
+
+
+def bypass_file(config: Config) -> BypassFile:
+    """Say where the order lies that lets all mail pass."""
+    return BypassFile(config.node.state_dir / BYPASS_FILE)
 
 
 def load_agreements(config: Config) -> dict[str, Agreement]:
@@ -162,7 +171,8 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             request=None, response=None, run=lambda txn, given: mail.object_by_mail(txn, Objection(**given))
         ),
     }
-    plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table() | {"ledger.rows": ledger_rows}
+    plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table() | bypass.table()
+    plain |= {"ledger.rows": ledger_rows}
     return table | {name: Verb(request=None, response=None, run=run) for name, run in plain.items()}
 
 
@@ -227,6 +237,7 @@ class LedgerHalf:
         stack.push_async_callback(self.engine.close)
         await self._check_agreements()
         await self._complete_stream()
+        self._bypass = BypassWatch(self.engine.submit, bypass_file(self._config), self._clock, self.log)
         self.engine.on_entries(self._tell)
         link = LinkServer(self.ledger, socket_path(self._config))
         await link.start()
@@ -258,7 +269,12 @@ class LedgerHalf:
 
     def _tell(self, entries: tuple[Entry, ...]) -> None:
         for entry in entries:
-            metrics.observe_record(decode(KINDS[entry.kind], entry.body))
+            record = decode(KINDS[entry.kind], entry.body)
+            metrics.observe_record(record)
+            try:
+                self._bypass.committed(record)
+            except (ConfigError, OSError) as err:
+                service_log().error("bypass_file", error=str(err))
             try:
                 self.log.entry(entry)
             except PortError as err:
@@ -296,6 +312,7 @@ class LedgerHalf:
         while True:
             await asyncio.sleep(_FLUSH_S)
             try:
+                await self._bypass.look()
                 await self.engine.counters.flush()
                 if loop.time() - swept_at > _SWEEP_S:
                     swept_at = loop.time()
@@ -348,6 +365,7 @@ class MailHalf:
             checks=checks,
             rules=gate_rules(self._config),
             recorder=recorder,
+            bypass=bypass_file(self._config),
         )
         relay = NextHopRelay(self._next_hop)
         stack.push_async_callback(relay.close)

@@ -67,6 +67,15 @@ TROUBLES = Counter("filterd_troubles", "Errors caught where mail could go on or 
 LOST_EVENTS = Counter(
     "filterd_lost_events", "Events the stream could not take after the client had its answer.", registry=REGISTRY
 )
+BYPASSED = Counter(
+    "filterd_bypassed_messages", "Mail that passed unjudged under a bypass order.", registry=REGISTRY
+)
+BYPASS_ACTIVE = Gauge(
+    "filterd_bypass_active",
+    "1 while a bypass order lets all mail pass unjudged.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
 SCANNER_UP = Gauge(
     "filterd_scanner_up",
     "1 when the scanner's last answer was one, 0 when it failed.",
@@ -153,6 +162,16 @@ def observe_relay_failure(*, is_unknown: bool) -> None:
 
 def observe_denied(door: Door) -> None:
     DENIED.labels(door.value).inc()
+
+
+def observe_bypassed(door: Door) -> None:
+    MESSAGES.labels(door.value).inc()
+    BYPASSED.inc()
+
+
+def observe_bypass(*, is_active: bool) -> None:
+    """Say whether a bypass order is in force."""
+    BYPASS_ACTIVE.set(1 if is_active else 0)
 
 
 def observe_trouble(where: str) -> None:

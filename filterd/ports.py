@@ -170,6 +170,39 @@ class Gate(Protocol):
         ...
 
 
+# --- the bypass -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BypassOrder:
+    """All mail passes, marked and unjudged, from `since` to `until`. `is_recorded`: the ledger has its row."""
+
+    order_id: str
+    since: datetime
+    until: datetime
+    by: str
+    reason: str
+    is_recorded: bool
+
+
+class Bypass(Protocol):
+    """Whether such an order is in force."""
+
+    def order(self, now: datetime) -> BypassOrder | None: ...
+
+
+class BypassStore(Protocol):
+    """Where the order lies for every worker to see. Raises ConfigError for what cannot be read or written."""
+
+    def stored(self) -> BypassOrder | None:
+        """Say the order, in force or over."""
+        ...
+
+    def write(self, order: BypassOrder) -> None: ...
+
+    def end(self) -> None: ...
+
+
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ from filterd.model.records import KINDS
 from filterd.model.reply import Reply
 from filterd.model.sanction import Ground, Mode, Rung, Violation
 from filterd.model.session import Direction, Envelope, ForwardPath, Session
-from filterd.model.verdict import Assessment, FailMode, Finding, Outcome, Verdict
+from filterd.model.verdict import Assessment, AuthResult, FailMode, Finding, Outcome, Verdict
 from tests.checks.contexts import ACCOUNT, path, transaction
 from tests.kit.clock import NOON, FrozenClock
 
@@ -76,6 +76,7 @@ def verdict(*codes: str, check: str = "clamd") -> Verdict:
         outcome=Outcome.FOUND if codes else Outcome.CLEAN,
         findings=tuple(Finding(code=c, confidence=1.0, where="1.2", why=(("signature", "Eicar"),)) for c in codes),
         scores=(("spam", 0.25),),
+        results=(AuthResult(method="dkim", result="pass", properties=(("header.d", "example.org"),)),),
         elapsed_ms=1.5,
     )
 
@@ -180,6 +181,7 @@ def say_everything(log: Log) -> None:
     log.relay_failed("t_3", "550 no <bob@example.org>", is_unknown=True)
     log.denied(session, "acc_1", NO, reverse_path=path("a@example.com"), recipient=path("b@example.org"))
     log.denied(session, "acc_1", NO)
+    log.bypassed("t_5", session, transaction().envelope, "b_1", "d" * 64)
     log.troubled("t_4", "spam", ValueError("words of the mail"))
     log.entry(entry())
     log.outbox_done("o_1", "notice", attempts=1)
@@ -194,7 +196,7 @@ def say_everything(log: Log) -> None:
 
 # --- Every event and field is documented ----------------------------------------------------------------------------
 
-MAPS = {"counts", "fail_modes", "scores", "why", "body", "policies"}
+MAPS = {"properties", "counts", "fail_modes", "scores", "why", "body", "policies"}
 
 
 def paths_of(fields: dict[str, Any], prefix: str = "") -> Iterator[str]:

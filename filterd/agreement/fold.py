@@ -73,7 +73,9 @@ def apply(history: History, record: r.Record) -> History:
             return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
         case r.TaskOpened():
             return _incident(history, record.incident_id, lambda i: replace(i, tasks=i.tasks | {record.task_id}))
-        case r.TenantOpened() | r.AccountOpened() | r.AppealDecided() | r.PersonAdded():
+        case r.TenantOpened() | r.AccountOpened() | r.AppealDecided():
+            return history
+        case r.PersonAdded() | r.BypassOpened() | r.BypassClosed():
             return history
 
 

@@ -5,6 +5,7 @@
     tenant account person               the directory
     sanction hold appeal task           what people do to standing
     policy config doctor                is it right?
+    bypass                              let all mail pass for a while
     log ledger                          what happened, and does the record hold
     train evaluate                      models
 
@@ -20,6 +21,7 @@ import typer
 
 from filterd import __version__
 from filterd.cli.accounts import accounts
+from filterd.cli.bypass import bypasses
 from filterd.cli.doctor import doctor
 from filterd.cli.entry import Entry
 from filterd.cli.learn import evaluate, train
@@ -57,6 +59,7 @@ for name, group in (
     ("appeal", appeals),
     ("task", tasks),
     ("policy", policies),
+    ("bypass", bypasses),
     ("config", configs),
     ("log", logs),
     ("ledger", ledger),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SOCKET_NAME = "ledger.sock"
 KEY_NAME = "master.key"
 EVENTS_NAME = "events"
+BYPASS_NAME = "bypass.json"
 
 
 def load_config(file: Path | None, state_dir: Path | None = None) -> Config:
@@ -37,6 +38,10 @@ def key_of(config: Config) -> Path:
 
 def events_of(config: Config) -> Path:
     return config.node.state_dir / EVENTS_NAME
+
+
+def bypass_of(config: Config) -> Path:
+    return config.node.state_dir / BYPASS_NAME
 
 
 def find_token(given: str | None) -> str | None:

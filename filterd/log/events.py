@@ -17,7 +17,7 @@ from filterd.log.stream import EventStream
 from filterd.model.decision import Case, Decision, Disposition
 from filterd.model.entry import Entry
 from filterd.model.reply import Reply
-from filterd.model.session import Path, Session, Transaction
+from filterd.model.session import Envelope, Path, Session, Transaction
 
 EVENTS = (
     "decided",
@@ -25,6 +25,7 @@ EVENTS = (
     "refused",
     "relay_failed",
     "denied",
+    "bypassed",
     "troubled",
     "entry",
     "outbox_done",
@@ -73,14 +74,13 @@ class Log:
         """
         said = facts.decided_facts(self._key, transaction, case, decision, message_id)
         self._append("decided", transaction.id, **said, elapsed_ms=round(elapsed_ms, 3))
-        self._open[transaction.id] = _Open(
+        opened = _Open(
             account_id=case.principal.account_id,
             disposition=decision.disposition,
             incident_id=decision.incident_id,
             started=time.monotonic() - elapsed_ms / 1000,
         )
-        if len(self._open) > OPEN_MAX:
-            del self._open[next(iter(self._open))]
+        self._keep(transaction.id, opened)
         for check, mode in case.assessment.fail_modes:
             service_log().warning("unchecked", tx=transaction.id, check=check, fail_mode=mode.value)
 
@@ -148,6 +148,30 @@ class Log:
         )
         service_log().info("denied", session=session.id, account=account_id, code=reply.code)
 
+    def bypassed(self, transaction_id: str, session: Session, envelope: Envelope, order_id: str, digest: str) -> None:
+        """Record a mail that passes unjudged under a bypass order."""
+        self._append(
+            "bypassed",
+            transaction_id,
+            order_id=order_id,
+            door=session.door,
+            listener=session.listener,
+            client=facts.client_facts(session),
+            sender=facts.sender_facts(self._key, envelope.reverse_path),
+            recipients=len(envelope.forward_paths),
+            digest=digest,
+        )
+        opened = _Open(account_id=None, disposition=Disposition.ACCEPT, incident_id=None, started=time.monotonic())
+        self._keep(transaction_id, opened)
+
+    def alarm(self, order_id: str, *, by: str, until: str) -> None:
+        """Say, once a minute, that all mail passes unjudged, and how to end it."""
+        service_log().error("bypass", order=order_id, by=by, until=until, do="filterd bypass off")
+
+    def alarm_over(self, order_id: str, *, by: str) -> None:
+        """Say that mail is judged again."""
+        service_log().warning("bypass_over", order=order_id, by=by)
+
     def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
         """Record that something raised: a check (by its name), the ledger, the door.
 
@@ -201,6 +225,11 @@ class Log:
         """Record an orderly end (`sigterm`, `error`); a process that was killed has none."""
         self._append("stopped", None, reason=reason)
         service_log().info("stopped", writer=self.stream.writer, reason=reason)
+
+    def _keep(self, transaction_id: str, opened: _Open) -> None:
+        self._open[transaction_id] = opened
+        if len(self._open) > OPEN_MAX:
+            del self._open[next(iter(self._open))]
 
     def _answered(self, transaction_id: str, code: int, **more: Any) -> None:
         """The one line a transaction."""

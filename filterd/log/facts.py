@@ -141,6 +141,9 @@ def _verdict(verdict: Verdict, locked: frozenset[str]) -> dict[str, Any]:
         "reason": verdict.reason,
         "elapsed_ms": verdict.elapsed_ms,
         "scores": dict(verdict.scores),
+        "results": [
+            {"method": r.method, "result": r.result, "properties": dict(r.properties)} for r in verdict.results
+        ],
         "findings": [
             {
                 "code": finding.code,

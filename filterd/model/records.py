@@ -250,6 +250,27 @@ class AppealDecided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BypassOpened:
+    """All mail passes unjudged from `since` to `until`. `by`: a person's name, or "root" where the ledger was away."""
+
+    at: datetime
+    order_id: str
+    since: datetime
+    until: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BypassClosed:
+    """The order is over: taken back by a person, or "clock" when its time had come."""
+
+    at: datetime
+    order_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAdded:
     """Somebody who may act by name. The token itself is never stored."""
 
@@ -278,6 +299,8 @@ Record = (
     | ObjectionAnswered
     | AppealDecided
     | PersonAdded
+    | BypassOpened
+    | BypassClosed
 )
 
 KINDS: dict[str, type[Record]] = {
@@ -299,6 +322,8 @@ KINDS: dict[str, type[Record]] = {
     "objection.answered": ObjectionAnswered,
     "appeal.decided": AppealDecided,
     "person.added": PersonAdded,
+    "bypass.opened": BypassOpened,
+    "bypass.closed": BypassClosed,
 }
 
 KIND_OF: dict[type[Record], str] = {v: k for k, v in KINDS.items()}

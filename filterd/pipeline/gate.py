@@ -32,12 +32,25 @@ from filterd.model.session import Direction, Path, Session, Transaction
 from filterd.model.standing import History, Standing
 from filterd.model.verdict import Assessment
 from filterd.pipeline.attribution import AttributionRule, Claim, attribute
+from filterd.pipeline.bypass import marked
 from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.replies import LEDGER_AWAY, UNREADABLE_LOGIN, ReplyStyle, decision_reply, standing_reply
-from filterd.ports import AccountRef, Answer, Clock, CountRequest, EvidenceSpool, Intake, Keys, Ledger, Resolver
+from filterd.ports import (
+    AccountRef,
+    Answer,
+    Bypass,
+    BypassOrder,
+    Clock,
+    CountRequest,
+    EvidenceSpool,
+    Intake,
+    Keys,
+    Ledger,
+    Resolver,
+)
 
 # Accounts whose last standing a worker remembers for the time the ledger is away.
 MAX_KNOWN = 20_000
@@ -95,10 +108,12 @@ class MailGate:
         rules: GateRules,
         recorder: Recorder,
         resolver: Resolver | None = None,
+        bypass: Bypass | None = None,
     ):
         self._ledger, self._spool, self._clock, self._keys = ledger, spool, clock, keys
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
+        self._bypass = bypass
         # What the ledger last said of each login, for the time it is away; the oldest go first.
         self._known: dict[str, tuple[AccountRef, History, float]] = {}
 
@@ -106,7 +121,7 @@ class MailGate:
 
     async def admit(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
         """Refuse one recipient by standing alone, where the door knows the login before DATA."""
-        if session.login is None:
+        if session.login is None or self._bypass_order() is not None:
             return None
         rule = self._rules.listeners.get(session.listener)
         try:
@@ -140,6 +155,9 @@ class MailGate:
 
     async def enforce(self, intake: Intake) -> Answer:
         """Walk one message through the house."""
+        order = self._bypass_order()
+        if order is not None:
+            return self._pass(intake, order)
         started = time.monotonic()
         item = await read(intake, self._clock.now(), self._keys)
         rule = self._rules.listeners[intake.session.listener]
@@ -200,6 +218,16 @@ class MailGate:
 
     async def failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         self._recorder.relay_failed(transaction_id, reason, is_unknown=is_unknown)
+
+    def _bypass_order(self) -> BypassOrder | None:
+        return self._bypass.order(self._clock.now()) if self._bypass is not None else None
+
+    def _pass(self, intake: Intake, order: BypassOrder) -> Answer:
+        """Let a mail pass unjudged: nothing here looks into it."""
+        header = self._rules.listeners[intake.session.listener].attribution.header_name
+        transaction_id, digest, raw = marked(intake, self._clock.now(), order, remove=(header,) if header else ())
+        self._recorder.bypassed(transaction_id, intake, order.order_id, digest)
+        return Answer(transaction_id=transaction_id, reply=None, raw=raw)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from filterd.model.decision import Case, Decision
 from filterd.model.reply import Reply
 from filterd.model.session import Path, Session
 from filterd.pipeline.intake import Read
+from filterd.ports import Intake
 
 
 @contextmanager
@@ -55,6 +56,12 @@ class Recorder:
     ) -> None:
         metrics.observe_denied(session.door)
         self._log.denied(session, account_id, reply, reverse_path=reverse_path, recipient=recipient)
+
+    def bypassed(self, transaction_id: str, intake: Intake, order_id: str, digest: str) -> None:
+        """Tell of a mail that passes unjudged; a stream that takes nothing must not stop it."""
+        metrics.observe_bypassed(intake.session.door)
+        with _counted():
+            self._log.bypassed(transaction_id, intake.session, intake.envelope, order_id, digest)
 
     def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
         metrics.observe_trouble(what)

@@ -39,6 +39,7 @@ from filterd.model.sanction import Preset
 from filterd.model.session import Direction, Door, Envelope, ForwardPath, Session, Transaction
 from filterd.model.standing import History
 from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
+from filterd.pipeline import bypass
 from filterd.pipeline.imports import ImportVerbs
 from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs
@@ -105,7 +106,8 @@ class House:
         self.keys = load_keys(state_dir / KEY_NAME)
         rules = desk_rules()
         self.mail = MailVerbs(rules)
-        plain = ReviewVerbs(rules, self.mail).table() | ImportVerbs(rules).table() | {VERB: ledger_rows}
+        plain = ReviewVerbs(rules, self.mail).table() | ImportVerbs(rules).table() | bypass.table()
+        plain |= {VERB: ledger_rows}
         self.verbs = {name: Verb(request=None, response=None, run=verb) for name, verb in plain.items()}
         self._streamed = 0
         self._loop = asyncio.new_event_loop()

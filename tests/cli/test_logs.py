@@ -144,3 +144,31 @@ def test_nothing_in_the_stream_can_speak_to_the_terminal(house: House) -> None:
             b'{"v":1,"event":"odd","writer":"w","seq":9,"at":"2026-11-02T12:00:00Z","tx":null,"r":"a\\u001b[31m\\nb"}\n'
         )
     assert house.run("log", "tail").out.splitlines()[-1] == "2026-11-02 12:00:00Z  odd          r=a\\x1b[31m\\nb"
+
+
+def test_find_says_one_line_a_mail_by_each_key(past: Past) -> None:
+    house = past.house
+    for words in (["--message-id", "<x@y>"], ["--message-id", "x@y"]):
+        said = house.run("log", "find", *words, "--json")
+        assert [mail["tx"] for mail in said.objects] == [past.clean.transaction_id, past.virus.transaction_id]
+    said = house.run("log", "find", "--queue-id", "4XbM2k0FQz", "--json")
+    assert [(m["tx"], m["outcome"], m["queue_id"]) for m in said.objects] == [
+        (past.clean.transaction_id, "delivered", "4XbM2k0FQz")
+    ]
+    for who in (past.bob.account_id, "bob@corp.example"):
+        said = house.run("log", "find", "--account", who, "--json")
+        assert [(m["tx"], m["disposition"], m["outcome"]) for m in said.objects] == [
+            (past.virus.transaction_id, "reject", "refused")
+        ]
+    line = house.run("log", "find", "--account", past.bob.account_id).out
+    assert past.decision.incident_id in line
+    assert "550 5.7.1" in line
+
+
+def test_find_narrows_and_never_says_an_address(past: Past) -> None:
+    said = past.house.run("log", "find", "--message-id", "x@y", "--account", past.ann.account_id)
+    assert past.clean.transaction_id in said.out
+    assert past.virus.transaction_id not in said.out
+    assert "@" not in said.out
+    assert past.house.run("log", "find").code != 0
+    assert past.house.run("log", "find", "--queue-id", "NOSUCH").code != 0

@@ -106,6 +106,7 @@ class House:
             checks=(self.script.check(),),
             rules=app.gate_rules(self.config),
             recorder=Recorder(log),
+            bypass=app.bypass_file(self.config),
         )
         return self
 

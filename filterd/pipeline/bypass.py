@@ -1,0 +1,96 @@
+"""All mail passes, marked and unjudged, for a while: a named person's order for the hour in which filterd itself is the
+trouble.
+
+While it is in force no check runs, nobody is sanctioned, nothing is refused, not even by standing. Every mail bears the
+mark, has its event `bypassed`, and the alarm sounds once a minute. It ends by itself; nothing has to run for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from filterd.errors import FilterdError, RefusedError
+from filterd.mail.edit import prepend_fields, remove_fields
+from filterd.model import records as r
+from filterd.model.ids import random_id
+from filterd.pipeline.headers import TRACE
+from filterd.pipeline.people import Arguments, PlainVerb, acting_person
+from filterd.ports import BypassOrder, Intake, LedgerTxn
+
+MIN_MINUTES, MAX_MINUTES = 1, 24 * 60
+MAX_REASON_CHARS = 500
+# Who may stop all checks: not those who only look, and not those who only write policies.
+ROLES = ("moderator", "approver", "admin")
+BY_CLOCK = "clock"
+
+
+def table() -> dict[str, PlainVerb]:
+    """The verbs, by name."""
+    return {"bypass.on": bypass_on, "bypass.off": bypass_off}
+
+
+def bypass_on(txn: LedgerTxn, arguments: Arguments) -> Any:
+    """Order it for `minutes` with a `reason`; a later order replaces the earlier one."""
+    person = _person(txn, arguments)
+    minutes = int(arguments.get("minutes") or 0)
+    if not MIN_MINUTES <= minutes <= MAX_MINUTES:
+        raise RefusedError(f"a bypass lasts {MIN_MINUTES} to {MAX_MINUTES} minutes")
+    reason = reason_of(arguments.get("reason"))
+    order = order_for(txn.now, timedelta(minutes=minutes), by=person, reason=reason)
+    append(txn, order)
+    return {"order_id": order.order_id, "until": order.until.isoformat(), "by": person}
+
+
+def bypass_off(txn: LedgerTxn, arguments: Arguments) -> Any:
+    """Take back the order `order_id`."""
+    person = _person(txn, arguments)
+    closed = r.BypassClosed(at=txn.now, order_id=str(arguments.get("order_id") or ""), by=person)
+    txn.append(closed, account_id=None, tenant_id=None)
+    return {"order_id": closed.order_id, "by": person}
+
+
+def order_for(now: datetime, length: timedelta, *, by: str, reason: str) -> BypassOrder:
+    """Make an order that begins now."""
+    return BypassOrder(
+        order_id=random_id("b", now), since=now, until=now + length, by=by, reason=reason, is_recorded=False
+    )
+
+
+def append(txn: LedgerTxn, order: BypassOrder) -> None:
+    """Write the order's ledger row."""
+    opened = r.BypassOpened(
+        at=txn.now, order_id=order.order_id, since=order.since, until=order.until, by=order.by, reason=order.reason
+    )
+    txn.append(opened, account_id=None, tenant_id=None)
+
+
+def reason_of(given: object) -> str:
+    """Say the reason as it will stand in the ledger. Raises RefusedError when there is none."""
+    reason = str(given or "").strip()
+    if not reason or len(reason) > MAX_REASON_CHARS or not reason.isprintable():
+        raise RefusedError(f"a reason has 1 to {MAX_REASON_CHARS} printable characters; it goes into the ledger")
+    return reason
+
+
+def marked(intake: Intake, at: datetime, order: BypassOrder, *, remove: tuple[str, ...]) -> tuple[str, str, bytes]:
+    """Say (transaction id, SHA-256 of the canonical octets, octets for the next hop with the mark on top).
+
+    Touches as little as can be: the mail may be just what breaks us. What cannot bear the mark passes without it.
+    """
+    transaction_id = random_id("t", at)
+    digest = hashlib.sha256(intake.raw).hexdigest()
+    try:
+        bare = remove_fields(intake.raw, (TRACE, *remove))
+        raw = prepend_fields(bare, [(TRACE, f"{transaction_id} bypass={order.order_id}")])
+    except (FilterdError, ValueError, IndexError):
+        raw = intake.raw
+    return transaction_id, digest, raw
+
+
+def _person(txn: LedgerTxn, arguments: Arguments) -> str:
+    name, role = acting_person(txn, arguments)
+    if role not in ROLES:
+        raise RefusedError(f"{name} has role {role}; a bypass is ordered by role {', '.join(ROLES)}")
+    return name

@@ -1,19 +1,52 @@
-"""Which domains does a mail claim to come from?  RFC 5322 §3.6.2, FAULTS 35.
+"""Who does a mail claim to come from?  RFC 5322 §3.6.2, FAULTS 35.
 
-Reads every From field there is, because receivers differ in which one they show. Where a field has addresses in angle
-brackets only those count, so that an address quoted in a display name is not taken for the author.
+`from_domains` is for suspicion: it reads every From field there is, because receivers differ in which one they show.
+Where a field has addresses in angle brackets only those count, so that an address quoted in a display name is not taken
+for the author.
+`author` is for trust: the one domain all readers agree on, or why there is none. It reads the field's octets, before
+any decoding, by the grammar of today's RFC 5322 §3.4 (no obs- forms but dots in a display name); whatever does not fit
+is ambiguous, because then two programs may see two authors.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from filterd.model.message import Message
+from filterd.errors import PeerError
+from filterd.mail.names import canonical_domain
+from filterd.model.message import Field, Message
 
 _ANGLE = re.compile(r"<[^<>@]*@([^<>@\s]+)>")
 _BARE = re.compile(r"@([^\s<>@,;()\"]+)")
 # A From field longer than this is not written by people; the rest is not read.
 _MAX_CHARACTERS = 4096
+
+# Possessive: linear on any input. Octets above 7F count as letters (RFC 6532).
+_ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
+_QUOTED = rb'"(?:[^"\\\x00-\x08\x0a-\x1f]|\\[\x20-\x7e])*+"'
+_ADDRESS = re.compile(
+    rb"(?P<local>%(atext)s++(?:\.%(atext)s++)*+|%(quoted)s)@(?P<domain>[A-Za-z0-9_.\x80-\xff-]++|\[[^\[\]<>\x00-\x20]*+\])"
+    % {b"atext": _ATEXT, b"quoted": _QUOTED}
+)
+_BLANK = re.compile(rb"[ \t]++")
+_WORD = re.compile(rb"%b|(?:%b|\.)++" % (_QUOTED, _ATEXT))
+_DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+)*+")
+_MAX_NESTING = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """The author domain in lower-case A-labels, or the code of why there is no single one.
+
+    `problem`: `missing` (no From field), `fields` (several), `spelling` (blanks before the colon), `long`,
+    `characters` (control characters), `syntax` (also: several addresses, a group, a route, no address), `encoded` (an
+    encoded word in the address), `hidden` (another address in brackets within the display name or a comment),
+    `literal` (an address literal), `domain` (what stands behind the sign cannot be a domain).
+    """
+
+    domain: str | None = None
+    problem: str | None = None
 
 
 def from_domains(message: Message) -> tuple[str, ...]:
@@ -23,3 +56,121 @@ def from_domains(message: Message) -> tuple[str, ...]:
         value = field.value[:_MAX_CHARACTERS]
         found += _ANGLE.findall(value) or _BARE.findall(value)
     return tuple(dict.fromkeys(domain.strip(".") for domain in found))
+
+
+def author(message: Message) -> Author:
+    """Say whose domain the mail speaks for: of one From field with one address, and nothing else."""
+    fields = message.all("from")
+    if len(fields) != 1:
+        return Author(problem="fields" if fields else "missing")
+    field = fields[0]
+    name, _, raw = field.raw.partition(b":")
+    if name != name.strip():
+        return Author(problem="spelling")
+    value = re.sub(rb"\r?\n(?=[ \t])", b"", raw).strip(b" \t\r\n")
+    if len(value) > _MAX_CHARACTERS:
+        return Author(problem="long")
+    # Also what an encoded word decodes to: a line end or a NUL in a display name has cut addresses short.
+    if any((octet < 32 and octet != 9) or octet == 127 for octet in value) or _has_controls(field.value):
+        return Author(problem="characters")
+    address = _only_address(value)
+    if address is None:
+        return Author(problem="syntax")
+    return _author_of(address, field)
+
+
+def _author_of(address: re.Match[bytes], field: Field) -> Author:
+    if b"=?" in address["local"]:
+        return Author(problem="encoded")
+    if address["domain"].startswith(b"["):
+        return Author(problem="literal")
+    try:
+        address["local"].decode("utf-8")
+        domain = _canonical(address["domain"].decode("utf-8"))
+    except (PeerError, UnicodeDecodeError):
+        return Author(problem="domain")
+    for other in _ANGLE.findall(field.value):
+        try:
+            if _canonical(other) != domain:
+                return Author(problem="hidden")
+        except PeerError:
+            return Author(problem="hidden")
+    return Author(domain=domain)
+
+
+def _only_address(value: bytes) -> re.Match[bytes] | None:
+    """Parse `[display-name] <address>` or a bare address, with comments around; None for everything else.
+
+    A display name that is the address itself, unquoted, is against the grammar and very common: it is accepted when it
+    is octet by octet the address in the brackets.
+    """
+    at, bare, has_words = 0, None, False
+    while at < len(value):
+        if blank := _BLANK.match(value, at):
+            at = blank.end()
+        elif value[at] == ord("("):
+            end = _comment_end(value, at)
+            if end is None:
+                return None
+            at = end
+        elif value[at] == ord("<"):
+            address = _ADDRESS.match(value, at + 1)
+            if address is None or value[address.end() : address.end() + 1] != b">":
+                return None
+            if bare is not None and (bare[0] != address[0] or has_words):
+                return None
+            return address if _is_only_space(value, address.end() + 1) else None
+        elif address := _ADDRESS.match(value, at):
+            if bare is not None or has_words:
+                return None
+            bare, at = address, address.end()
+        elif bare is None and (word := _WORD.match(value, at)):
+            has_words, at = True, word.end()
+        else:
+            return None
+    return bare
+
+
+def _is_only_space(value: bytes, at: int) -> bool:
+    """Say whether nothing but blanks and comments follows."""
+    while at < len(value):
+        if blank := _BLANK.match(value, at):
+            at = blank.end()
+        elif value[at] == ord("(") and (end := _comment_end(value, at)) is not None:
+            at = end
+        else:
+            return False
+    return True
+
+
+def _comment_end(value: bytes, at: int) -> int | None:
+    """Say where the comment that starts at `at` ends; None when it does not, or is nested too deep."""
+    depth = 0
+    while at < len(value):
+        octet = value[at]
+        if octet == ord("\\"):
+            at += 1
+        elif octet == ord("("):
+            depth += 1
+            if depth > _MAX_NESTING:
+                return None
+        elif octet == ord(")"):
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    return None
+
+
+def _has_controls(text: str) -> bool:
+    return any((c < " " and c != "\t") or c == "\x7f" for c in text)
+
+
+def _canonical(domain: str) -> str:
+    """Give a host name in lower-case A-labels. Raises PeerError: only what can stand in DNS and in a header passes."""
+    if domain.endswith("."):
+        raise PeerError("root dot")
+    name = canonical_domain(domain)
+    if not _DOMAIN.fullmatch(name):
+        raise PeerError("no host name")
+    return name

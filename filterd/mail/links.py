@@ -24,13 +24,14 @@ _RISKY_NAMES = "me io co cc tv ru su de uk eu us in to ly gl gd app link live cl
 _RISKY = frozenset(_RISKY_NAMES.split())
 _HOST_CHARS = ".-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PATH = re.compile(r"/\w")
+_AUTHORITY = re.compile(r"(?:(?i:https?|ftp)://)?+([^/?#\\]*+)")
 _MAX_HOST = 253
 _TRAILING = ".,;:!?'\"*_~"
 
 
 def find(text: str, limit: int = 1_000) -> tuple[str, ...]:
     """Give the URLs of a text in order, without duplicates, at most `limit`."""
-    if "." not in text:
+    if "." not in text and "://" not in text:
         return ()
     found = _with_scheme(text, limit)
     if "ww." in text or "WW." in text:
@@ -38,6 +39,13 @@ def find(text: str, limit: int = 1_000) -> tuple[str, ...]:
     spans = sorted((start, start + len(url), url) for start, url in found if url)
     spans += _bare(text, spans, limit)
     return tuple(dict.fromkeys(url for _, _, url in sorted(spans)))[:limit]
+
+
+def host(url: str) -> str:
+    """Give the host of a URL as `find` gives them: small letters, without user, port and path, else as written."""
+    authority = _AUTHORITY.match(url)
+    name = authority[1].rpartition("@")[2].lower() if authority else ""
+    return name[: name.find("]") + 1] if name.startswith("[") else name.partition(":")[0]
 
 
 def _with_scheme(text: str, limit: int) -> list[tuple[int, str]]:
@@ -61,7 +69,8 @@ def _url(text: str, start: int, host_at: int) -> str:
     if end < last and text[end].isalnum() and not ("." in host and _is_cjk(text[end])) and not set("/?#") & set(host):
         end = _end_of_run(_ASCII, text, _end_of_run(_WORD, text, end, last), last)
     url = _trimmed(text[start:end])
-    return url if len(url) > host_at - start and "." in url else ""
+    # A host without dots is a name on somebody's own network, but an address may be written without them.
+    return url if len(url) > host_at - start and ("." in url or url[host_at - start] in "[0123456789") else ""
 
 
 def _trimmed(url: str) -> str:

@@ -12,7 +12,7 @@ from filterd.mail.defects import AMBIGUOUS, FAILED, is_ambiguous
 from filterd.mail.leaf import Leaf
 from filterd.mail.limits import DEFAULT, Limits
 from filterd.mail.tree import Tree
-from filterd.model.message import Message, Part
+from filterd.model.message import Anchor, Message, Part
 
 __all__ = ["Limits", "parse"]
 
@@ -57,7 +57,7 @@ def _parse(raw: bytes, limits: Limits) -> Message:
         tree.defects[AMBIGUOUS] = None
         found = second.other_parts(data, [leaf.part.content for leaf in leaves], limits.parts)
         leaves += [Leaf(part, is_typed=True, is_other=True) for part in found]
-    texts, targets = _texts(leaves, limits, tree.defects)
+    texts, targets, anchors = _texts(leaves, limits, tree.defects)
     return Message(
         raw=raw,
         body_offset=block.body,
@@ -66,13 +66,17 @@ def _parse(raw: bytes, limits: Limits) -> Message:
         texts=texts,
         links=targets,
         defects=tuple(tree.defects),
+        anchors=anchors,
     )
 
 
-def _texts(leaves: list[Leaf], limits: Limits, defects: dict[str, None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _texts(
+    leaves: list[Leaf], limits: Limits, defects: dict[str, None]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Anchor, ...]]:
     """Read the text parts, and the links in them."""
     texts: dict[str, None] = {}
     targets: dict[str, None] = {}
+    anchors: dict[Anchor, None] = {}
     left = limits.text_chars
     for leaf in leaves:
         kind = _kind(leaf)
@@ -90,10 +94,11 @@ def _texts(leaves: list[Leaf], limits: Limits, defects: dict[str, None]) -> tupl
         if defect and not leaf.is_other:
             defects[defect] = None
         hrefs: tuple[str, ...] = ()
+        found: tuple[Anchor, ...] = ()
         if kind == "html":
             if len(text) > html.MAX_HTML_CHARS:
                 defects["text.size.exceeded"] = None
-            text, hrefs = html.to_text(text)
+            text, hrefs, found = html.to_text(text)
         if len(text) > left:
             defects["text.size.exceeded"] = None
             text = text[:left]
@@ -103,7 +108,8 @@ def _texts(leaves: list[Leaf], limits: Limits, defects: dict[str, None]) -> tupl
         texts[text] = None
         if len(targets) < limits.links:
             targets |= dict.fromkeys((*links.find(text, limits.links), *hrefs))
-    return tuple(texts), tuple(targets)[: limits.links]
+            anchors |= dict.fromkeys(found)
+    return tuple(texts), tuple(targets)[: limits.links], tuple(anchors)[: limits.links]
 
 
 def _kind(leaf: Leaf) -> str | None:

@@ -42,11 +42,25 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """An HTML link whose own words name a place on the web: what the reader sees, and where it leads.
+
+    `shown` is the host in the words (small letters, as written), `target` the URL as in `Message.links`; `is_whole`
+    says that the words are nothing but that address.
+    """
+
+    shown: str
+    target: str
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What the checks read. `defects` are short codes (`mime.base64.broken`), in order, no words of the mail.
 
     `body_offset` is the index in `raw` of the first body octet. `texts` holds the readable text of each text part,
-    in order, HTML already reduced to text. `links` are URLs as found, in order, without duplicates.
+    in order, HTML already reduced to text. `links` are URLs as found, in order, without duplicates; `anchors` are the
+    few of them whose words show another address or the same, without duplicates.
     """
 
     raw: bytes
@@ -56,6 +70,7 @@ class Message:
     texts: tuple[str, ...]
     links: tuple[str, ...]
     defects: tuple[str, ...] = field(default=())
+    anchors: tuple[Anchor, ...] = field(default=())
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Say which fields bear `name`, in order; letter case does not matter."""

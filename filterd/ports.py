@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.entry import Entry
-from filterd.model.principal import Account, Tenant
+from filterd.model.principal import Account, Supplement, Tenant
 from filterd.model.records import Record
 from filterd.model.reply import Reply
 from filterd.model.session import Envelope, ForwardPath, Path, Session
@@ -65,6 +65,10 @@ class Lookups(Protocol):
     async def query(self, name: str, rdtype: str) -> DnsAnswer:
         """Ask. Raises PortError(temporary=True) when there is no answer in time, and DnsBudgetSpent when this message
         has asked too much."""
+        ...
+
+    def known(self, name: str, rdtype: str) -> DnsAnswer | None:
+        """Say the answer if it takes no waiting, else None; it counts as asked. Raises what `query` raises."""
         ...
 
     @property
@@ -153,8 +157,14 @@ class Answer:
 class Gate(Protocol):
     """The pipeline as the doors see it. None of these raises for anything mail can do."""
 
-    async def admit(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
-        """Say the refusal for one recipient by standing alone, or None when it may pass (HOUSE §4 step 0)."""
+    async def admit(
+        self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
+    ) -> Reply | None:
+        """Say the refusal for one recipient by standing alone, or None when it may pass (HOUSE §4 step 0).
+
+        Args:
+            accepted: how many recipients of this transaction have passed before it.
+        """
         ...
 
     async def enforce(self, intake: Intake) -> Answer:
@@ -208,7 +218,11 @@ class BypassStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRef:
-    """What the directory says of a login, enough for the mail path."""
+    """What the directory says of a login, enough for the mail path.
+
+    `domains_declared`: the tenant's domains were imported, so that they are known to be all. `supplement`: the tenant's
+    record of a signed supplement, in force or not.
+    """
 
     account_id: str
     tenant_id: str
@@ -216,6 +230,8 @@ class AccountRef:
     agreement: str
     language: str | None
     tenant_domains: tuple[str, ...]
+    domains_declared: bool = False
+    supplement: Supplement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +317,10 @@ class LedgerTxn(Protocol):
 
     def auto_created_since(self, at: datetime) -> int:
         """Say how many accounts were created by first mail since `at`."""
+        ...
+
+    def pseudonym(self, address: str) -> str:
+        """Say the keyed hash of an address, as counters and locked recipients know it."""
         ...
 
     def person(self, token: str) -> tuple[str, str] | None:

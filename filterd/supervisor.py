@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filterd.config import Config, NextHopConfig
+from filterd.doors import unix_sockets
 
 _READY = b"R"
 _READY_WITHIN_S = 60.0
@@ -125,6 +126,9 @@ class _Supervisor:
             folder.mkdir(parents=True, exist_ok=True)
             self._helpers.append(_Child(name="sink", start=lambda stack: _sink(folder, port, stack)))
         self._helpers.append(_Child(name="ledger", start=lambda stack: _ledger(config, stack, hop)))
+        # Before the forks: workers share a UNIX socket by inheriting it, as they share a port by SO_REUSEPORT.
+        for listener in config.listener:
+            unix_sockets.hold(listener.bind, int(listener.socket_mode, 8))
         self._workers = [
             _Child(name=f"w{n}", start=lambda stack, n=n: _worker(config, stack, hop, n))  # type: ignore[misc]
             for n in range(workers)
@@ -209,6 +213,7 @@ class _Supervisor:
             deadline = time.monotonic() + _STOP_WITHIN_S
             for child in group:
                 _reap(child, deadline)
+        unix_sockets.release()
 
 
 def _child_main(child: _Child, writing: int) -> int:

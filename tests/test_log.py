@@ -248,7 +248,8 @@ def test_decided_holds_what_replay_needs(log: Log) -> None:
     event = written(log)[0]
     assert (event["v"], event["event"], event["writer"], event["seq"], event["tx"]) == (1, "decided", "w1", 1, "t_1")
     assert event["at"] == "2026-11-02T12:00:00Z"
-    assert event["client"] == {"address": "192.0.2.7", "name": None, "helo": "pc.example", "protocol": None}
+    client = {"address": "192.0.2.7", "name": None, "helo": "pc.example", "protocol": None, "tls": None}
+    assert event["client"] == client
     assert event["sender"] == {"domain": "example.com", "hash": pseudonym(KEY, "alice@example.com")}
     assert event["recipients"] == {"count": 1, "external": 1, "hashes": [pseudonym(KEY, "bob@example.org")]}
     assert event["counts"]["recipients_10min"] == 7

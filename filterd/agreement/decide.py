@@ -12,7 +12,7 @@ from filterd.agreement.disposition import reasons, strongest
 from filterd.agreement.offence import Offence, commit_offence
 from filterd.agreement.standing import standing_at
 from filterd.agreement.terms import Agreement
-from filterd.agreement.violations import violations
+from filterd.agreement.violations import advisory, violations
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision, NoticeDue
 from filterd.model.ids import derived_id
@@ -29,7 +29,7 @@ def breaches(case: Case, terms: Agreement) -> tuple[Violation, ...]:
         terms,
         case.assessment,
         case.direction,
-        is_attributed=case.principal.account_id is not None and case.principal.strength is Strength.STRONG,
+        is_attributed=_is_attributed(case),
     )
 
 
@@ -59,6 +59,13 @@ def decide(
         disposition=strongest(why),
         reasons=why,
         violations=found,
+        advisory=advisory(
+            terms,
+            case.assessment,
+            case.direction,
+            has_account=case.principal.account_id is not None,
+            is_attributed=_is_attributed(case),
+        ),
         clauses=clauses or tuple(dict.fromkeys(c for s in named for c in s.clauses)),
         incident_id=next(iter((*(s.incident_id for s in named), *(h.incident_id for h in holds), None))),
         ends_at=max(ends, default=None) if len(ends) == len(named) else None,
@@ -69,7 +76,7 @@ def decide(
     if history is None or not found:
         return base
     if not new_deliveries:
-        return replace(base, is_retry=True)
+        return replace(base, is_retry=True, incident_id=_on_record(history, case.evidence_key) or base.incident_id)
     outcome = commit_offence(
         history,
         Offence(
@@ -95,6 +102,16 @@ def decide(
         incident_id=outcome.incident_id,
         rung_after=standing_at(outcome.history, terms, case.at).rung,
     )
+
+
+def _on_record(history: History, evidence_key: str) -> str | None:
+    """Say the incident that a message tried again is on record in; one that stands before one that is annulled."""
+    mine = [i for i in history.incidents if evidence_key in i.links]
+    return next((i.opened.incident_id for i in sorted(mine, key=lambda i: i.is_annulled)), None)
+
+
+def _is_attributed(case: Case) -> bool:
+    return case.principal.account_id is not None and case.principal.strength is Strength.STRONG
 
 
 def _notices(records: tuple[r.Record, ...]) -> tuple[NoticeDue, ...]:

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from filterd.agreement.protection import own_mail
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import is_refused_without_points
 from filterd.model.decision import STRENGTH, Case, Decision, Disposition, MailFacts, Reason
-from filterd.model.sanction import Feature, Violation
+from filterd.model.sanction import RECIPIENT, Feature, Violation
 from filterd.model.session import Direction
-from filterd.model.standing import Standing
+from filterd.model.standing import History, Standing
 from filterd.model.verdict import FailMode, Outcome
 
 # "Bulk" in the mail path: a message to more recipients than this. People write to ten; lists write to fifty.
 BULK_RECIPIENTS = 10
 
+# What can be refused recipient by recipient, before the message: the others of the same mail still get it.
+REFUSED_BY_RECIPIENT = frozenset({"external_recipients", RECIPIENT, "recipients_per_message"})
+# What is a number an hour or a day: it is waited out.
+RATES = frozenset({"messages_per_hour", "messages_per_day", "recipients_per_hour", "recipients_per_day"})
+
 
 def reasons(
     case: Case, terms: Agreement, standing: Standing | None, violations: tuple[Violation, ...]
 ) -> tuple[Reason, ...]:
-    """Say every reason not simply to accept the mail, in the order: standing, checks, categories."""
+    """Say every reason not simply to accept the mail, in the order: standing, checks, categories, protection."""
     out: list[Reason] = []
     if standing is not None and case.direction is not Direction.INBOUND:
         out += _by_standing(case.facts, standing)
@@ -37,6 +43,7 @@ def reasons(
     if case.direction is not Direction.INBOUND and case.principal.account_id is not None:
         for category in is_refused_without_points(terms, case.assessment):
             out.append(Reason(code=f"refused.{category.id}", disposition=Disposition.REJECT, ids=category.ground))
+        out += own_mail(terms, case.assessment, case.direction)
     return tuple(out)
 
 
@@ -45,53 +52,73 @@ def strongest(found: tuple[Reason, ...]) -> Disposition:
     return max((r.disposition for r in found), key=STRENGTH.index, default=Disposition.ACCEPT)
 
 
-def without_bounce(decision: Decision) -> Decision:
+def without_bounce(decision: Decision, history: History | None) -> Decision:
     """Say the decision for mail behind the queue, where a refusal would bounce to an address nobody has checked.
 
-    What the ledger has on record is discarded with that record; what it has not waits with 451 (MAIL-PATH §4c).
+    What the ledger has on record is discarded with that record; what it has not waits with 451 (MAIL-PATH §4c). So
+    does what is on record as an error only: a person has said that this was no breach, and nobody gets a notice of it.
     """
     if decision.disposition is not Disposition.REJECT:
         return decision
-    is_recorded = bool(decision.records) or decision.is_retry
+    annulled = {i.opened.incident_id for i in history.incidents if i.is_annulled} if history is not None else set()
+    is_recorded = (bool(decision.records) or decision.is_retry) and decision.incident_id not in annulled
     effect = Disposition.DISCARD if is_recorded else Disposition.DEFER
     reasons = (*decision.reasons, Reason(code="after_queue", disposition=effect))
     return replace(decision, disposition=effect, reasons=reasons)
 
 
+def refused_features(facts: MailFacts, standing: Standing) -> tuple[tuple[Feature, Disposition], ...]:
+    """Say which switched-off features this mail would use, and what each does to it."""
+    found = ((f, _refuses(f, facts)) for f in standing.features)
+    return tuple((f, effect) for f, effect in found if effect is not None)
+
+
 def _by_standing(facts: MailFacts, standing: Standing) -> list[Reason]:
+    if 0 < facts.recipients <= facts.reachable_recipients:
+        # No sanction keeps anybody from writing to those who can end it.
+        return []
     if not standing.may_send:
         ids = tuple(s.sanction_id for s in standing.sanctions if s.rung is standing.rung)
         code = "standing.hold" if not ids else "standing.suspended"
         return [Reason(code=code, disposition=Disposition.REJECT, ids=ids or tuple(h.hold_id for h in standing.holds))]
     return [
-        Reason(code=f"feature.{f.name}", disposition=effect, ids=_owners(standing, f))
-        for f in standing.features
-        if (effect := _refuses(f, facts)) is not None
+        Reason(code=f"feature.{f.name}", disposition=effect, ids=owners(standing, f))
+        for f, effect in refused_features(facts, standing)
     ]
 
 
-def _owners(standing: Standing, feature: Feature) -> tuple[str, ...]:
-    """Say which sanctions and holds switched a feature off."""
-    sanctions = [s.sanction_id for s in standing.sanctions if any(f.name == feature.name for f in s.features)]
-    return (*sanctions, *(h.hold_id for h in standing.holds if any(f.name == feature.name for f in h.features)))
+def owners(standing: Standing, feature: Feature) -> tuple[str, ...]:
+    """Say which sanctions and holds switched a feature off, by id; of a rate, those with the limit in force."""
+    sanctions = [s.sanction_id for s in standing.sanctions if feature in s.features]
+    return (*sanctions, *(h.hold_id for h in standing.holds if feature in h.features))
 
 
 def _refuses(feature: Feature, facts: MailFacts) -> Disposition | None:
-    """Say what a switched-off feature does to this mail; a rate defers, the rest refuse (STANDING 5.11)."""
+    """Say what a switched-off feature does to this mail; a rate defers, the rest refuse (STANDING 5.11).
+
+    Recipients that are always reachable neither make a mail external nor count.
+    """
     limit = feature.limit or 0
+    recipients = facts.recipients - facts.reachable_recipients
     match feature.name:
         case "bulk":
-            return Disposition.REJECT if facts.recipients > BULK_RECIPIENTS else None
+            return Disposition.REJECT if recipients > BULK_RECIPIENTS else None
         case "attachments":
             return Disposition.REJECT if facts.has_attachments else None
         case "links":
             return Disposition.REJECT if facts.has_links else None
         case "external_recipients":
-            return Disposition.REJECT if facts.external_recipients else None
+            return Disposition.REJECT if facts.external_recipients > facts.reachable_external else None
+        case "recipient":
+            return Disposition.REJECT if feature.value in facts.recipient_hashes else None
         case "recipients_per_message":
-            return Disposition.REJECT if facts.recipients > limit else None
+            return Disposition.REJECT if recipients > limit else None
         case "messages_per_hour":
             return Disposition.DEFER if facts.counts.messages_hour > limit else None
+        case "messages_per_day":
+            return Disposition.DEFER if facts.counts.messages_day > limit else None
         case "recipients_per_hour":
             return Disposition.DEFER if facts.counts.recipients_hour > limit else None
+        case "recipients_per_day":
+            return Disposition.DEFER if facts.counts.recipients_day > limit else None
     return None

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from filterd.agreement.decide import decide
 from filterd.agreement.fold import apply
+from filterd.agreement.sections import Example, ExampleAct
 from filterd.agreement.standing import standing_at
-from filterd.agreement.terms import Agreement, Example, ExampleViolation
+from filterd.agreement.terms import Agreement
+from filterd.agreement.violations import BURST
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision, Disposition, MailFacts
 from filterd.model.principal import Basis, Principal, Strength
@@ -18,6 +20,13 @@ from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
 
 # Any day will do: the agreement counts exact hours here.
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+
+_PRINCIPALS = {
+    "strong": Principal(account_id="a_example", tenant_id="n_example", basis=Basis.SASL, strength=Strength.STRONG),
+    "medium": Principal(
+        account_id="a_example", tenant_id="n_example", basis=Basis.CLIENT_NET, strength=Strength.MEDIUM
+    ),
+}
 
 
 def run_example(terms: Agreement, example: Example) -> str | None:
@@ -49,32 +58,49 @@ def _compare(
         claims.append(("ends_hour", example.ends_hour, (until - START) / timedelta(hours=1) if until else None))
     if example.incidents is not None:
         claims.append(("incidents", example.incidents, incidents))
-    return next((f"{name} is {got}, not {want}" for name, want, got in claims if want != got), None)
+    if example.violations is not None:
+        claims.append(("violations", example.violations, tuple(v.category for v in last.violations) if last else ()))
+    if example.advisory is not None:
+        claims.append(("advisory", example.advisory, last.advisory if last else ()))
+    return next((f"{name} is {_said(got)}, not {_said(want)}" for name, want, got in claims if want != got), None)
+
+
+def _said(value: object) -> str:
+    return " ".join(value) or "empty" if isinstance(value, tuple) else str(value)
 
 
 def _when(hour: float) -> datetime:
     return START + timedelta(hours=hour)
 
 
-def _deliveries(act: ExampleViolation, index: int) -> tuple[str, ...]:
+def _deliveries(act: ExampleAct, index: int) -> tuple[str, ...]:
     return tuple(f"r{index}.{n}" for n in range(act.recipients))
 
 
-def _signal(code: str) -> str | None:
-    area = code.split(".")[0]
-    return {"rate": "behaviour", "content": "content", "complaint": "complaints", "sender": "identity"}.get(area)
+# Which signal group the checks give their findings, by area; the others have none.
+_SIGNALS = {
+    "rate": "behaviour",
+    "content": "content",
+    "complaint": "complaints",
+    "sender": "identity",
+    "link": "link",
+    "attachment": "attachment",
+    "pii": "pii",
+}
 
 
-def _case(terms: Agreement, act: ExampleViolation, index: int) -> Case:
-    codes = (*act.findings, *(("rate.burst.running",) if act.burst else ()))
-    findings = tuple(Finding(code=code, confidence=1.0, signal=_signal(code)) for code in codes)
+def _case(terms: Agreement, act: ExampleAct, index: int) -> Case:
+    codes = (*act.findings, *((BURST,) if act.burst else ()))
+    findings = tuple(
+        Finding(code=code, confidence=act.confidence, signal=_SIGNALS.get(code.split(".")[0])) for code in codes
+    )
     outcome = Outcome.FOUND if findings else Outcome.CLEAN
     verdict = Verdict(check="example", version="1", outcome=outcome, findings=findings)
     return Case(
         transaction_id=f"t_example{index}",
         at=_when(act.hour),
-        direction=Direction.OUTBOUND,
-        principal=Principal(account_id="a_example", tenant_id="n_example", basis=Basis.SASL, strength=Strength.STRONG),
+        direction=Direction(act.direction),
+        principal=_PRINCIPALS[act.strength],
         evidence_key=f"e_example{index}",
         delivery_keys=_deliveries(act, index),
         text_fp=f"x_example{index}",

@@ -75,7 +75,7 @@ def apply(history: History, record: r.Record) -> History:
             return _incident(history, record.incident_id, lambda i: replace(i, tasks=i.tasks | {record.task_id}))
         case r.TenantOpened() | r.AccountOpened() | r.AppealDecided():
             return history
-        case r.PersonAdded() | r.BypassOpened() | r.BypassClosed():
+        case r.PersonAdded() | r.BypassOpened() | r.BypassClosed() | r.TenantChanged() | r.AccountChanged():
             return history
 
 

@@ -143,6 +143,18 @@ def grace_cap(history: History, terms: Agreement, incident: IncidentFile) -> int
     return min(caps, default=None)
 
 
+def is_long_noticed(history: History, terms: Agreement, incident: IncidentFile) -> bool:
+    """Say whether a notice of an earlier incident was received long enough before this one for a suspension (AL-7.1).
+
+    The first notice counts: what was told a week ago is not told anew by a second warning.
+    """
+    hours = terms.incident.suspension_notice_hours
+    if hours is None:
+        return True
+    latest = incident.opened.at - timedelta(hours=hours)
+    return any(noticed <= latest for i in counting_before(history, incident) for noticed in i.notices)
+
+
 def is_zero_tolerance(incident: IncidentFile, terms: Agreement) -> bool:
     """Say whether an incident holds mode-A malware or its like, or a burst in mode A."""
     strict = {item.id for item in terms.category if item.zero_tolerance}

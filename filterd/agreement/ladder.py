@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from filterd.agreement.incident import grace_cap, is_first
+from filterd.agreement.incident import grace_cap, is_first, is_long_noticed
 from filterd.agreement.standing import repeats, standing_at
 from filterd.agreement.terms import Agreement
 from filterd.model.sanction import Preset, Rung
@@ -79,6 +79,8 @@ def evaluate(history: History, incident: IncidentFile, terms: Agreement, preset:
     cap = grace_cap(history, terms, incident)
     if cap is not None and allowed.index > cap:
         allowed, held_back = _step(terms, cap), "grace"
+    if allowed.rung is Rung.SUSPEND and not is_long_noticed(history, terms, incident):
+        allowed, held_back = _below_suspension(terms, allowed), "notice before a suspension"
     if is_first(history, incident) and allowed.rung > Rung.WARN:
         allowed, held_back = _step(terms, 0), "first incident"
     if allowed.index >= warranted.index:
@@ -100,6 +102,12 @@ def _capped(terms: Agreement, step: Step, preset: Preset) -> Step:
             break
         index -= 1
     return _step(terms, index)
+
+
+def _below_suspension(terms: Agreement, step: Step) -> Step:
+    """Say the highest step under a suspension; no step at all on a ladder that begins with one."""
+    index = max((i for i in range(step.index) if terms.ladder[i].as_rung < Rung.SUSPEND), default=None)
+    return NO_STEP if index is None else _step(terms, index)
 
 
 def _b_rule(history: History, incident: IncidentFile, terms: Agreement, preset: Preset) -> Step:

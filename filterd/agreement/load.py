@@ -23,12 +23,15 @@ def load(data: bytes, name: str, known_codes: Collection[str]) -> Agreement:
     """
     source = TomlSource.of(data, name)
     agreement = validate(Agreement, source).model_copy(update={"digest": hashlib.sha256(data).hexdigest()})
-    for index, rule in enumerate(agreement.rule):
-        if rule.finding not in known_codes:
-            raise source.error(f"no check gives the finding {rule.finding!r}", ("rule", index, "finding"))
-    for index, code in enumerate(agreement.advisory):
+    named: list[tuple[str, tuple[str | int, ...]]] = [
+        *((rule.finding, ("rule", index, "finding")) for index, rule in enumerate(agreement.rule)),
+        *((item.finding, ("protection", index, "finding")) for index, item in enumerate(agreement.protection)),
+        *((code, ("bulk", index)) for index, code in enumerate(agreement.bulk)),
+        *((code, ("advisory", index)) for index, code in enumerate(agreement.advisory)),
+    ]
+    for code, where in named:
         if code not in known_codes:
-            raise source.error(f"no check gives the finding {code!r}", ("advisory", index))
+            raise source.error(f"no check gives the finding {code!r}", where)
     for index, example in enumerate(agreement.example):
         if wrong := run_example(agreement, example):
             raise source.error(f"example {example.name!r} does not come out: {wrong}", ("example", index, "name"))
@@ -36,6 +39,11 @@ def load(data: bytes, name: str, known_codes: Collection[str]) -> Agreement:
 
 
 def unmapped(agreement: Agreement, known_codes: Collection[str]) -> tuple[str, ...]:
-    """Say which finding codes the agreement neither maps nor lists as advisory; start-up prints them."""
-    mapped = {rule.finding for rule in agreement.rule} | set(agreement.advisory)
-    return tuple(sorted(set(known_codes) - mapped))
+    """Say which finding codes the agreement does not name at all; start-up prints them. They act on nothing."""
+    named = {
+        *(rule.finding for rule in agreement.rule),
+        *(item.finding for item in agreement.protection),
+        *agreement.bulk,
+        *agreement.advisory,
+    }
+    return tuple(sorted(set(known_codes) - named))

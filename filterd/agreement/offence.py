@@ -223,14 +223,16 @@ def _impose(
     The key is (subject, incident, step), so that splitting a burst into messages changes nothing (STANDING 5.3 step 7).
     """
     step, incident_id, strike = evaluation.imposed, incident.opened.incident_id, incident.strike
-    mine = [s.step for s in ledger.history.sanctions if s.imposed.incident_id == incident_id]
+    end, lapse = ends_at(terms, step, preset, offence.at)
+    # The preset's B rule switches off the one feature used, not the whole row (STANDING 5.9).
+    scope = _scope(incident, terms) if incident.has_mode_a else _scope(incident, terms)[:1]
+    mine = [
+        s.step
+        for s in ledger.history.sanctions
+        if s.imposed.incident_id == incident_id and (s.imposed.is_automatic or _covers(s.imposed, scope, end))
+    ]
     is_new = strike is not None and step.index > max(mine, default=-1)
     if strike is not None and is_new:
-        end, lapse = ends_at(terms, step, preset, offence.at)
-        scope = _scope(incident, terms)
-        if not incident.has_mode_a:
-            # The preset's B rule switches off the one feature used, not the whole row (STANDING 5.9).
-            scope = scope[:1]
         ledger.add(
             r.SanctionImposed(
                 at=offence.at,
@@ -254,6 +256,13 @@ def _impose(
         )
     if evaluation.held_back is not None or (is_new and step.rung >= Rung.RESTRICT):
         _open_task(ledger, incident_id, offence, terms, evaluation)
+
+
+def _covers(imposed: r.SanctionImposed, scope: tuple[Feature, ...], end: datetime | None) -> bool:
+    """Say whether a person's act takes all of this away for as long: a milder one stands beside what is warranted and
+    not in its place (STANDING 5.3 step 7)."""
+    is_as_long = imposed.ends_at is None or (end is not None and imposed.ends_at >= end)
+    return is_as_long and set(scope) <= set(imposed.features)
 
 
 def _open_task(ledger: _Draft, incident_id: str, offence: Offence, terms: Agreement, evaluation: Evaluation) -> None:

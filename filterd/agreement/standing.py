@@ -221,10 +221,11 @@ def _latest_end(sanctions: list[ActiveSanction]) -> datetime | None:
 
 
 def _union(groups: list[tuple[Feature, ...]]) -> tuple[Feature, ...]:
-    """Join feature sets; of two limits of one rate the stricter counts."""
-    strictest: dict[str, Feature] = {}
+    """Join feature sets; of two limits of one rate the stricter counts, and two locked recipients are two."""
+    strictest: dict[tuple[str, str], Feature] = {}
     for item in (f for group in groups for f in group):
-        known = strictest.get(item.name)
+        key = (item.name, item.value or "")
+        known = strictest.get(key)
         if known is None or (item.limit is not None and known.limit is not None and item.limit < known.limit):
-            strictest[item.name] = item
-    return tuple(strictest[name] for name in sorted(strictest))
+            strictest[key] = item
+    return tuple(strictest[key] for key in sorted(strictest))

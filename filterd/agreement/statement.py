@@ -81,8 +81,8 @@ def statement(
         last_at=max([incident.opened.at, *([act.at for act in acts] or [s.imposed.at for s in own])]),
         mode=Mode.A if incident.has_mode_a else Mode.B,
         is_after_notice=is_after_notice(history, incident),
-        mail_refused=all(c.disposition is Disposition.REJECT for c in categories),
-        automated_detection=_is_detected_by_machine(acts),
+        mail_refused=bool(categories) and all(c.disposition is Disposition.REJECT for c in categories),
+        automated_detection=_is_detected_by_machine(acts, own),
         automated_decision=_decided_by(own),
         effects=effects,
         hold=_hold(history, incident_id, at),
@@ -123,10 +123,12 @@ def _grounds(categories: tuple[Category, ...], own: list[SanctionFile], terms: A
     return tuple(CitedClause(number=c.number, en=c.en, zh=c.zh) for c in cited)
 
 
-def _is_detected_by_machine(acts: list[r.ViolationRecorded]) -> bool:
-    """Only checks write findings down; what rests on complaints alone was found by people."""
+def _is_detected_by_machine(acts: list[r.ViolationRecorded], own: list[SanctionFile]) -> bool:
+    """Only checks write findings down; what rests on complaints alone, or on no message at all, was found by people."""
     codes = [code for act in acts for v in act.violations for code in v.finding_codes]
-    return not acts or any(not code.startswith("complaint.") for code in codes)
+    if not acts:
+        return not own or any(s.imposed.is_automatic for s in own)
+    return any(not code.startswith("complaint.") for code in codes)
 
 
 def _decided_by(own: list[SanctionFile]) -> AutomatedDecision:

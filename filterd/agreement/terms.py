@@ -1,7 +1,8 @@
 """What an agreement file says: typed fields, no numbers of its own (STANDING 5.11 says packs hold them, not code).
 
 An agreement names its clauses, maps finding codes to categories, categories to ground, mode, severity and disposition,
-and carries one ladder. Points are written as whole or half points in the file; code counts half-points.
+and carries one ladder. Points are written as whole or half points in the file; code counts half-points. The
+pieces are in `category` and `sections`; here is what only the whole can get wrong.
 """
 
 from __future__ import annotations
@@ -10,193 +11,36 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from filterd.agreement.category import FEATURES as FEATURES
+from filterd.agreement.category import Category as Category
+from filterd.agreement.category import Clause, FindingCode, Protection, Rule, misleads
+from filterd.agreement.sections import (
+    Example,
+    IncidentSection,
+    LadderStep,
+    PointsSection,
+    PresetSection,
+    Section,
+    SeverityKey,
+)
 from filterd.errors import UsageError
-from filterd.model.decision import Disposition
-from filterd.model.sanction import Feature, Mode, Preset, Rung, feature
-
-Hours = Annotated[int, Field(ge=1, le=24 * 366)]
-Points = Annotated[float, Field(ge=0, le=100, multiple_of=0.5)]
-SeverityKey = Literal["S1", "S2", "S3"]
-
-# What a feature can be is part of the code, because the mail path must know how to refuse it (STANDING 5.11).
-FEATURES = {
-    "sending": False,
-    "bulk": False,
-    "attachments": False,
-    "links": False,
-    "external_recipients": False,
-    "messages_per_hour": True,
-    "recipients_per_hour": True,
-    "recipients_per_message": True,
-}
-
-
-class Section(BaseModel):
-    """A table of the file: frozen, and closed against unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Clause(Section):
-    """A numbered clause, in our own words. `number` is what notices cite."""
-
-    number: str
-    en: str = Field(min_length=10)
-    zh: str = Field(min_length=4)
-
-
-class SeverityStep(Section):
-    """From this many recipients in the incident on, the severity is this."""
-
-    recipients: int = Field(ge=1)
-    severity: Literal[1, 2, 3]
-
-
-class Category(Section):
-    """One kind of breach: what it is called, under which clauses, and how far it may act by itself.
-
-    `alone` says what one signal group by itself is worth when `agreeing_groups` is above 1: "B" a violation in mode B,
-    "refuse" a refusal of the message without points, "none" nothing. `requires` is a finding without which the category
-    is not touched, however many other groups agree.
-    """
-
-    id: str = Field(pattern=r"^[a-z]+(\.[a-z_]+)*$")
-    en: str
-    zh: str
-    family: str
-    ground: tuple[str, ...] = Field(min_length=1)
-    mode: Mode
-    severity: Literal[1, 2, 3] | None = None
-    severity_by_recipients: tuple[SeverityStep, ...] = ()
-    disposition: Disposition
-    scope: tuple[str, ...] = ()
-    zero_tolerance: bool = False
-    agreeing_groups: int = Field(1, ge=1, le=3)
-    requires: str | None = None
-
-    @field_validator("scope")
-    @classmethod
-    def _known_features(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            item = feature(text)
-            if item.name not in FEATURES:
-                raise ValueError(f"unknown feature {item.name!r}; known: {', '.join(sorted(FEATURES))}")
-            if FEATURES[item.name] != (item.limit is not None):
-                raise ValueError(f"feature {item.name!r} {'needs' if FEATURES[item.name] else 'takes no'} limit")
-        return value
-
-    @model_validator(mode="after")
-    def _one_severity(self) -> Category:
-        if (self.severity is None) == (not self.severity_by_recipients):
-            raise ValueError("give either severity or severity_by_recipients")
-        steps = [step.recipients for step in self.severity_by_recipients]
-        if steps and (steps[0] != 1 or steps != sorted(set(steps))):
-            raise ValueError("severity_by_recipients starts at 1 and rises")
-        if self.disposition is Disposition.DISCARD:
-            raise ValueError("disposition 'discard' is what 'reject' becomes behind the queue; write 'reject'")
-        # CLAUSES §1: C1 is locked by type, C2 acts on nothing without a person.
-        if self.mode in (Mode.C1, Mode.C2) and self.disposition is not Disposition.ACCEPT:
-            raise ValueError(f"a {self.mode.value} category cannot touch mail: disposition must be accept")
-        if self.mode in (Mode.C1, Mode.C2) and (self.scope or self.zero_tolerance):
-            raise ValueError(f"a {self.mode.value} category cannot restrict anything")
-        return self
-
-    def severity_of(self, recipients: int) -> int:
-        """Say S1..S3 for an incident that reached so many recipients."""
-        if self.severity is not None:
-            return self.severity
-        return max(step.severity for step in self.severity_by_recipients if step.recipients <= max(recipients, 1))
-
-    @property
-    def features(self) -> tuple[Feature, ...]:
-        return tuple(feature(text) for text in self.scope)
-
-
-class Rule(Section):
-    """Which finding means which category. `alone`: what the finding's signal group is worth without another group."""
-
-    finding: str = Field(pattern=r"^[a-z_]+\.[a-z_]+\.[a-z_]+$")
-    category: str
-    alone: Literal["B", "refuse", "none"] = "B"
-    min_confidence: float = Field(0.0, ge=0, le=1)
-
-
-class LadderStep(Section):
-    """From `at` points on: this rung, for `hours` (None: open-ended; a warning lasts as long as a strike counts)."""
-
-    at: Points
-    rung: Literal["warn", "restrict", "suspend"]
-    hours: Hours | None = None
-    propose_termination: bool = False
-
-    @property
-    def as_rung(self) -> Rung:
-        return Rung[self.rung.upper()]
-
-
-class PointsSection(Section):
-    """`[points]`: what an incident costs and how long it counts."""
-
-    by_severity: dict[SeverityKey, Points]
-    after_notice: Points
-    unattested_cap: Points
-    provisional_hours: Hours
-    counts_days: dict[SeverityKey, Annotated[int, Field(ge=1, le=3660)]]
-
-
-class IncidentSection(Section):
-    """`[incident]`: one account, one act."""
-
-    window_hours: Hours
-    close_after_notice_hours: Hours
-    grace_hours: dict[SeverityKey, Hours]
-    hold_hours: Hours
-    task_due_hours: Hours
-    objection_hours: Hours
-
-
-class PresetSection(Section):
-    """`[preset.NAME]`: how much is automatic (STANDING 5.9). None: a person decides."""
-
-    restrict_lapse_hours: Hours | None = None
-    suspend_max_hours: Hours | None = None
-    suspend_lapse_hours: Hours | None = None
-    b_restrict_hours: Hours | None = None
-
-
-class ExampleViolation(Section):
-    """One act of an example: which findings an attributed message had, when, to how many recipients."""
-
-    hour: float = Field(ge=0)
-    findings: tuple[str, ...]
-    recipients: int = Field(1, ge=1)
-    burst: bool = False
-    noticed: bool = True
-
-
-class Example(Section):
-    """`[[example]]`: run at load; a file whose example does not come out is refused."""
-
-    name: str
-    preset: Preset = Preset.SUPERVISED
-    acts: tuple[ExampleViolation, ...]
-    points: Points
-    rung: Literal["none", "warn", "restrict", "suspend"]
-    at_hour: float
-    ends_hour: float | None = None
-    disposition: Disposition
-    incidents: int | None = None
+from filterd.model.sanction import Preset
 
 
 class Agreement(Section):
-    """A whole agreement file. `digest` is the SHA-256 of its bytes; every decision pins it."""
+    """A whole agreement file. `digest` is the SHA-256 of its bytes; every decision pins it.
+
+    `bulk` are the findings that say an act is bulk, for categories with `single`. `supplements` is the agreement that
+    this one is a supplement to: then it binds nobody by itself, only who has signed it (agreement/supplement).
+    """
 
     id: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
     version: str
     effective_from: datetime
     enforcing_party: str
+    supplements: str | None = None
     timezone: str
     languages: tuple[Literal["zh-Hans", "en"], ...] = Field(min_length=1)
     title: dict[Literal["zh-Hans", "en"], str]
@@ -209,6 +53,8 @@ class Agreement(Section):
     clause: dict[str, Clause]
     category: tuple[Category, ...]
     rule: tuple[Rule, ...]
+    bulk: tuple[FindingCode, ...] = ()
+    protection: tuple[Protection, ...] = ()
     advisory: tuple[str, ...] = ()
     example: tuple[Example, ...] = Field(min_length=1)
     digest: str = ""
@@ -223,7 +69,7 @@ class Agreement(Section):
         return value
 
     @model_validator(mode="after")
-    def _whole(self) -> Agreement:
+    def _grounds(self) -> Agreement:
         for key in self.sanction_ground:
             if key not in self.clause:
                 raise ValueError(f"sanction_ground names clause {key!r}, which the file does not have")
@@ -234,21 +80,53 @@ class Agreement(Section):
             for key in item.ground:
                 if key not in self.clause:
                     raise ValueError(f"category {item.id!r} stands on clause {key!r}, which the file does not have")
+                if not self.clause[key].in_mail:
+                    raise ValueError(f"category {item.id!r} stands on clause {key!r}, which mail cannot breach")
+            if item.single is not None and not self.bulk:
+                raise ValueError(f"category {item.id!r} has a single mode, and bulk says of no finding that it is bulk")
+        return self
+
+    @model_validator(mode="after")
+    def _rules(self) -> Agreement:
         for rule in self.rule:
-            if rule.category not in ids:
+            category = self.find_category(rule.category)
+            if category is None:
                 raise ValueError(
                     f"rule for {rule.finding!r} names category {rule.category!r}, which the file does not have"
                 )
+            if wrong := misleads(rule, category):
+                raise ValueError(f"rule for {rule.finding!r}: {wrong}")
+        pairs = [(rule.finding, rule.category) for rule in self.rule]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("two rules lead from the same finding to the same category")
+        for item in self.category:
+            if item.requires is not None and (item.requires, item.id) not in pairs:
+                raise ValueError(f"category {item.id!r} requires {item.requires!r}, and no rule leads from it")
+        protected = [item.finding for item in self.protection]
+        if len(set(protected)) != len(protected):
+            raise ValueError("two protections for the same finding")
+        return self
+
+    @model_validator(mode="after")
+    def _ladder(self) -> Agreement:
         steps = [step.at for step in self.ladder]
         if steps != sorted(set(steps)) or steps[0] <= 0:
             raise ValueError("ladder steps start above 0 and rise")
         rungs = [step.as_rung for step in self.ladder]
         if rungs != sorted(rungs):
             raise ValueError("ladder rungs never fall")
+        if self.supplements is not None and any(step.propose_termination for step in self.ladder):
+            # STANDING 5.9: under a supplement, suspension until cure is the end of the ladder.
+            raise ValueError("the ladder of a supplement ends with a suspension: take propose_termination away")
         missing = [p.value for p in Preset if p not in self.preset]
         if missing:
             raise ValueError(f"preset {missing[0]!r} is missing")
         return self
+
+    @property
+    def ground_kind(self) -> str:
+        """Say what its clauses are to those it binds (CLAUSES 0.1): "clause" or "supplement"."""
+        return "clause" if self.supplements is None else "supplement"
 
     def category_of(self, category_id: str) -> Category:
         """Say the category of that id. Raises UsageError when the agreement has none."""
@@ -262,7 +140,9 @@ class Agreement(Section):
         return next((item for item in self.category if item.id == category_id), None)
 
     def half_points(self, severity: int, *, is_after_notice: bool) -> int:
-        """Say the half-points of one category at full weight."""
+        """Say the half-points of one category at full weight; none for what only a person may weigh."""
+        if severity == 0:
+            return 0
         points = self.points.by_severity[_key(severity)] + (self.points.after_notice if is_after_notice else 0)
         return round(points * 2)
 

@@ -5,7 +5,21 @@ A new one is a file with NAME, CODES and `make`, and a line in `CHECKS`.
 
 from __future__ import annotations
 
-from filterd.checks import clamd, rate, sender, spam
+from filterd.checks import (
+    arc,
+    attachments,
+    clamd,
+    dkim,
+    dmarc,
+    links,
+    pii,
+    prohibited,
+    rate,
+    sender,
+    spam,
+    spf,
+    terms,
+)
 from filterd.checks.spec import Builtin, Code
 
 CHECKS: tuple[Builtin, ...] = (
@@ -13,6 +27,15 @@ CHECKS: tuple[Builtin, ...] = (
     Builtin(name=spam.NAME, codes=spam.CODES, make=spam.make),
     Builtin(name=rate.NAME, codes=rate.CODES, make=rate.make),
     Builtin(name=sender.NAME, codes=sender.CODES, make=sender.make),
+    Builtin(name=spf.NAME, codes=spf.CODES, make=spf.make),
+    Builtin(name=dkim.NAME, codes=dkim.CODES, make=dkim.make),
+    Builtin(name=dmarc.NAME, codes=dmarc.CODES, make=dmarc.make),
+    Builtin(name=arc.NAME, codes=arc.CODES, make=arc.make),
+    attachments.BUILTIN,
+    links.BUILTIN,
+    pii.BUILTIN,
+    terms.BUILTIN,
+    *prohibited.BUILTINS,
 )
 
 CODES: tuple[Code, ...] = tuple(code for check in CHECKS for code in check.codes)

@@ -52,9 +52,9 @@ def language(reading: Reading) -> str:
 
 def _hits(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> int:
     """Say how many of the words stand in `known`, which ascends; a tenth of the time of numpy.isin at this size."""
-    places = np.searchsorted(known, words)
+    places = known.searchsorted(words)
     places[places == known.size] = 0
-    return int((known[places] == words).sum())
+    return int(np.count_nonzero(known[places] == words))
 
 
 def length(text: str) -> str:

@@ -1,8 +1,9 @@
 """Does this account behave unlike itself?  STANDING 5.11 (running burst, bulk), CLAUSES tail-a.
 
 Needs the counters of the account answerable, this mail included; no other verdict. Finds: rate.burst.running,
-rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, all of the signal group "behaviour",
-which alone never makes spam a mode-A case. Pure: nothing is temporary; without counters it is skipped.
+rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, rate.message.bulk, all of the signal
+group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is temporary; without counters it is
+skipped.
 
 The baseline is the account's own recipients a day. A burst is a rate, so it is compared with a rate: a day's baseline
 falls into eight hours (people do not write evenly around the clock), hence 8 parts for an hour, 48 for 10 minutes. An
@@ -16,19 +17,20 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from filterd.checks.spec import Check, Code, Context, skipped
+from filterd.checks.spec import Check, Code, Context, in_place, skipped
 from filterd.model.decision import Counts
 from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
 NAME = "rate"
-VERSION = "1"
+VERSION = "2"
 
 BURST = "rate.burst.running"
 RECIPIENTS = "rate.recipients.high"
 MESSAGES = "rate.messages.high"
 UNKNOWN = "rate.unknown.high"
 STRANGERS = "rate.strangers.high"
+BULK = "rate.message.bulk"
 SIGNAL = "behaviour"
 
 CODES = (
@@ -37,6 +39,7 @@ CODES = (
     Code(code=MESSAGES, signal=SIGNAL, label="Messages in an hour above the account's own baseline."),
     Code(code=UNKNOWN, signal=SIGNAL, label="Many recipients in an hour do not exist: an old or a bought list."),
     Code(code=STRANGERS, signal=SIGNAL, label="Many recipients in an hour, most of them never written to before."),
+    Code(code=BULK, signal=SIGNAL, label="One message to many recipients outside the tenant."),
 )
 
 HOURS_A_DAY = 8
@@ -44,6 +47,8 @@ HOURS_A_DAY = 8
 UNKNOWN_SHARE = 0.03
 # Most of them: a mailing to regular readers that gained a few is none.
 STRANGERS_SHARE = 0.5
+# STANDING 5.11, bulk: from 50 external recipients on. An announcement to all colleagues is not bulk.
+BULK_RECIPIENTS = 50
 
 
 class Limits(Protocol):
@@ -63,8 +68,14 @@ class Limits(Protocol):
     def unknown_recipients_hour(self) -> int: ...
 
 
-def judge(counts: Counts, limits: Limits) -> Verdict:
-    """Say which counters are beyond their limits: at or above the floor, and above the share or multiple."""
+def judge(
+    counts: Counts, limits: Limits, *, external_recipients: int = 0, bulk_recipients_message: int = BULK_RECIPIENTS
+) -> Verdict:
+    """Say which counters are beyond their limits: at or above the floor, and above the share or multiple.
+
+    Args:
+        external_recipients: of this message; so many or more than `bulk_recipients_message` make it bulk by itself.
+    """
     hour = counts.baseline_recipients_day / HOURS_A_DAY
     ten_minutes = hour / 6
     # Every message has a recipient, so the baseline of recipients is an upper bound of that of messages.
@@ -96,18 +107,35 @@ def judge(counts: Counts, limits: Limits) -> Verdict:
         for code, counter, count, floor, above in rows
         if count >= floor and count > above
     )
+    if external_recipients >= bulk_recipients_message:
+        why = (("recipients_message", str(external_recipients)), ("floor", str(bulk_recipients_message)))
+        findings += (Finding(code=BULK, confidence=1.0, why=why, signal=SIGNAL),)
     outcome = Outcome.FOUND if findings else Outcome.CLEAN
     return Verdict(check=NAME, version=VERSION, outcome=outcome, findings=findings)
 
 
-def make(limits: Limits, *, timeout_s: float) -> Check:
+def make(limits: Limits, *, timeout_s: float, bulk_recipients_message: int = BULK_RECIPIENTS) -> Check:
     """Make the check. Its fail mode is to accept: it has no error of its own."""
 
-    async def run(context: Context) -> Verdict:
+    def run(context: Context) -> Verdict:
         if context.direction is Direction.INBOUND:
             return skipped(NAME, VERSION, "inbound")
         if context.principal.account_id is None or context.counts is None:
             return skipped(NAME, VERSION, "unattributed")
-        return judge(context.counts, limits)
+        forwards = context.transaction.envelope.forward_paths
+        external = {f.path.address for f in forwards if f.path.domain not in context.own_domains}
+        return judge(
+            context.counts,
+            limits,
+            external_recipients=len(external),
+            bulk_recipients_message=bulk_recipients_message,
+        )
 
-    return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=timeout_s, fail_mode=FailMode.ACCEPT)
+    return Check(
+        name=NAME,
+        version=VERSION,
+        codes=CODES,
+        run=in_place(run),
+        deadline_s=timeout_s,
+        fail_mode=FailMode.ACCEPT,
+    )

@@ -8,18 +8,16 @@ has not, or where the probability is between the two. Never temporary: what a ma
 
 from __future__ import annotations
 
-from filterd.checks import buckets
-from filterd.checks.features import FEATURES_VERSION, features, read, text_of
-from filterd.checks.spec import Builtin, Check, Code, Context, in_place, skipped
-from filterd.checks.textmodel import TextModel, probability
+from filterd.checks.opinion import SIGNAL, Reader, answer
+from filterd.checks.spec import Builtin, Check, Code, Context, in_place
+from filterd.checks.textmodel import TextModel
 from filterd.errors import ModelError
 from filterd.model.message import Message
-from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
+from filterd.model.verdict import FailMode, Verdict
 
 NAME = "spam"
-VERSION = "1"
+VERSION = "2"
 LABEL = "spam"
-SIGNAL = "content"
 
 MODEL = "content.spam.model"
 ADVISORY = "content.spam.advisory"
@@ -37,74 +35,32 @@ CODES = (
     ),
 )
 
-# Of the model's digest, enough to find it again.
-_DIGEST_CHARS = 16
+
+def judge(message: Message, reader: Reader) -> Verdict:
+    """Say how much a mail reads like spam. The score is there whenever there were words."""
+    return answer(NAME, reader.version(VERSION), LABEL, reader.of(message), reader.model, is_strict=False)
 
 
-def judge(message: Message, model: TextModel) -> Verdict:
-    """Say how much a mail reads like spam.
-
-    Returns:
-        `found` with one finding whose confidence is the probability and whose `why` has the model's digest, the bucket,
-        the threshold passed and the gate ("A", "B" or "none"); else `clean` or `skipped`. The score is there whenever
-        there were words.
-    """
-    text = text_of(message)
-    reading = read(text)
-    version = f"{VERSION} {model.name}-{model.version} {model.digest[:_DIGEST_CHARS]}"
-    if reading.words.size < buckets.MIN_WORDS:
-        return skipped(NAME, version, "no_text")
-    head = model.heads[LABEL]
-    chance = probability(head, features(reading, model.bits))
-    language, length = buckets.language(reading), buckets.length(text)
-    gate = head.gates.get((language, length))
-    passed: tuple[str, str, float] | None = None
-    if gate is not None and gate.a is not None and chance >= gate.a:
-        passed = (MODEL, "A", gate.a)
-    elif gate is not None and gate.b is not None and chance >= gate.b:
-        passed = (MODEL, "B", gate.b)
-    elif chance >= head.advisory:
-        passed = (ADVISORY, "none", head.advisory)
-    scores = ((LABEL, chance),)
-    if passed is None:
-        is_known = language != "other"
-        outcome = Outcome.CLEAN if is_known else Outcome.SKIPPED
-        return Verdict(
-            check=NAME, version=version, outcome=outcome, scores=scores, reason=None if is_known else "language"
-        )
-    code, name, threshold = passed
-    why = (
-        ("model", f"{model.name}-{model.version}"),
-        ("digest", model.digest[:_DIGEST_CHARS]),
-        ("language", language),
-        ("length", length),
-        ("threshold", f"{threshold:.6f}"),
-        ("gate", name),
-    )
-    finding = Finding(code=code, confidence=chance, why=why, signal=SIGNAL)
-    return Verdict(check=NAME, version=version, outcome=Outcome.FOUND, findings=(finding,), scores=scores)
-
-
-def make(model: TextModel, *, timeout_s: float, fail_mode: FailMode) -> Check:
+def make(model: TextModel | Reader, *, timeout_s: float, fail_mode: FailMode) -> Check:
     """Make the check.
+
+    Args:
+        model: a Reader to share it with the checks of checks/prohibited, or a model of its own.
 
     Raises:
         ModelError: the model was trained on other features, or knows no label `spam`.
     """
-    if model.features_version != FEATURES_VERSION:
-        raise ModelError(
-            f"model {model.name}-{model.version}: trained on features version {model.features_version}, "
-            f"this filterd makes version {FEATURES_VERSION}"
-        )
-    if LABEL not in model.heads:
-        raise ModelError(f"model {model.name}-{model.version}: knows no label {LABEL}")
+    reader = model if isinstance(model, Reader) else Reader(model)
+    if LABEL not in reader.model.heads:
+        raise ModelError(f"model {reader.model.name}-{reader.model.version}: knows no label {LABEL}")
+    reader.join()
 
     def run(context: Context) -> Verdict:
-        return judge(context.message, model)
+        return judge(context.message, reader)
 
     return Check(
         name=NAME,
-        version=f"{VERSION} {model.name}-{model.version} {model.digest[:_DIGEST_CHARS]}",
+        version=reader.version(VERSION),
         codes=CODES,
         run=in_place(run),
         deadline_s=timeout_s,

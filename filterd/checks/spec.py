@@ -20,7 +20,7 @@ from filterd.model.verdict import FailMode, Outcome, Verdict
 from filterd.ports import Lookups
 
 # FAULTS §5: the event loop is never held longer than 50 ms. Below this size a thread would cost more than it saves.
-IN_PLACE_MAX_BYTES = 1_000_000
+IN_PLACE_MAX_BYTES = 100_000
 
 # Of its own, so that a judge that hangs takes no thread from look-ups. Threads start with the first large mail.
 _JUDGES = ThreadPoolExecutor(max_workers=4, thread_name_prefix="filterd-judge")
@@ -50,6 +50,7 @@ class Context:
         earlier: the verdicts of the checks named in `needs`, whatever their outcome; empty for the others.
         dns: the DNS questions this mail may ask, shared by all checks; None where there is no resolver.
         own_domains: the domains of the tenant answerable for the mail, lower-case A-labels; empty when nobody is.
+        domains_declared: whether these are known to be all of them.
     """
 
     transaction: Transaction
@@ -60,6 +61,7 @@ class Context:
     earlier: tuple[Verdict, ...] = ()
     dns: Lookups | None = None
     own_domains: tuple[str, ...] = ()
+    domains_declared: bool = False
 
     def verdict(self, check: str) -> Verdict | None:
         """Say what `check` answered, or None when it is not among `needs`."""
@@ -67,6 +69,7 @@ class Context:
 
 
 Judge = Callable[[Context], Verdict]
+Run = Callable[[Context], Awaitable[Verdict]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Check:
     Args:
         version: of the judging half; goes up when the same input may give another verdict.
         codes: all it can ever find; a finding with another code is an error of the check.
-        run: answers within `deadline_s`, or is cancelled and left behind.
+        run: answers within `deadline_s`, or is cancelled and left behind; a `Prompt` where it often need not wait.
         needs: names of the checks whose verdicts it reads; they run first.
         deadline_s: counted from the moment its needs are there, on the monotonic clock.
         fail_mode: what the operator wants when it could not do its work.
@@ -85,7 +88,7 @@ class Check:
     name: str
     version: str
     codes: tuple[Code, ...]
-    run: Callable[[Context], Awaitable[Verdict]]
+    run: Run
     needs: tuple[str, ...] = ()
     deadline_s: float
     fail_mode: FailMode
@@ -100,19 +103,38 @@ class Builtin:
     make: Callable[..., Check]
 
 
-def in_place(judge: Judge) -> Callable[[Context], Awaitable[Verdict]]:
+class Prompt:
+    """A `run` that often knows its answer without waiting; the runner then asks it without a task.
+
+    Args:
+        at_once: gives the answer, or None where `later` has to be asked. Neither blocks nor waits.
+        later: gives the answer in its time.
+    """
+
+    __slots__ = ("at_once", "later")
+
+    def __init__(self, at_once: Callable[[Context], Verdict | None], later: Run):
+        self.at_once, self.later = at_once, later
+
+    async def __call__(self, context: Context) -> Verdict:
+        said = self.at_once(context)
+        return said if said is not None else await self.later(context)
+
+
+def in_place(judge: Judge) -> Prompt:
     """Make `run` of a pure judge: called in place, or in a thread for mail larger than `IN_PLACE_MAX_BYTES`.
 
     A thread cannot be stopped: past its deadline a judge goes on unheard, and four of them make later large mail wait
     into its own deadline.
     """
 
-    async def run(context: Context) -> Verdict:
-        if context.transaction.size_bytes <= IN_PLACE_MAX_BYTES:
-            return judge(context)
+    def at_once(context: Context) -> Verdict | None:
+        return judge(context) if context.transaction.size_bytes <= IN_PLACE_MAX_BYTES else None
+
+    async def later(context: Context) -> Verdict:
         return await asyncio.get_running_loop().run_in_executor(_JUDGES, judge, context)
 
-    return run
+    return Prompt(at_once, later)
 
 
 def skipped(check: str, version: str, reason: str) -> Verdict:

@@ -1,18 +1,15 @@
-"""What a learned text model is to the checks, and what it says of a text.
+"""What a learned text model is to the checks.
 
-The Protocols say what the checks read; clients/modelstore makes the objects, learning/ the files.
+The Protocols say what the checks read (checks/opinion asks them); clients/modelstore makes the objects, learning/ the
+files.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
-
-from filterd.checks.features import Features
 
 
 class Gate(Protocol):
@@ -31,12 +28,13 @@ class Gate(Protocol):
 class Head(Protocol):
     """One label of a model: probability = sigmoid(slope * (features · weights + bias) + offset).
 
-    `advisory`: from which probability on a person may want to know. `gates` by (language, length); a bucket that is
-    missing has no gate.
+    `weights` are floats of any width, one for each place. `languages`: in which the label has shown on the dev split
+    that it knows something; in others it has no say. `advisory`: from which probability on a person may want to know.
+    `gates` by (language, length); a bucket that is missing has no gate.
     """
 
     @property
-    def weights(self) -> NDArray[np.float32]: ...
+    def weights(self) -> NDArray[Any]: ...
 
     @property
     def bias(self) -> float: ...
@@ -49,6 +47,9 @@ class Head(Protocol):
 
     @property
     def advisory(self) -> float: ...
+
+    @property
+    def languages(self) -> frozenset[str]: ...
 
     @property
     def gates(self) -> Mapping[tuple[str, str], Gate]: ...
@@ -75,15 +76,3 @@ class TextModel(Protocol):
 
     @property
     def heads(self) -> Mapping[str, Head]: ...
-
-
-def score(head: Head, features: Features) -> float:
-    """The linear score: any real number, 0 at the border."""
-    return float(head.weights[features.indices].astype(np.float64) @ features.values.astype(np.float64)) + head.bias
-
-
-def probability(head: Head, features: Features) -> float:
-    """How probable the label is, between 0 and 1, where bad and good texts are equally frequent."""
-    # Beyond 500 exp leaves the floats; the probability is 0 or 1 there anyway.
-    exponent = max(-500.0, min(500.0, head.slope * score(head, features) + head.offset))
-    return 1.0 / (1.0 + math.exp(-exponent))

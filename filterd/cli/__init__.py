@@ -1,9 +1,10 @@
 """The command line: one command a thing an operator does, grouped like the rooms.  `filterd --help`.
 
     serve demo                          the processes that stay
-    scan                                judge mails without a ledger
+    scan scan-text                      judge mails, or texts, without a ledger
     tenant account person               the directory
     sanction hold appeal task           what people do to standing
+    explain                             what a short code in a refusal means
     policy config doctor                is it right?
     bypass                              let all mail pass for a while
     log ledger                          what happened, and does the record hold
@@ -24,6 +25,7 @@ from filterd.cli.accounts import accounts
 from filterd.cli.bypass import bypasses
 from filterd.cli.doctor import doctor
 from filterd.cli.entry import Entry
+from filterd.cli.explain import explain
 from filterd.cli.learn import evaluate, train
 from filterd.cli.ledger import ledger
 from filterd.cli.logs import logs
@@ -31,6 +33,7 @@ from filterd.cli.people import people
 from filterd.cli.policy import policies
 from filterd.cli.review import appeals, holds, sanctions, tasks
 from filterd.cli.scan import scan
+from filterd.cli.scan_text import scan_text
 from filterd.cli.serve import demo, serve
 from filterd.cli.settings import configs
 from filterd.cli.tenants import tenants
@@ -50,6 +53,7 @@ app = typer.Typer(
 # In the order of the help.
 app.command()(serve)
 app.command()(scan)
+app.command(name="scan-text")(scan_text)
 for name, group in (
     ("account", accounts),
     ("tenant", tenants),
@@ -65,6 +69,7 @@ for name, group in (
     ("ledger", ledger),
 ):
     app.add_typer(group, name=name, no_args_is_help=True)
+app.command()(explain)
 app.command()(doctor)
 app.command()(train)
 app.command()(evaluate)

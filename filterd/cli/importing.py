@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from filterd.config import Config
 
 _CHANGES_SHOWN = 50
+# Of a new subject the name is said already, its id says nothing yet, and domains in a list are declared by it.
+_SAID = ("name", "login", "account_id", "tenant_id", "domains_declared")
 # A long list is one transaction.
 _IMPORT_WITHIN_S = 600.0
 
@@ -56,18 +58,21 @@ def _import_lines(said: dict[str, Any], noun: str) -> Iterable[str]:
             if change["what"] == "create"
             else f"{key}: {_value(v['from'])} -> {_value(v['to'])}"
             for key, v in change["fields"].items()
-            # A new subject's name is said already, and its id says nothing yet.
-            if change["what"] == "change" or key not in ("name", "login", "account_id", "tenant_id")
+            if change["what"] == "change" or key not in _SAID
         )
         yield f"{change['what']} {printable(change['name'])}: {fields}"
     if (more := len(said["changes"]) - _CHANGES_SHOWN) > 0:
         yield f"and {more} more (--json shows all)"
+    for note in said.get("notes", ()):
+        yield printable(f"line {note['line']}: {note['message']}")
     would = "would be " if said["dry_run"] else ""
     made, changed = count(said["created"], noun), said["changed"]
     yield f"{made} {would}created, {changed} {would}changed, {said['unchanged']} unchanged"
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items() if item not in (None, []))
     if isinstance(value, list):
         value = " ".join(map(str, value))
     return "-" if value in (None, "") else printable(value)

@@ -58,11 +58,15 @@ def show(config: ConfigFile = None, as_json: Json = False) -> None:
         {**_facts(terms), "is_default": terms.id == settings.agreement.default, "preset": settings.agreement.preset}
         for terms in load_agreements(settings).values()
     ]
+    said.sort(key=lambda one: not one["is_default"])
     result(said, as_json=as_json, text=lambda: (line for one in said for line in _lines(one)))
 
 
 def _facts(terms: Agreement) -> dict[str, Any]:
     """Say what an agreement comes to."""
+    from dataclasses import asdict
+
+    from filterd.agreement.crosswalk import crosswalk, rung_reach, severity_text
     from filterd.agreement.load import unmapped
     from filterd.checks import ALL_CODES
 
@@ -78,13 +82,24 @@ def _facts(terms: Agreement) -> dict[str, Any]:
                 "id": c.id,
                 "name": c.en,
                 "mode": c.mode.value,
-                "severity": c.severity,
+                "single": c.single,
+                "severity": severity_text(c),
+                "is_urgent": c.is_urgent,
+                "people_only": c.people_only,
                 "disposition": c.disposition.value,
                 "clauses": [terms.clause[key].number for key in c.ground],
                 "findings": [rule.finding for rule in terms.rule if rule.category == c.id],
                 "zero_tolerance": c.zero_tolerance,
+                "arf": c.arf,
+                "xarf": c.xarf,
+                "dsa": list(c.dsa),
             }
             for c in terms.category
+        ],
+        "crosswalk": [asdict(row) for row in crosswalk(terms)],
+        "rung_reach": [
+            {"category": reach.category, "preset": reach.preset.value, "reaches": reach.text}
+            for reach in rung_reach(terms)
         ],
         "ladder": [
             {
@@ -118,11 +133,11 @@ def _warnings(terms: Agreement) -> Iterator[str]:
         yield f"effective_from: {terms.effective_from.isoformat()} is still to come; it is enforced all the same"
     ruled = {rule.category for rule in terms.rule}
     for category in terms.category:
-        if category.id not in ruled:
+        if category.id not in ruled and not category.people_only:
             yield f"category {category.id}: no rule leads to it"
     cited = {key for category in terms.category for key in category.ground} | set(terms.sanction_ground)
-    for key in terms.clause:
-        if key not in cited:
+    for key, clause in terms.clause.items():
+        if key not in cited and clause.in_mail:
             yield f"clause {key}: nothing stands on it"
     for finding in sorted({rule.finding for rule in terms.rule} & set(terms.advisory)):
         yield f"advisory: {finding} is listed as advisory and mapped by a rule"
@@ -140,20 +155,23 @@ def _lines(said: dict[str, Any]) -> Iterable[str]:
         f"{s['at']:g} {s['rung']}" + (f" {s['hours']} h" if s["hours"] is not None else "") for s in said["ladder"]
     )
     yield f"  ladder      {', '.join(steps)}"
-    head = ("category", "mode", "severity", "mail", "clauses", "findings")
-    rows = (
-        (
-            c["id"],
-            c["mode"],
-            c["severity"] or "by count",
-            c["disposition"],
-            ", ".join(c["clauses"]),
-            " ".join(c["findings"]),
-        )
-        for c in said["categories"]
-    )
+    head = ("label", "finding", "category", "clauses", "mode", "severity", "mail")
+    rows = ([", ".join(row[key]) if key == "clauses" else row[key] for key in head] for row in said["crosswalk"])
     yield from (f"  {line}" for line in table(head, rows))
+    yield "  Without any person, one account that never stops reaches:"
+    yield from (f"  {line}" for line in _reach_table(said["rung_reach"]))
     if said["unmapped"]:
         yield f"  unmapped    {' '.join(said['unmapped'])} (seen, and act on nothing)"
     for warning in said["warnings"]:
         yield f"  warning     {printable(warning)}"
+
+
+def _reach_table(reached: list[dict[str, str]]) -> list[str]:
+    """One line a category that reaches something, one for all the others."""
+    presets = list(dict.fromkeys(one["preset"] for one in reached))
+    said = {(one["category"], one["preset"]): one["reaches"] for one in reached}
+    categories = list(dict.fromkeys(one["category"] for one in reached))
+    acting = [c for c in categories if any(said[c, p] != "nothing" for p in presets)]
+    lines = table(("category", *presets), ([c, *(said[c, p] for p in presets)] for c in acting))
+    rest = [c for c in categories if c not in acting]
+    return [*lines, *([f"nothing: {' '.join(rest)}"] if rest else [])]

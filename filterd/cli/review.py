@@ -13,12 +13,49 @@ from filterd.cli.options import ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
 from filterd.cli.say import count, printable, result, table
 
-sanctions = typer.Typer(help="Sanctions: confirm, lift or annul one, as a named person.")
+sanctions = typer.Typer(help="Sanctions: impose, confirm, lift or annul one, as a named person.")
 holds = typer.Typer(help="Protective holds: release one, as a named person.")
 appeals = typer.Typer(help="Appeals: file one for somebody, list them, decide them.")
 tasks = typer.Typer(help="What waits for a person.")
 
 SanctionId = Annotated[str, typer.Argument(metavar="ID", help="A sanction, incident or case id.")]
+
+
+@sanctions.command("impose")
+def impose(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="A login or account id.")],
+    feature: Annotated[
+        list[str],
+        typer.Option(
+            "--feature",
+            help="What is switched off: links, messages_per_day:50, recipient:someone@example.com. May be repeated.",
+        ),
+    ],
+    hours: Annotated[int, typer.Option("--hours", min=1, help="For how long.")],
+    clause: Annotated[str, typer.Option("--clause", help="Under which clause of the account's agreement.")],
+    reason: Reason,
+    case: Annotated[
+        str | None, typer.Option("--case", metavar="ID", help="The incident or case it answers, if there is one.")
+    ] = None,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Switch features of an account off for a time. Everything else goes on working; its user is told."""
+    _act(
+        "sanction.impose",
+        config,
+        state_dir,
+        as_json,
+        account=account,
+        features=feature,
+        hours=hours,
+        clause=clause,
+        case=case,
+        reason=reason,
+        token=find_token(token),
+    )
 
 
 @sanctions.command("confirm")

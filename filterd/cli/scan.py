@@ -42,7 +42,7 @@ def scan(
     dns: Annotated[
         str | None,
         typer.Option(
-            "--dns", metavar="HOST:PORT", help="Name server for checks that ask DNS. No check does so far: no effect."
+            "--dns", metavar="HOST:PORT", help="Name server for SPF, DKIM, DMARC and ARC; without it, none is asked."
         ),
     ] = None,
     no_clamd: Annotated[bool, typer.Option("--no-clamd", help="Leave the virus check out.")] = False,
@@ -55,7 +55,8 @@ def scan(
     sorted; of folders and archives only what looks like mail is taken. What cannot be read gives a line, or an object,
     with the error. Exit 0 when all mails were scanned.
 
-    There are no counters, so rates are not judged; without clamd the virus check ends in temperror, as in service.
+    There are no counters, so rates are not judged. DNS is asked when --dns or the configuration names a server. Without
+    clamd the virus check ends in temperror, as in service.
     """
     import asyncio
 
@@ -63,6 +64,8 @@ def scan(
     if no_clamd:
         settings = settings.model_copy(update={"clamd": settings.clamd.model_copy(update={"enabled": False})})
     options = _options(mail_from, rcpt_to or [], client_ip, helo, auth_user, dns)
+    if dns is not None:
+        settings = settings.model_copy(update={"dns": settings.dns.model_copy(update={"nameservers": (dns,)})})
     failures = asyncio.run(_run(settings, options, paths, as_json=as_json))
     if failures:
         raise typer.Exit(1)
@@ -97,7 +100,8 @@ async def _scanned(config: Config, options: ScanOptions, found: Iterator[Mail]) 
 
     terms = app.load_agreements(config)[config.agreement.default]
     scanner = await app.make_scanner(config)
-    checks = app.build_checks(config, scanner=scanner, owner_of=None)
+    checks = app.build_checks(config, app.Neighbours(scanner=scanner, clock=SystemClock()))
+    resolver = app.dns_resolver(config) if config.dns.nameservers else None
     # While clamd works on one mail we can on the next; without it the work is all ours, and a queue gains nothing.
     at_once = config.clamd.max_connections if scanner is not None else 1
     rules, clock = app.gate_rules(config), SystemClock()
@@ -111,19 +115,25 @@ async def _scanned(config: Config, options: ScanOptions, found: Iterator[Mail]) 
         if mail.error is not None:
             return {**where, "error": mail.error}
         try:
-            result = await scan_one(mail.raw, options, checks, terms, rules=rules, clock=clock, keys=keys)
+            result = await scan_one(
+                mail.raw, options, checks, terms, rules=rules, clock=clock, keys=keys, resolver=resolver
+            )
         # In service the door would answer 451 and the next mail would come; here it is the next mail's turn too.
         except Exception as err:
             return {**where, "error": f"internal: {type(err).__name__}"}
         return {**where, **result.as_json()}
 
     window: list[asyncio.Task[dict[str, Any]]] = []
-    for mail in found:
-        window.append(asyncio.create_task(one(mail)))
-        if len(window) >= at_once:
-            yield await window.pop(0)
-    for task in window:
-        yield await task
+    try:
+        for mail in found:
+            window.append(asyncio.create_task(one(mail)))
+            if len(window) >= at_once:
+                yield await window.pop(0)
+        for task in window:
+            yield await task
+    finally:
+        if resolver is not None:
+            await resolver.close()
 
 
 def _options(
@@ -162,7 +172,6 @@ def _options(
         client_address=client_ip,
         helo=helo,
         login=login,
-        dns=dns,
     )
 
 

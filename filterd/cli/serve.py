@@ -42,19 +42,26 @@ def demo(
         Path | None,
         typer.Option("--state-dir", metavar="DIR", help="Keep everything here; default: a folder for this run."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="End after the story instead of staying up.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the tables instead of staying up; implies --check.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 when a mail did not get what the tables claim.")
+    ] = False,
     log_level: Level = "error",
     as_json: Json = False,
 ) -> None:
     """Show everything, on this machine.
 
-    Real SMTP, clamd, ledger, sanctions and notices, on simulated days.
+    Real SMTP, clamd, DNS, ledger, sanctions and notices, on simulated days.
     """
     import asyncio
 
     from filterd.demo import run
 
-    asyncio.run(run(state_dir, once=once, log_level=log_level))
+    is_as_claimed = asyncio.run(run(state_dir, once=once, check=check, log_level=log_level, as_json=as_json))
+    if not is_as_claimed and (once or check):
+        raise typer.Exit(1)
 
 
 def _set_up_log(level: str, as_json: bool) -> None:

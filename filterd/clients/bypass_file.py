@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import time
 from datetime import datetime
 from pathlib import Path
@@ -95,9 +96,13 @@ def write_order(file: Path, order: BypassOrder) -> None:
         "reason": order.reason,
         "is_recorded": order.is_recorded,
     }
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            if os.geteuid() == 0:
+                # An order that root gives beside the service is for the service's user to read and to end.
+                owner = os.stat(file.parent)
+                os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
             json.dump(said, out, ensure_ascii=False)
             out.flush()
             os.fsync(out.fileno())

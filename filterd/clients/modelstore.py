@@ -7,11 +7,12 @@ A folder holds manifest.json and weights.npz (arrays only; nothing in it is ever
     features_version  of checks/features; bits: log2 of the number of weights
     prose_version     of mail/prose
     artefacts         file name -> sha256
-    labels            name, array (in weights.npz), bias, slope, offset, advisory,
+    labels            name, array (in weights.npz, float16 or float32), bias, slope, offset, advisory,
+                      languages: where the label has shown on the dev split that it knows something,
                       gates: language, length, a, b (thresholds, or null where nothing was shown)
 
-plus what people read: data sources with licences, figures, the split. Every fault is a ModelError that names the file
-and the reason.
+plus what people read: data sources with licences, figures, the split, labels that were tried and left out. Every fault
+is a ModelError that names the file and the reason.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.npz"
 
-# A manifest is some kilobytes, weights a megabyte for a label: whatever is much larger is something else.
-_MAX_BYTES = {MANIFEST: 1 << 20, WEIGHTS: 64 << 20}
+# A manifest is some ten kilobytes a label, weights half a megabyte: whatever is much larger is something else.
+_MAX_BYTES = {MANIFEST: 4 << 20, WEIGHTS: 64 << 20}
 _BITS = range(8, 25)
 
 
@@ -54,11 +55,12 @@ class StoredGate:
 class StoredHead:
     """One label; see checks/textmodel. `weights` is read-only."""
 
-    weights: NDArray[np.float32]
+    weights: NDArray[Any]
     bias: float
     slope: float
     offset: float
     advisory: float
+    languages: frozenset[str]
     gates: Mapping[tuple[str, str], StoredGate]
 
 
@@ -123,17 +125,21 @@ def _head(file: Path, weights: Path, row: Mapping[str, Any], arrays: Mapping[str
     if name not in arrays:
         raise ModelError(f"{weights}: array {name}: missing")
     array = arrays[name]
-    if array.dtype != np.float32 or array.shape != (1 << bits,):
-        raise ModelError(f"{weights}: array {name}: is {array.dtype}{list(array.shape)}, not float32[{1 << bits}]")
+    if array.dtype not in (np.float16, np.float32) or array.shape != (1 << bits,):
+        wanted = f"float16[{1 << bits}] nor float32[{1 << bits}]"
+        raise ModelError(f"{weights}: array {name}: is {array.dtype}{list(array.shape)}, neither {wanted}")
     if not np.isfinite(array).all():
         raise ModelError(f"{weights}: array {name}: holds numbers that are none")
     array.setflags(write=False)
     numbers = {key: float(row[key]) for key in ("bias", "slope", "offset", "advisory")}
+    languages = row["languages"]
+    if not isinstance(languages, list) or not all(isinstance(language, str) for language in languages):
+        raise ModelError(f"{file}: label {row['name']}: languages: not a list of names")
     gates = {(str(g["language"]), str(g["length"])): StoredGate(a=g["a"], b=g["b"]) for g in row["gates"]}
     limits = [numbers["advisory"], *(t for gate in gates.values() for t in (gate.a, gate.b) if t is not None)]
     if not all(map(math.isfinite, numbers.values())) or not all(0.0 < float(limit) <= 1.0 for limit in limits):
         raise ModelError(f"{file}: label {row['name']}: a number is not finite, or a threshold not between 0 and 1")
-    return StoredHead(weights=array, gates=MappingProxyType(gates), **numbers)
+    return StoredHead(weights=array, languages=frozenset(languages), gates=MappingProxyType(gates), **numbers)
 
 
 def _arrays(file: Path, sha256: str) -> dict[str, NDArray[Any]]:

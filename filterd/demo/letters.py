@@ -1,93 +1,121 @@
-"""Sample mail written for the demonstration: letters, adverts and a harmless test virus, in English and Chinese."""
+"""Sample mail written for the demonstration: words, and what hangs on them, made into octets.
+
+Nothing in it is anybody's: numbers of people are counted up and get a valid check digit, the virus is the EICAR test
+file, which every scanner knows and which does nothing, and the program is the two letters a program begins with.
+"""
 
 from __future__ import annotations
 
-from base64 import encodebytes
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 
 from filterd.clients.clamd_private import EICAR
+from filterd.demo import texts_en, texts_zh
 
-_CLEAN = {
-    "en": (
-        "Minutes of Tuesday's meeting",
-        "Dear Ms Okafor,\n\nthank you for coming on Tuesday. We agreed to move the review to the second week of the "
-        "month and to ask the workshop for a new quotation. Please tell me whether Thursday at ten suits you.\n\n"
-        "Kind regards\nPeter Lund\n",
-    ),
-    "zh": (
-        "关于下周二项目评审会议的安排",
-        "王老师：\n\n您好！上次讨论的实验数据我已经整理完毕，放在实验室的共享目录里。"
-        "下周二上午十点的评审会改在三楼会议室，请您提前看一下第二章的修改意见。"
-        "如果时间不合适，请回信告诉我，我再和大家商量。\n\n祝工作顺利\n李明\n",
-    ),
-}
+TEXTS = {"en": texts_en.TEXTS, "zh": texts_zh.TEXTS}
+ADVERTS = {"en": texts_en.advert, "zh": texts_zh.advert}
 
-_OPENERS = ("Congratulations", "Last chance", "Hello friend", "Good news", "Exclusive offer")
-_GOODS = ("cheap brand watches", "weight loss pills", "instant loans", "online casino bonus", "cheap software licenses")
-_CALLS = ("Click here to order now", "Reply today to claim your prize", "Buy now, limited time only", "Act now")
-_ZH_OPENERS = ("尊敬的客户您好", "特大喜讯", "老板您好", "限时优惠")
-_ZH_GOODS = ("代开各类正规发票", "低息无抵押贷款当天放款", "名牌手表一折批发", "网上博彩注册送彩金")
-_ZH_CALLS = ("欢迎来电咨询详情", "详情请加微信联系", "点击网址立即领取", "免费热线全天服务")
+# Enough of a PDF to be one; MS-DOS executables begin with their author's initials.
+_PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+_PROGRAM = b"MZ" + bytes(510)
+
+_PEOPLE, _CARDS = 200, 40
+_FIRST_BIRTH = date(1970, 1, 1)
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
-def clean(language: str, at: datetime, sender: str, recipient: str) -> bytes:
-    """A letter somebody would miss."""
-    subject, body = _CLEAN[language]
-    return _letter(subject, body, at, sender, recipient, f"clean-{language}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Who writes to whom, and when. `sender` is the From address; `fields` go on top of the rest."""
+
+    sender: str
+    to: str
+    at: datetime
+    tag: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def message_id(self) -> str:
+        return f"<{self.tag}.{self.at:%Y%m%d}@{self.sender.rpartition('@')[2]}>"
 
 
-def advert(number: int, language: str, at: datetime, sender: str, recipient: str) -> bytes:
-    """One of a run of adverts whose words, subject and Message-ID differ from message to message."""
-    a, b, c = number, number // 5, number // 3
-    if language == "zh":
-        subject = f"{_ZH_GOODS[a % 4]}{_ZH_OPENERS[b % 4]}{number}"
-        body = (
-            f"{_ZH_OPENERS[b % 4]}！我公司{_ZH_GOODS[a % 4]}，价格优惠，诚信可靠，税点低。"
-            f"{_ZH_CALLS[c % 4]}：http://shop{number % 17}.example/buy 电话 1380000{number:04d}。"
-            f"另有{_ZH_GOODS[(a + 1) % 4]}，{_ZH_CALLS[(c + 1) % 4]}，机会难得，欢迎转告亲友。\n"
-        )
-    else:
-        subject = f"{_OPENERS[b % 5]}! {_GOODS[a % 5]} {number}"
-        body = (
-            f"{_OPENERS[b % 5]}!!! Get {_GOODS[a % 5]} at the lowest price, 100% satisfaction guaranteed, no questions "
-            f"asked. {_CALLS[c % 4]}: http://offer{number % 13}.example/win?id={number}\n"
-            f"Make money fast from home, free bonus with every order of {_GOODS[(a + 2) % 5]}. "
-            f"{_CALLS[(c + 1) % 4]}! To be removed from this list send a mail with the subject remove.\n"
-        )
-    return _letter(subject, body, at, sender, recipient, f"advert-{number}")
+def plain(name: str, language: str, head: Header) -> bytes:
+    """A letter of the text called `name`."""
+    return _mail(TEXTS[language][name], head).as_bytes()
 
 
-def virus(at: datetime, sender: str, recipient: str) -> bytes:
-    """A letter with the EICAR test file, which every scanner knows and which does nothing."""
-    lines = _headers("Invoice", at, sender, recipient, "virus")
-    lines += ["MIME-Version: 1.0", 'Content-Type: multipart/mixed; boundary="b1"', ""]
-    lines += ["--b1", "Content-Type: text/plain", "", "Please see the attachment.", ""]
-    lines += ["--b1", "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64"]
-    lines += [
-        'Content-Disposition: attachment; filename="invoice.com"',
-        "",
-        encodebytes(EICAR).decode().strip(),
-        "--b1--",
-        "",
-    ]
-    return "\r\n".join(lines).encode()
+def page(language: str, head: Header) -> bytes:
+    """The phishing letter with a page beside it, whose link shows one address and leads to another."""
+    subject, text = TEXTS[language]["phishing"]
+    mail = _mail((subject, text), head)
+    link = '<p><a href="http://203.0.113.9/login">https://www.meridian.example/login</a></p>'
+    paragraphs = "".join(f"<p>{line}</p>\n" for line in text.splitlines() if line)
+    mail.add_alternative(f"<html><body>\n{paragraphs}{link}\n</body></html>\n", subtype="html", cte="8bit")
+    return mail.as_bytes()
 
 
-def _letter(subject: str, body: str, at: datetime, sender: str, recipient: str, tag: str) -> bytes:
-    lines = _headers(subject, at, sender, recipient, tag)
-    lines += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit", ""]
-    return ("\r\n".join(lines) + "\r\n" + body.replace("\n", "\r\n")).encode()
+def advert(number: int, language: str, head: Header) -> bytes:
+    return _mail(ADVERTS[language](number), head).as_bytes()
 
 
-def _headers(subject: str, at: datetime, sender: str, recipient: str, tag: str) -> list[str]:
-    from email.header import Header
+def virus(language: str, head: Header) -> bytes:
+    return _with_file("drawings", language, head, EICAR, "drawings.dat" if language == "en" else "图纸.dat")
 
-    domain = sender.rpartition("@")[2]
-    return [
-        f"From: <{sender}>",
-        f"To: <{recipient}>",
-        f"Subject: {Header(subject, 'utf-8').encode()}",
-        f"Date: {format_datetime(at)}",
-        f"Message-ID: <{tag}.{int(at.timestamp())}@{domain}>",
-    ]
+
+def drawings(language: str, head: Header) -> bytes:
+    """A harmless letter with a file."""
+    name = "drawings.pdf" if language == "en" else "图纸.pdf"
+    return _with_file("drawings", language, head, _PDF, name, "pdf")
+
+
+def program(language: str, head: Header) -> bytes:
+    """A program under the name of a document."""
+    return _with_file("drawings", language, head, _PROGRAM, "drawings.pdf.exe" if language == "en" else "图纸.pdf.exe")
+
+
+def numbers(language: str, head: Header) -> bytes:
+    """A table of numbers of many people: resident ids in Chinese (GB 11643), cards in English (ISO/IEC 7812)."""
+    rows = [_resident_id(n) for n in range(_PEOPLE)] if language == "zh" else [_card(n) for n in range(_CARDS)]
+    name = "工资.csv" if language == "zh" else "refunds.csv"
+    return _with_file("numbers", language, head, "\n".join(rows).encode(), name, "csv")
+
+
+def report(language: str, head: Header) -> bytes:
+    """A phishing mail, forwarded as an attachment to whoever has to see it."""
+    mail = _mail(TEXTS[language]["report"], head)
+    inner = Header(sender="security@stranger.example", to=head.sender, at=head.at, tag=f"reported-{head.tag}")
+    mail.add_attachment(_mail(TEXTS[language]["phishing"], inner))
+    return mail.as_bytes()
+
+
+def _with_file(name: str, language: str, head: Header, content: bytes, filename: str, kind: str = "") -> bytes:
+    mail = _mail(TEXTS[language][name], head)
+    mail.add_attachment(content, maintype="application", subtype=kind or "octet-stream", filename=filename)
+    return mail.as_bytes()
+
+
+def _mail(words: tuple[str, str], head: Header) -> EmailMessage:
+    mail = EmailMessage(policy=SMTP)
+    for name, value in head.fields:
+        mail[name] = value
+    mail["From"], mail["To"] = f"<{head.sender}>", f"<{head.to}>"
+    mail["Subject"], mail["Date"], mail["Message-ID"] = words[0], format_datetime(head.at), head.message_id
+    mail.set_content(words[1], cte="8bit")
+    return mail
+
+
+def _resident_id(number: int) -> str:
+    born = _FIRST_BIRTH + timedelta(days=61 * number)
+    digits = f"110101{born:%Y%m%d}{number % 1000:03d}"
+    rest = sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=True)) % 11
+    return digits + "10X98765432"[rest]
+
+
+def _card(number: int) -> str:
+    digits = f"453201{number * 7919:09d}"
+    # Luhn: every second digit from the right, the check digit not counted, is doubled.
+    doubled = (int(d) * (2 - place % 2) for place, d in enumerate(reversed(digits)))
+    return digits + str(-sum(n - 9 if n > 9 else n for n in doubled) % 10)

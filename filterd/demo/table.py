@@ -1,104 +1,127 @@
-"""Tables of what happened, read back from the event stream, the ledger and the sink."""
+"""The tables: what became of each mail, and what each check did."""
 
 from __future__ import annotations
 
-import email
-import email.policy
-from datetime import datetime
-from pathlib import Path
+import textwrap
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from filterd.log import read_events, stream_files
+from filterd.agreement.terms import Agreement
+from filterd.demo.outcome import Sent
 
-_WIDTHS = (12, 9, 52, 38, 8, 20)
-_HEAD = ("transaction", "direction", "verdicts", "ground", "mail", "standing")
-
-
-def print_mails(folder: Path) -> None:
-    """Print message → verdicts → ground → disposition → standing, one line a mail; runs of the same are cut short."""
-    decided = [e for e in read_events(stream_files(folder / "events")) if e.get("event") == "decided"]
-    print("\nWhat the event stream says of each mail")
-    _row(_HEAD)
-    _row(tuple("-" * w for w in _WIDTHS))
-    cut = 0
-    for index, event in enumerate(decided):
-        inside = 0 < index < len(decided) - 1 and _kind(decided[index - 1]) == _kind(event) == _kind(decided[index + 1])
-        if inside:
-            cut += 1
-            continue
-        if cut:
-            print(f"  … {cut} more like these")
-            cut = 0
-        _row(_mail(event))
+_HEAD = ("#", "mail", "", "", "reply", "found", "clause", "account")
+_WIDTHS = (3, 34, 2, 3, 9, 37, 20, 21)
+_NOTHING = "-"
 
 
-def _kind(event: dict[str, Any]) -> tuple[Any, ...]:
-    decision = event["decision"]
-    modes = [v["mode"] for v in decision["violations"]]
-    return (event["direction"], decision["disposition"], decision["rung_after"], modes)
+def mail_table(sent: Iterable[Sent], terms: Agreement) -> Iterator[str]:
+    """Say the lines of the table of mails, one mail on as many as it needs."""
+    yield from _lines(_HEAD)
+    yield "  ".join("-" * width for width in _WIDTHS)
+    for item in sent:
+        yield from _lines(row(item, terms))
 
 
-def _mail(event: dict[str, Any]) -> tuple[str, ...]:
-    decision = event["decision"]
-    verdicts = " ".join(f"{v['check']}={v['outcome']}" for v in event["checks"])
-    ground = " ".join(f"{v['category']}({v['mode']}) {','.join(v['ground']['ids'])}" for v in decision["violations"])
-    return (
-        event["tx"][-12:],
-        event["direction"],
-        verdicts,
-        ground or "–",
-        decision["disposition"],
-        f"{decision['rung_before']} → {decision['rung_after']}",
-    )
+def row(sent: Sent, terms: Agreement) -> tuple[str, ...]:
+    """Say a mail's cells."""
+    sample = sent.sample
+    code = sent.code + (" marked" if sent.is_marked else "")
+    way = "out" if sample.login is not None else "in"
+    if sent.event is not None and sent.event["direction"] == "internal":
+        way = "own"
+    found = "\n".join(_found(sent)) or _NOTHING
+    clause = "\n".join(_clauses(sent, terms)) or _NOTHING
+    return (str(sent.number), sample.what, sample.language, way, code, found, clause, _account(sent))
 
 
-def _row(cells: tuple[str, ...]) -> None:
-    print("  ".join(cell[:w].ljust(w) for cell, w in zip(cells, _WIDTHS, strict=True)).rstrip())
+def _found(sent: Sent) -> Iterator[str]:
+    """Say each finding once, with the score where there is one, in parentheses when nothing rests on it."""
+    reasons = sent.decision.get("reasons", ())
+    acting = {code for v in sent.decision.get("violations", ()) for code in v["finding_codes"]}
+    acting |= {r["code"].removeprefix("protection.") for r in reasons}
+    # A reason of protection from strangers names the findings it stands on; one of the agreement, clauses.
+    acting |= {code for r in reasons for code in r["ids"]}
+    strongest: dict[str, float] = {}
+    for finding in sent.findings:
+        strongest[finding["code"]] = max(finding["confidence"], strongest.get(finding["code"], 0.0))
+    for code, confidence in strongest.items():
+        text = f"{code} {confidence:.2f}" if code.startswith("content.") else code
+        yield text if code in acting else f"({text})"
+    yield from (f"{r['code'].removeprefix('feature.')} are off" for r in reasons if r["code"].startswith("feature."))
+    if sent.sample.label is not None and not any(f".{sent.sample.label}." in code for code in strongest):
+        yield f"({sent.sample.label}: {_answer(sent, sent.sample.label)})"
 
 
-def print_account(login: str, account: dict[str, Any], history: list[dict[str, Any]], zone: ZoneInfo) -> None:
-    """Print how an account climbed the ladder, from its ledger rows."""
-    print(f"\nThe ladder of {login}, from the ledger")
-    for row in history:
-        at = datetime.fromisoformat(row["at"]).astimezone(zone)
-        if text := _climb(row):
-            print(f"  {at:%Y-%m-%d %H:%M}  {text}")
-    print(
-        f"  now: {account['standing']} until {account['until']}, {account['points']} points, off: "
-        f"{', '.join(account['features_off']) or 'nothing'}"
-    )
+def _answer(sent: Sent, label: str) -> str:
+    """Say what the check of a label answered that found nothing."""
+    check = next((c for c in sent.checks if c["check"] == label), None)
+    if check is None:
+        return "not asked"
+    score = check["scores"].get(label)
+    return outcome_of(check) if score is None else f"{score:.2f}"
 
 
-def _climb(row: dict[str, Any]) -> str | None:
-    match row["kind"]:
-        case "incident.opened":
-            return f"incident {row['incident_id'][2:14]} ({row['family']})"
-        case "strike.issued":
-            provisional = ", provisional" if row["provisional_until"] else ""
-            points = max(row["a_half_points"] / 2, row["b_half_points"] / 4)
-            return f"  strike S{row['severity']}: {points:g} points{provisional}"
-        case "hold.placed":
-            return f"  hold without points: {', '.join(f['name'] for f in row['features'])}"
-        case "sanction.imposed":
-            return f"  sanction: {row['rung']} until {row['ends_at']} under {', '.join(row['clauses'])}"
-        case "notice.sent":
-            return f"  notice {row['template']} in {', '.join(row['languages'])}: {row['outcome']}"
-        case "objection.filed":
-            return f"  objection by {row['channel']}"
-        case "task.opened":
-            return f"  task for a person: {row['what']}"
-        case _:
-            return None
+def outcome_of(check: Mapping[str, Any]) -> str:
+    """Say an outcome as people read it."""
+    reason = str(check["reason"] or "").replace("_", " ")
+    return f"{check['outcome']}: {reason}" if reason else str(check["outcome"])
 
 
-def print_notice(sink: Path, words: tuple[str, ...]) -> None:
-    """Print the latest notice whose subject has one of the words, as it arrived at the next hop."""
-    for file in sorted(sink.glob("*.eml"), reverse=True):
-        mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-        if mail.get("Auto-Submitted") and any(word in str(mail["Subject"]) for word in words):
-            print(f"\nThe notice it got ({file.name})\n  Subject: {mail['Subject']}\n")
-            for line in mail.get_content().splitlines():
-                print(f"  | {line}")
-            return
-    raise SystemExit("demo: no such notice arrived")
+def _clauses(sent: Sent, terms: Agreement) -> Iterator[str]:
+    """Say the clauses a mail was dealt with under; in parentheses those people are only reminded of."""
+    decision = sent.decision
+    said = list(decision.get("clauses", ()))
+    said += [c for r in decision.get("reasons", ()) if r["code"].startswith("refused.") for c in r["ids"]]
+    if said:
+        yield ", ".join(dict.fromkeys(said))
+    advised = (terms.find_category(name) for name in decision.get("advisory", ()))
+    grounds = [c for category in advised if category is not None for c in category.ground]
+    if rest := [c for c in dict.fromkeys(grounds) if c not in said]:
+        yield f"({', '.join(rest)})"
+
+
+def _account(sent: Sent) -> str:
+    if sent.points is None:
+        return "nobody of ours"
+    if not sent.points:
+        return "no points"
+    return f"{sent.points:g} point{'s' if sent.points != 1 else ''}, {sent.standing}"
+
+
+def check_table(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say for each check how often it gave which answer, and how long it took."""
+    answers: dict[str, Counter[str]] = {}
+    times: dict[str, list[float]] = {}
+    for event in events:
+        for check in event["checks"]:
+            answers.setdefault(check["check"], Counter())[outcome_of(check)] += 1
+            times.setdefault(check["check"], []).append(check["elapsed_ms"] or 0.0)
+    yield f"{'check':<12}  {'clean':>5}  {'found':>5}  {'error':>5}  {'ms':>5}  {'max':>6}  skipped"
+    for name, counted in answers.items():
+        errors = sum(number for word, number in counted.items() if word.split(":")[0].endswith("error"))
+        skips = (f"{number} {w.removeprefix('skipped: ')}" for w, number in counted.items() if w.startswith("skipped"))
+        spent = times[name]
+        yield (
+            f"{name:<12}  {counted['clean']:>5}  {counted['found']:>5}  {errors:>5}  {median(spent):>5.1f}  "
+            f"{max(spent):>6.1f}  {', '.join(skips)}"
+        ).rstrip()
+
+
+def _lines(cells: Sequence[str]) -> Iterator[str]:
+    """Lay cells out side by side, each broken to its width."""
+    columns = [
+        [part for line in cell.split("\n") for part in textwrap.wrap(line, width, break_long_words=False) or [""]]
+        for cell, width in zip(cells, _WIDTHS, strict=True)
+    ]
+    for index in range(max(map(len, columns))):
+        parts = (column[index] if index < len(column) else "" for column in columns)
+        yield "  ".join(_padded(part, width) for part, width in zip(parts, _WIDTHS, strict=True)).rstrip()
+
+
+def _padded(text: str, width: int) -> str:
+    """Fill up to a width on the screen, where Chinese characters are two wide."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return text + " " * max(0, width - len(text) - wide)

@@ -1,7 +1,8 @@
-"""What do monitors ask us?  GET /metrics, /healthz and /readyz, and nothing else.  RFC 9112, MAIL-PATH §5.
+"""What do monitors and refused senders ask us?  GET /metrics, /healthz, /readyz, /why/CODE.  RFC 9112, MAIL-PATH §5.
 
 A small HTTP/1.1 of our own: one request a connection, no bodies, limits and deadlines for everything. `/healthz` says
-that the process lives; `/readyz` says 503 and which part is not well while mail would have to wait.
+that the process lives; `/readyz` says 503 and which part is not well while mail would have to wait. `/why/CODE` tells
+what the short code of a refusal means; it is the one part to let the world see, through a proxy of the operator's.
 Binds to loopback unless configured otherwise; there is no log-in, and nothing said here needs one.
 """
 
@@ -16,6 +17,9 @@ import orjson
 
 from filterd.errors import PeerError, PortError
 from filterd.metrics import CONTENT_TYPE
+from filterd.pipeline.why import CONTENT_SECURITY_POLICY, page
+
+_WHY = "/why/"
 
 # A scraper sends a few hundred octets.
 HEAD_MAX_BYTES = 8 * 1024
@@ -55,15 +59,19 @@ class _Response:
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
+    fields: tuple[tuple[str, str], ...] = ()
 
 
-async def start_http(config: Where, exposition: Exposition, health: Health) -> asyncio.Server:
+async def start_http(
+    config: Where, exposition: Exposition, health: Health, *, appeals_address: str | None = None
+) -> asyncio.Server:
     """Listen and answer until the server is closed.
 
     Args:
         config: port 0 takes a free one; see `server.sockets`.
         exposition: `metrics.exposition`; called in a thread, for with many processes it reads many files.
         health: asked at each `/readyz`; what it raises or does not say in time counts as not ready.
+        appeals_address: named by `/why/`; None: it speaks of the one in the reply.
 
     Raises:
         PortError: the address cannot be had.
@@ -76,7 +84,7 @@ async def start_http(config: Where, exposition: Exposition, health: Health) -> a
             return
         talking.add(writer)
         try:
-            response = await _respond(reader, exposition, health)
+            response = await _respond(reader, exposition, health, appeals_address)
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 writer.write(_octets(response))
                 await writer.drain()
@@ -97,7 +105,9 @@ async def start_http(config: Where, exposition: Exposition, health: Health) -> a
         raise PortError(f"cannot listen on {config.bind}:{config.port}: {err.strerror}", temporary=False) from err
 
 
-async def _respond(reader: asyncio.StreamReader, exposition: Exposition, health: Health) -> _Response:
+async def _respond(
+    reader: asyncio.StreamReader, exposition: Exposition, health: Health, appeals_address: str | None
+) -> _Response:
     try:
         async with asyncio.timeout(READ_WITHIN_S):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -123,6 +133,8 @@ async def _respond(reader: asyncio.StreamReader, exposition: Exposition, health:
                     return _plain(200, "ok")
                 case "/readyz":
                     return _ready(await health())
+                case _ if path.startswith(_WHY):
+                    return _explained(path.removeprefix(_WHY), appeals_address)
                 case _:
                     return _plain(404)
     # Whatever a part raises, the monitor is to read that it is not well; the part logs its own trouble.
@@ -170,6 +182,14 @@ def _ready(parts: Mapping[str, str | None]) -> _Response:
     return _Response(status=200 if is_ready else 503, body=body + b"\n", content_type="application/json")
 
 
+def _explained(code: str, appeals_address: str | None) -> _Response:
+    body = page(code, appeals_address)
+    if body is None:
+        return _plain(404)
+    fields = (("Content-Security-Policy", CONTENT_SECURITY_POLICY), ("Referrer-Policy", "no-referrer"))
+    return _Response(status=200, body=body, content_type="text/html; charset=utf-8", fields=fields)
+
+
 def _plain(status: int, text: str | None = None) -> _Response:
     return _Response(status=status, body=f"{text or REASONS[status]}\n".encode())
 
@@ -182,6 +202,7 @@ def _octets(response: _Response) -> bytes:
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in response.fields),
     ]
     if response.status == 405:
         lines.append("Allow: GET")

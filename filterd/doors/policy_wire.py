@@ -39,12 +39,8 @@ def parse_request(block: bytes) -> dict[str, bytes]:
 
 def action(reply: Reply) -> bytes:
     """Say a refusal as Postfix takes it: code, enhanced code, one line of text."""
-    text = reply.lines()[0].encode("ascii", "replace")
-    for line in reply.lines()[1:]:
-        # An action has one line; the words of the others go on in it.
-        text += b" " + line[4:].removeprefix(f"{reply.enhanced} ").encode("ascii", "replace")
-    # `550-` of a reply with several lines is no code to Postfix.
-    return b"action=" + (text[:3] + b" " + text[4:])[:MAX_ACTION_BYTES] + b"\n\n"
+    # Postfix says nothing of SMTPUTF8 here, so it is the ASCII text.
+    return b"action=" + reply.one_line().encode("ascii", "replace")[:MAX_ACTION_BYTES] + b"\n\n"
 
 
 def sender_of(request: dict[str, bytes]) -> Path | None:

@@ -77,6 +77,10 @@ class PolicyConnection:
         self._id = new_session_id()
         self._writer: asyncio.StreamWriter | None = None
         self._is_waiting = False
+        # Which message Postfix is asking about, and which of its recipients have passed: it asks about one as often as
+        # its restriction lists name us.
+        self._instance: bytes | None = None
+        self._passed: set[bytes] = set()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests until Postfix leaves or something is wrong."""
@@ -115,13 +119,22 @@ class PolicyConnection:
     async def _answer(self, request: dict[str, bytes]) -> bytes:
         if request.get("protocol_state") != b"RCPT" or not request.get("sasl_username"):
             return DUNNO
+        # Postfix's own recipient_count is 0 before DATA; an smtpd asks about one message after the other.
+        instance = request.get("instance") or None
+        if instance is None or instance != self._instance:
+            self._instance, self._passed = instance, set()
         try:
-            refusal = await self._gate.admit(self._session(request), sender_of(request), recipient_of(request))
+            session, recipient = self._session(request), recipient_of(request)
+            others = len(self._passed - {recipient.raw})
+            refusal = await self._gate.admit(session, sender_of(request), recipient, others)
         except (PortError, PeerError) as err:
             # Standing is unknown, or the login cannot be one of ours to know: either way not a word for it.
             self._report(self._id, err)
             return WAIT
-        return action(refusal) if refusal is not None else DUNNO
+        if refusal is not None:
+            return action(refusal)
+        self._passed.add(recipient.raw)
+        return DUNNO
 
     def _session(self, request: dict[str, bytes]) -> Session:
         address, port = text_of(request, "client_address"), text_of(request, "client_port")

@@ -1,4 +1,4 @@
-"""What every TCP door shares: listening sockets, open connections, work in hand, and the end of all that."""
+"""What every door shares: listening sockets, open connections, work in hand, and the end of all that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
+
+from filterd.doors.unix_sockets import bind, is_path, path_of, remove
 
 OnError = Callable[[str, BaseException], None]
 # After the grace, how long the last words may take to be written.
@@ -76,9 +78,12 @@ class Open:
 class DoorServer(asyncio.AbstractServer):
     """A running door. Used like asyncio.Server, which under uvloop is another class; `drain` is what it adds."""
 
-    def __init__(self, servers: Sequence[asyncio.AbstractServer], opened: Open) -> None:
+    def __init__(
+        self, servers: Sequence[asyncio.AbstractServer], opened: Open, *, on_close: Callable[[], None] | None = None
+    ) -> None:
         self._servers = tuple(servers)
         self._open = opened
+        self._on_close = on_close
         self._is_closed = False
 
     @property
@@ -90,8 +95,9 @@ class DoorServer(asyncio.AbstractServer):
 
     @property
     def port(self) -> int:
-        """The port of the first socket; where it was 0 in the settings, what the system chose."""
-        return int(self.sockets[0].getsockname()[1])
+        """The port of the first socket; where it was 0 in the settings, what the system chose. 0 at a UNIX socket."""
+        name = self.sockets[0].getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
 
     @property
     def connections(self) -> int:
@@ -107,9 +113,13 @@ class DoorServer(asyncio.AbstractServer):
         return await self._open.drained(grace_s)
 
     def close(self) -> None:
+        if self._is_closed:
+            return
         self._is_closed = True
         for server in self._servers:
             server.close()
+        if self._on_close is not None:
+            self._on_close()
 
     async def wait_closed(self) -> None:
         await self._open.drained(0)
@@ -135,11 +145,30 @@ async def listen(
     port: int,
     sockets: Sequence[socket.socket] | None,
     reuse_port: bool,
+    mode: int = 0o660,
 ) -> DoorServer:
-    """Listen on `host` and `port`, or on `sockets` that somebody else has bound (and then only on these)."""
+    """Listen on `host` and `port`, or on `sockets` that somebody else has bound (and then only on these).
+
+    Args:
+        host: an address, or `unix:/path`.
+        mode: permissions of a UNIX socket.
+    Raises ConfigError for a UNIX socket that somebody serves already, also another worker: two cannot share a path,
+    unless `unix_sockets.hold` opened it for both.
+    """
     loop = asyncio.get_running_loop()
+    if sockets is None and is_path(host):
+        made = bind(path_of(host), mode)
+        server = await loop.create_unix_server(factory, sock=made.socket, backlog=1024)
+        return DoorServer((server,), opened, on_close=lambda: remove(made))
     if sockets is not None:
-        servers = [await loop.create_server(factory, sock=item, backlog=1024) for item in sockets]
+        servers = [await _serve(factory, item) for item in sockets]
     else:
         servers = [await loop.create_server(factory, host, port, reuse_port=reuse_port or None, backlog=1024)]
     return DoorServer(servers, opened)
+
+
+async def _serve(factory: Callable[[], asyncio.BaseProtocol], item: socket.socket) -> asyncio.AbstractServer:
+    loop = asyncio.get_running_loop()
+    if item.family is socket.AF_UNIX:
+        return await loop.create_unix_server(factory, sock=item, backlog=1024)
+    return await loop.create_server(factory, sock=item, backlog=1024)

@@ -1,5 +1,7 @@
 """The SMTP front door: a before- or after-queue proxy that enforces on the way (Postfix SMTPD_PROXY_README, RFC 5321).
 
+With `protocol = "lmtp"` the same door speaks LMTP (lmtp); with a certificate it offers STARTTLS (smtp_tls).
+
 Reading order: smtp_connection (one client), smtp_verbs (its commands), smtp_transaction (MAIL and RCPT, live at the
 next hop), smtp_data (the message), smtp_finish (from the dot to the reply). serving holds what ends them all.
 """
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from filterd.doors import smtp_replies as replies
+from filterd.doors.lmtp import LmtpProtocol
 from filterd.doors.serving import DoorServer, OnError, listen
 from filterd.doors.smtp_door import SmtpDoor
 from filterd.doors.smtp_settings import DEFAULT_BOUNDS, Bounds, ListenerSettings
@@ -33,6 +36,8 @@ async def start_smtp(
 ) -> DoorServer:
     """Open one listener; the result is already accepting. End it with `await server.drain(grace_s)`.
 
+    Raises ConfigError for a certificate that cannot be used and a UNIX socket that somebody else serves.
+
     Args:
         on_error: called once for each error of ours or of the next hop, with the id of the session.
         via: the next hop in the words of a 250; `NextHopRelay.name`.
@@ -40,16 +45,23 @@ async def start_smtp(
         reuse_port: several processes share the port (SO_REUSEPORT).
     """
     door = SmtpDoor(listener, gate, relay, on_error=on_error, bounds=bounds, via=via)
+    kind = LmtpProtocol if listener.protocol == "lmtp" else SmtpProtocol
 
     def accepted() -> asyncio.BaseProtocol:
         if door.opened.is_draining:
             return _TurnedAway(replies.SHUTTING_DOWN)
         if len(door.opened.connections) >= listener.max_connections:
             return _TurnedAway(replies.TOO_MANY_CONNECTIONS)
-        return SmtpProtocol(door)
+        return kind(door)
 
     return await listen(
-        accepted, door.opened, host=listener.bind, port=listener.port, sockets=sockets, reuse_port=reuse_port
+        accepted,
+        door.opened,
+        host=listener.bind,
+        port=listener.port,
+        sockets=sockets,
+        reuse_port=reuse_port,
+        mode=int(listener.socket_mode, 8),
     )
 
 

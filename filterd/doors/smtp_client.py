@@ -10,7 +10,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from filterd.doors.xforward import XFORWARD_NAMES, encoded_address, without_login
 from filterd.mail.names import canonical_login
@@ -19,6 +19,8 @@ from filterd.model.session import Door, Session
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 _UNAVAILABLE = "[UNAVAILABLE]"
+# In place of the address of a peer at a UNIX socket, and in `trusted_peers`.
+UNIX = "unix"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +31,9 @@ class Client:
         xclient: lasts to the end of the connection.
         xforward: for the next transaction; None when nothing was sent since the last one.
         login: canonical, of XCLIENT LOGIN.
-        helo: of our own EHLO or HELO; None before.
+        helo: of our own EHLO, HELO or LHLO; None before.
+        protocol: which of the three it was, in the words of XFORWARD's PROTO.
+        tls: version and cipher; None in clear text.
     """
 
     address: str
@@ -39,7 +43,8 @@ class Client:
     xforward: dict[str, str | None] | None = None
     login: str | None = None
     helo: str | None = None
-    is_extended: bool = False
+    protocol: Literal["SMTP", "ESMTP", "LMTP"] = "SMTP"
+    tls: tuple[str, str] | None = None
 
     def add_xforward(self, new: dict[str, str | None]) -> None:
         self.xforward = {**dict.fromkeys(XFORWARD_NAMES), **(self.xforward or {}), **new}
@@ -56,7 +61,8 @@ class Client:
         if self.xforward is not None:
             return self.xforward
         port = str(self.port) if self.port is not None else None
-        own = {"NAME": None, "ADDR": self.address, "PORT": port, "PROTO": self._protocol(), "HELO": self.helo}
+        address = self.address if self.address != UNIX else None
+        own = {"NAME": None, "ADDR": address, "PORT": port, "PROTO": self.protocol, "HELO": self.helo}
         named = {name: value for name, value in self.xclient.items() if name in own}
         if not named.keys().isdisjoint({"NAME", "ADDR", "PORT"}):
             own |= {"NAME": None, "ADDR": None, "PORT": None}
@@ -84,10 +90,9 @@ class Client:
             protocol=shown["PROTO"],
             login=self.login,
             login_source="xclient" if self.login is not None else None,
+            tls_version=self.tls[0] if self.tls is not None else None,
+            tls_cipher=self.tls[1] if self.tls is not None else None,
         )
-
-    def _protocol(self) -> str:
-        return "ESMTP" if self.is_extended else "SMTP"
 
 
 def new_session_id() -> str:
@@ -95,16 +100,20 @@ def new_session_id() -> str:
 
 
 class Peers:
-    """Says who is at the other end of a socket. A peer without an IP address (UNIX socket) is never trusted."""
+    """Says who is at the other end of a socket.
 
-    def __init__(self, trusted: Networks) -> None:
-        self._trusted = trusted
+    Args:
+        trusts_unix: whoever can open a UNIX socket is trusted; who can is said by its permissions.
+    """
+
+    def __init__(self, trusted: Networks, *, trusts_unix: bool = False) -> None:
+        self._trusted, self._trusts_unix = trusted, trusts_unix
         # Mostly it is the same few mail servers that come.
         self._known = lru_cache(maxsize=1024)(self._look_up)
 
     def client(self, peername: Any) -> Client:
         if not isinstance(peername, tuple) or len(peername) < 2:
-            return Client(address="unix", port=None, is_trusted=False)
+            return Client(address=UNIX, port=None, is_trusted=self._trusts_unix)
         address, is_trusted = self._known(str(peername[0]))
         return Client(address=address, port=int(peername[1]), is_trusted=is_trusted)
 

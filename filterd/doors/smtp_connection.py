@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from functools import lru_cache
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from filterd.doors.smtp_client import Client, new_session_id
 from filterd.doors.smtp_door import SmtpDoor
 from filterd.doors.smtp_reader import MAX_LINE_BYTES, ClientReader
 from filterd.doors.smtp_refused import HangUp, Refused
+from filterd.doors.smtp_tls import secured
 from filterd.doors.smtp_transaction import MailTransaction
 from filterd.model.reply import Reply
 
@@ -31,7 +33,7 @@ _BAD_COMMAND = frozenset({500, 501, 502, 503, 504, 555})
 def _encoded(reply: Reply, is_utf8: bool) -> bytes:
     # RFC 6531 §3.7.4.2: UTF-8 only to those who asked for SMTPUTF8.
     charset = "utf-8" if is_utf8 else "ascii"
-    return b"".join(line.encode(charset, "replace") + b"\r\n" for line in reply.lines())
+    return b"".join(line.encode(charset, "replace") + b"\r\n" for line in reply.lines(is_utf8=is_utf8))
 
 
 class _AnyVerb(dict[str, int]):
@@ -46,7 +48,6 @@ class SmtpConnection(SMTP):
 
     Args:
         door: what all connections of the listener share.
-        verbs: the names of the commands; `smtp_NAME` carries each out.
     """
 
     command_size_limit = MAX_LINE_BYTES
@@ -55,7 +56,7 @@ class SmtpConnection(SMTP):
     _reader: ClientReader
     client: Client
 
-    def __init__(self, door: SmtpDoor, verbs: tuple[str, ...]) -> None:
+    def __init__(self, door: SmtpDoor) -> None:
         # aiosmtpd's own __init__ looks through every attribute by introspection: 0.3 ms a connection, which is more
         # than a small mail costs. The door has run it once, and here are its results.
         self.__dict__.update(door.aiosmtpd_state)
@@ -67,12 +68,14 @@ class SmtpConnection(SMTP):
         self.transaction: MailTransaction | None = None
         # A whole message is being carried through; its reply is still owed.
         self.is_past_dot = False
-        self._smtp_methods = {verb: getattr(self, f"smtp_{verb}") for verb in verbs}
         self._connection_id: str | None = None
         self._is_choked = False
         self._bad_commands = 0
         self._junk_commands = 0
         self._progress_at = 0.0
+        self._is_lost = False
+        self._parting: asyncio.TimerHandle | None = None
+        self._envelope_timer: asyncio.TimerHandle | None = None
         self._client: asyncio.Transport | None = None
 
     @property
@@ -86,11 +89,14 @@ class SmtpConnection(SMTP):
 
     # --- replies ----------------------------------------------------------------------------------------------------
 
-    async def answer(self, reply: Reply, *, is_final: bool = False, is_utf8: bool | None = None) -> None:
+    async def answer(
+        self, reply: Reply, *, is_final: bool = False, is_utf8: bool | None = None, times: int = 1
+    ) -> None:
         """Send a reply; after a final one, and after too many errors, nothing more is read.
 
         Args:
             is_utf8: whether the client asked for SMTPUTF8; None: look at the open transaction.
+            times: how often it is given, to one command (LMTP after a message).
         """
         if reply.code in _BAD_COMMAND:
             self._bad_commands += 1
@@ -98,10 +104,16 @@ class SmtpConnection(SMTP):
                 reply, is_final = replies.TOO_MANY_ERRORS, True
         if is_utf8 is None:
             is_utf8 = self.transaction is not None and self.transaction.is_utf8
-        await self.send(_encoded(reply, is_utf8))
+        await self.send(_encoded(reply, is_utf8) * times)
         if is_final:
             self._reader.hang_up()
-            self._writer.close()
+            self._part()
+
+    def _part(self) -> None:
+        """Close when the last words are out; who does not read them holds no slot for it (row 24)."""
+        self._writer.close()
+        if self._parting is None and not self._is_lost and self._client is not None:
+            self._parting = self.loop.call_later(self.door.bounds.part_s, self._client.abort)
 
     async def send(self, octets: bytes) -> None:
         """Write to a client that reads; one that does not is left after `command_timeout_s`."""
@@ -163,15 +175,24 @@ class SmtpConnection(SMTP):
         """aiosmtpd calls this at every command, which lets NOOPs hold a session for ever (row 24)."""
         if self._timeout_handle is None:
             self._progress_at = self.loop.time()
-            self._timeout_handle = self.loop.call_later(self.door.bounds.session_s, self._timeout_cb)
+            self._timeout_handle = self.loop.call_later(self.door.listener.session_timeout_s, self._timeout_cb)
 
     def _timeout_cb(self) -> None:
         # Not put back at each progress; it looks when it rings.
-        left_s = self._progress_at + self.door.bounds.session_s - self.loop.time()
+        left_s = self._progress_at + self.door.listener.session_timeout_s - self.loop.time()
         if left_s > 0:
             self._timeout_handle = self.loop.call_later(left_s, self._timeout_cb)
         else:
             self._reader.cut(replies.SESSION_TOO_LONG)
+
+    def limit_envelope(self, wait_s: float | None) -> None:
+        """End the session when no DATA follows MAIL within this time: an open transaction holds a connection to the
+        next hop, of which there are few. None: it has followed, or there is no transaction any more."""
+        if self._envelope_timer is not None:
+            self._envelope_timer.cancel()
+            self._envelope_timer = None
+        if wait_s is not None:
+            self._envelope_timer = self.loop.call_later(wait_s, self._reader.cut, replies.ENVELOPE_TOO_LONG)
 
     def wind_down(self) -> None:
         if self.transaction is None:
@@ -184,8 +205,40 @@ class SmtpConnection(SMTP):
         """Forget what was begun; the next hop gets its RSET behind our back."""
         transaction, self.transaction = self.transaction, None
         self.client.xforward = None
+        self.limit_envelope(None)
         if transaction is not None:
             self.door.opened.spawn(transaction.lease.close())
+
+    # --- TLS --------------------------------------------------------------------------------------------------------
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Say 220 and go over to TLS; nothing the client said before is known afterwards (RFC 3207 §4.2).
+
+        Raises HangUp when the handshake came to nothing.
+        """
+        plain = self._client
+        if plain is None or plain.is_closing():
+            raise HangUp
+        # From here to the handshake's first wait nothing is read: no octet in clear text can come in between.
+        self._reader.secure()
+        plain.write(_encoded(replies.READY_FOR_TLS, False))
+        transport = await secured(plain, self, context)
+        if transport is None or self._is_lost:
+            # Where the client left during the handshake, asyncio does not tell us.
+            self.connection_lost(None)
+            raise HangUp
+        if self._is_choked:
+            # The protocol in between has taken the transport's word that it has written.
+            self.resume_writing()
+        self._reader.begin_again(transport)
+        self._client = self.transport = transport
+        for part in (self, self._writer):
+            cast(Any, part)._transport = transport
+        # asyncio's name for it; a half-closed connection does not exist in TLS.
+        cast(Any, self)._over_ssl = True
+        self.client = self.door.client_of(transport.get_extra_info("peername"))
+        made = transport.get_extra_info("ssl_object")
+        self.client.tls = (made.version(), made.cipher()[0])
 
     # --- for asyncio ------------------------------------------------------------------------------------------------
 
@@ -200,9 +253,13 @@ class SmtpConnection(SMTP):
 
         uvloop says both, that the last octets are here and that the connection is gone, before any task runs.
         """
+        if self._is_lost:
+            return
+        self._is_lost = True
         self.door.opened.discard(self)
-        if self._timeout_handle is not None:
-            self._timeout_handle.cancel()
+        for timer in (self._timeout_handle, self._parting):
+            if timer is not None:
+                timer.cancel()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         if self._handler_coroutine is not None and not self._reader.has_message:
             self._handler_coroutine.cancel()
@@ -241,3 +298,4 @@ class SmtpConnection(SMTP):
             pass
         finally:
             self.drop_transaction()
+            self._part()

@@ -9,9 +9,10 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from filterd.doors.serving import OnError, Open
-from filterd.doors.smtp_client import Peers
+from filterd.doors.smtp_client import UNIX, Peers
 from filterd.doors.smtp_data import MemoryBudget
 from filterd.doors.smtp_settings import Bounds, ListenerSettings
+from filterd.doors.smtp_tls import Certificate
 from filterd.doors.xforward import XCLIENT_NAMES, XFORWARD_NAMES
 from filterd.ports import Gate, Relay
 
@@ -33,18 +34,29 @@ class SmtpDoor:
         self.via = via
         self.report = on_error
         self.opened = Open()
+        self.handshakes = 0
+        self.certificate = (
+            Certificate(listener.tls_certificate, listener.tls_key, on_error=lambda err: on_error(listener.name, err))
+            if listener.tls_certificate is not None
+            else None
+        )
         self.budget = MemoryBudget(bounds.memory_bytes)
-        self.client_of = Peers(tuple(ipaddress.ip_network(item) for item in listener.trusted_peers)).client
+        self.client_of = Peers(
+            tuple(ipaddress.ip_network(item) for item in listener.trusted_peers if item != UNIX),
+            trusts_unix=UNIX in listener.trusted_peers,
+        ).client
         self.takes_xclient = listener.attribution == "xclient"
         self.aiosmtpd_state = _aiosmtpd_state(listener.hostname)
-        self.greeting = f"220 {listener.hostname} ESMTP filterd\r\n".encode("ascii")
-        self._ehlo = {is_trusted: self._ehlo_lines(is_trusted) for is_trusted in (False, True)}
+        protocol = "LMTP" if listener.protocol == "lmtp" else "ESMTP"
+        self.greeting = f"220 {listener.hostname} {protocol} filterd\r\n".encode("ascii")
+        both = (False, True)
+        self._ehlo = {(trusted, tls): self._ehlo_lines(trusted, tls) for trusted in both for tls in both}
 
-    def ehlo(self, *, is_trusted: bool) -> bytes:
+    def ehlo(self, *, is_trusted: bool, is_tls: bool) -> bytes:
         """Say the whole reply to EHLO. CHUNKING and BINARYMIME are not offered: there is no BDAT here."""
-        return self._ehlo[is_trusted]
+        return self._ehlo[is_trusted, is_tls]
 
-    def _ehlo_lines(self, is_trusted: bool) -> bytes:
+    def _ehlo_lines(self, is_trusted: bool, is_tls: bool) -> bytes:
         rows = [
             self.listener.hostname,
             "PIPELINING",
@@ -54,6 +66,9 @@ class SmtpDoor:
             "DSN",
             "ENHANCEDSTATUSCODES",
         ]
+        # RFC 3207 §4.2: not offered a second time.
+        if self.certificate is not None and not is_tls:
+            rows.append("STARTTLS")
         if is_trusted:
             rows.append(f"XFORWARD {' '.join(XFORWARD_NAMES)}")
         if is_trusted and self.takes_xclient:

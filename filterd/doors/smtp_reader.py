@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import SupportsIndex, cast
+from typing import Any, SupportsIndex, cast
 
 from filterd.doors import smtp_replies as replies
 from filterd.doors.smtp_data import MessageBuffer
@@ -53,6 +53,9 @@ class ClientReader(asyncio.StreamReader):
         self._timer: asyncio.TimerHandle | None = None
         self._expires_at = self._last_at = 0.0
         self._pause_s: float | None = None
+        self._ends_at = self._grace_until = 0.0
+        self._octets_per_s = 1.0
+        self._received = 0
 
     # --- for the session --------------------------------------------------------------------------------------------
 
@@ -81,19 +84,26 @@ class ClientReader(asyncio.StreamReader):
         _check_line(line)
         return line
 
-    async def read_into(self, message: MessageBuffer, *, pause_s: float, total_s: float) -> None:
+    async def read_into(
+        self, message: MessageBuffer, *, pause_s: float, total_s: float, grace_s: float, octets_per_s: float
+    ) -> None:
         """Feed `message` until it is whole; what came behind its end stays here. Raises as `readuntil`.
 
         Args:
-            pause_s: the longest wait for the next octet. A steady client is not cut before `total_s`.
+            pause_s: the longest wait for the next octet.
+            total_s: for the whole message, however steady its client.
+            grace_s: from then on the message must have come with at least `octets_per_s` on the average.
         """
         self._check_cut()
+        self._received = len(self._octets)
         is_done = message.feed(self._octets)
         self._octets.clear()
         if self._is_paused:
             self._resume()
         now = self._event_loop.time()
-        self._last_at, self._pause_s = now + total_s, pause_s
+        self._pause_s, self._ends_at = pause_s, now + total_s
+        self._grace_until, self._octets_per_s = now + grace_s, octets_per_s
+        self._last_at = self._due()
         self._message = message
         try:
             while not (is_done or message.is_whole or message.is_absurd):
@@ -133,10 +143,22 @@ class ClientReader(asyncio.StreamReader):
         super().set_transport(transport)
         self._client = cast(asyncio.Transport, transport)
 
+    def secure(self) -> None:
+        """A handshake begins: what comes from now on comes through TLS, or not at all."""
+        self._octets.clear()
+        self._is_paused, self._client = False, None
+
+    def begin_again(self, transport: asyncio.BaseTransport) -> None:
+        """Go on with what came through TLS; the first of it may be here already."""
+        cast(Any, self)._transport = transport
+        self._client = cast(asyncio.Transport, transport)
+
     def feed_data(self, data: Iterable[SupportsIndex]) -> None:
         octets = cast(bytes, data)
         if self._message is not None:
             if self._pause_s is not None:
+                self._received += len(octets)
+                self._last_at = self._due()
                 self._expires_at = min(self._event_loop.time() + self._pause_s, self._last_at)
             if self._message.feed(octets):
                 self._has_message = self._message.is_whole
@@ -174,6 +196,10 @@ class ClientReader(asyncio.StreamReader):
             await self._waiter
         finally:
             self._waiter = None
+
+    def _due(self) -> float:
+        """Say until when more of the message must have come."""
+        return min(self._ends_at, self._grace_until + self._received / self._octets_per_s)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

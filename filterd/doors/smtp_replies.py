@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from filterd.model.reply import Reply
 
 # RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets.
@@ -15,6 +17,7 @@ def _reply(code: int, enhanced: str, text: str) -> Reply:
 OK = _reply(250, "2.0.0", "Ok")
 BYE = _reply(221, "2.0.0", "Bye")
 GO_AHEAD = Reply(code=354, enhanced=None, text="End data with <CR><LF>.<CR><LF>")
+READY_FOR_TLS = _reply(220, "2.0.0", "Ready to start TLS")
 HELP = _reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY; RFC 5321")
 CANNOT_VERIFY = _reply(252, "2.5.0", "Cannot verify, but will take mail and attempt delivery")
 
@@ -35,6 +38,14 @@ BAD_SIZE = _reply(501, "5.5.4", "Bad SIZE parameter")
 TWICE = _reply(501, "5.5.4", "A parameter stands there twice")
 NO_ARGUMENT_TAKEN = _reply(501, "5.5.4", "This command takes no argument")
 UNTRUSTED = _reply(550, "5.7.1", "Not authorized")
+# RFC 2033 §4.1 and §4.2
+NEED_LHLO = _reply(503, "5.5.1", "Send LHLO first")
+NO_LMTP_RECIPIENTS = _reply(503, "5.5.1", "No valid recipients")
+# RFC 3207 §4
+NEED_TLS = _reply(530, "5.7.0", "Must issue a STARTTLS command first")
+NO_TLS_NOW = _reply(454, "4.7.0", "TLS not available now, try again later")
+TLS_ALREADY = _reply(503, "5.5.1", "TLS is already active")
+AHEAD_OF_TLS = _reply(503, "5.5.1", "Nothing may follow STARTTLS before the handshake")
 
 # --- limits
 TOO_BIG = _reply(552, "5.3.4", "Message too big")
@@ -45,6 +56,7 @@ TOO_MANY_ERRORS = _reply(421, "4.7.0", "Too many errors")
 TOO_MUCH_JUNK = _reply(421, "4.7.0", "Too many commands without mail")
 TIMEOUT = _reply(421, "4.4.2", "Timeout")
 SESSION_TOO_LONG = _reply(421, "4.4.2", "Session without mail for too long")
+ENVELOPE_TOO_LONG = _reply(421, "4.4.2", "Transaction without message for too long")
 SHUTTING_DOWN = _reply(421, "4.3.2", "Shutting down")
 LOOP = _reply(554, "5.4.6", "Too many hops: mail loop")
 
@@ -62,6 +74,12 @@ def internal_error(session_id: str) -> Reply:
 def bad_address(text: str, *, is_sender: bool) -> Reply:
     """A path or parameter that does not follow the grammar; `text` says how, and comes from mail/address."""
     return _reply(501, "5.1.7" if is_sender else "5.1.3", text[:1].upper() + text[1:])
+
+
+def for_all(reply: Reply) -> Reply:
+    """One recipient's refusal as everybody's. Too many for this message is for good then: there is no sending the rest
+    in another transaction when none of these was taken, and it would have too many for ever."""
+    return replace(reply, code=550, enhanced="5.5.3") if (reply.code, reply.enhanced) == (452, "4.5.3") else reply
 
 
 def handed_on(reply: Reply) -> Reply:

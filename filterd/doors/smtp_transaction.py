@@ -64,11 +64,11 @@ class MailTransaction:
         """Ask standing, then the next hop; says what the client is told."""
         if self.refusal is not None:
             return self.refusal
-        reply = await gate.admit(self.session, self._reverse_path, forward.path)
+        reply = await gate.admit(self.session, self._reverse_path, forward.path, self.recipients)
         if reply is None:
             reply = await self._relayed(forward)
         if not reply.is_positive and not self._is_selective:
-            self.refusal = reply
+            self.refusal = reply = replies.for_all(reply)
         return reply
 
     async def _relayed(self, forward: ForwardPath) -> Reply:

@@ -7,6 +7,8 @@ them and whether or not the next hop does: it is the one to answer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from filterd.doors import smtp_replies as replies
 from filterd.doors.smtp_arguments import declared_size, octets_of, read_mail, read_rcpt
@@ -21,7 +23,9 @@ from filterd.errors import PeerError
 from filterd.markers import reach
 from filterd.model.reply import Reply
 
-# All there is: what is not here gets 500, whatever aiosmtpd could do (AUTH, STARTTLS, HELP with syntax).
+Verb = Callable[[str | None], Awaitable[None]]
+
+# All there is: what is not here gets 500, whatever aiosmtpd could do (AUTH, HELP with syntax).
 VERBS = (
     "EHLO",
     "HELO",
@@ -36,28 +40,46 @@ VERBS = (
     "HELP",
     "XFORWARD",
     "XCLIENT",
+    "STARTTLS",
 )
+# RFC 3207 §4: what is heard where TLS is required and not there yet; HELO, as in Postfix, for want of harm.
+BEFORE_TLS = frozenset({"EHLO", "HELO", "LHLO", "NOOP", "QUIT", "STARTTLS"})
 # RFC 5321 §4.5.3.1.2: a domain has at most 255 octets.
 MAX_HELO_BYTES = 255
 
 
 class SmtpProtocol(SmtpConnection):
-    """A connection with its verbs; each answers exactly once, by a reply or by raising Refused."""
+    """A connection with its verbs; each answers exactly once, by a reply or by raising Refused.
+
+    lmtp changes what stands in these four: the table, two refusals, and how many replies follow a message.
+    """
+
+    verbs: tuple[str, ...] = VERBS
+    need_helo = replies.NEED_HELO
+    no_recipients = replies.NO_RECIPIENTS
 
     def __init__(self, door: SmtpDoor) -> None:
-        super().__init__(door, VERBS)
+        super().__init__(door)
+        self._smtp_methods = self._methods(is_tls=False)
+
+    def replies_to(self, transaction: MailTransaction) -> int:
+        """Say how many replies the end of a message gets."""
+        return 1
 
     # --- who talks --------------------------------------------------------------------------------------------------
 
     async def smtp_EHLO(self, arg: str | None) -> None:
-        self._begin_session(arg, is_extended=True)
-        await self.send(self.door.ehlo(is_trusted=self.client.is_trusted))
+        await self.begin_extended(arg, "ESMTP")
 
     async def smtp_HELO(self, arg: str | None) -> None:
-        self._begin_session(arg, is_extended=False)
+        self._begin_session(arg, "SMTP")
         await self.answer(Reply(code=250, enhanced=None, text=self.door.listener.hostname))
 
-    def _begin_session(self, arg: str | None, *, is_extended: bool) -> None:
+    async def begin_extended(self, arg: str | None, protocol: Literal["ESMTP", "LMTP"]) -> None:
+        self._begin_session(arg, protocol)
+        await self.send(self.door.ehlo(is_trusted=self.client.is_trusted, is_tls=self.client.tls is not None))
+
+    def _begin_session(self, arg: str | None, protocol: Literal["SMTP", "ESMTP", "LMTP"]) -> None:
         self.count_junk()
         octets = octets_of(arg)
         if not octets or len(octets) > MAX_HELO_BYTES:
@@ -66,7 +88,41 @@ class SmtpProtocol(SmtpConnection):
         self.drop_transaction()
         name = octets.decode("utf-8", "backslashreplace")
         self.client.helo = "".join(c if c.isprintable() else "?" for c in name)
-        self.client.is_extended = is_extended
+        self.client.protocol = protocol
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        self.count_junk()
+        self._take_no_argument(arg)
+        door = self.door
+        if door.certificate is None:
+            raise Refused(replies.UNKNOWN_COMMAND)
+        if self.client.tls is not None:
+            raise Refused(replies.TLS_ALREADY)
+        if self.client.helo is None:
+            raise Refused(self.need_helo)
+        if self.transaction is not None:
+            raise Refused(replies.IN_TRANSACTION)
+        if self._reader.has_ahead:
+            # RFC 3207 §4: what somebody put behind the command in clear text would be obeyed inside TLS (row 31).
+            raise Refused(replies.AHEAD_OF_TLS, is_final=True)
+        if door.handshakes >= door.bounds.handshakes:
+            raise Refused(replies.NO_TLS_NOW)
+        door.handshakes += 1
+        try:
+            await self.start_tls(door.certificate.context())
+        finally:
+            door.handshakes -= 1
+        self._smtp_methods = self._methods(is_tls=True)
+
+    async def _refuse_without_tls(self, arg: str | None) -> None:
+        raise Refused(replies.NEED_TLS)
+
+    def _methods(self, *, is_tls: bool) -> dict[str, Verb]:
+        """Say which verb does what now."""
+        methods: dict[str, Verb] = {verb: getattr(self, f"smtp_{verb}") for verb in self.verbs}
+        if self.door.listener.tls_required and not is_tls:
+            methods |= dict.fromkeys(methods.keys() - BEFORE_TLS, self._refuse_without_tls)
+        return methods
 
     async def smtp_XFORWARD(self, arg: str | None) -> None:
         if not self.client.is_trusted:
@@ -91,14 +147,14 @@ class SmtpProtocol(SmtpConnection):
             raise Refused(Reply(code=501, enhanced="5.5.4", text=f"XCLIENT: {err}")) from err
         # XCLIENT_README: back to the greeting; what XCLIENT said stays.
         self.drop_transaction()
-        self.client.helo, self.client.is_extended = None, False
+        self.client.helo, self.client.protocol = None, "SMTP"
         await self.greet()
 
     # --- the envelope -----------------------------------------------------------------------------------------------
 
     async def smtp_MAIL(self, arg: str | None) -> None:
         if self.client.helo is None:
-            raise Refused(replies.NEED_HELO)
+            raise Refused(self.need_helo)
         if self.transaction is not None:
             raise Refused(replies.NESTED_MAIL)
         if self.door.opened.is_draining:
@@ -118,6 +174,8 @@ class SmtpProtocol(SmtpConnection):
             is_selective=self.door.listener.selective_rcpt,
             report=self.door.report,
         )
+        if self.transaction is not None:
+            self.limit_envelope(self.door.bounds.envelope_s)
         await self.answer(reply)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
@@ -133,25 +191,36 @@ class SmtpProtocol(SmtpConnection):
 
     async def smtp_DATA(self, arg: str | None) -> None:
         transaction = self._deliverable(arg)
+        self.limit_envelope(None)
         await self.answer(replies.GO_AHEAD)
         self.made_progress()
         listener, bounds = self.door.listener, self.door.bounds
         message = MessageBuffer(limit_bytes=listener.max_message_bytes, budget=self.door.budget)
+        times = self.replies_to(transaction)
         try:
-            await self._reader.read_into(message, pause_s=listener.data_timeout_s, total_s=bounds.data_total_s)
-            if message.refusal is not None:
-                raise Refused(message.refusal, is_final=message.is_absurd)
+            await self._reader.read_into(
+                message,
+                pause_s=listener.data_timeout_s,
+                total_s=bounds.data_total_s,
+                grace_s=bounds.data_grace_s,
+                octets_per_s=bounds.data_octets_per_s,
+            )
         except BaseException:
             message.release()
             self.drop_transaction()
             raise
+        if message.refusal is not None:
+            message.release()
+            self.drop_transaction()
+            await self.answer(message.refusal, is_final=message.is_absurd, times=times)
+            return
         reach("smtp.after_dot")
         # From here on nobody but the task owns the transaction, and no client can stop it (F12).
         self.transaction, self.is_past_dot = None, True
         finishing = self.door.opened.spawn(self._finish(transaction, message))
         reply = await asyncio.shield(finishing)
         self.client.xforward = None
-        await self.answer(reply, is_utf8=transaction.is_utf8)
+        await self.answer(reply, is_utf8=transaction.is_utf8, times=times)
         self.is_past_dot = False
         self.made_progress()
         # One turn of the loop later the reply is with the kernel, also under uvloop.
@@ -161,7 +230,7 @@ class SmtpProtocol(SmtpConnection):
         """Give the transaction that is ready for its message, else raise Refused."""
         transaction = self.transaction
         if self.client.helo is None:
-            refusal = replies.NEED_HELO
+            refusal = self.need_helo
         elif transaction is None:
             refusal = replies.NEED_MAIL
         elif arg is not None:
@@ -169,7 +238,7 @@ class SmtpProtocol(SmtpConnection):
         elif transaction.refusal is not None:
             refusal = transaction.refusal
         elif not transaction.recipients:
-            refusal = replies.NO_RECIPIENTS
+            refusal = self.no_recipients
         else:
             return transaction
         # Content that came along with a DATA that fails must never be read as commands.

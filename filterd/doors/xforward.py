@@ -42,6 +42,9 @@ def attributes(argument: bytes, allowed: tuple[str, ...]) -> dict[str, str | Non
         if len(value) > MAX_VALUE_BYTES:
             raise PeerError("attribute value too long")
         found[name] = _value(name, value)
+        if allowed is XCLIENT_NAMES and name == "PROTO" and found[name] not in {None, "SMTP", "ESMTP"}:
+            # XCLIENT_README knows these two; XFORWARD hands on the protocols of other systems, too.
+            raise PeerError("bad PROTO")
     return found
 
 
@@ -65,7 +68,8 @@ def encoded_address(address: str) -> str:
 def _value(name: str, octets: bytes) -> str | None:
     if octets.decode("ascii", "replace").upper() in _ABSENT:
         return None
-    text = _XTEXT_HEX.sub(lambda match: bytes((int(match[1], 16),)), octets).decode("utf-8", "replace")
+    plain = _XTEXT_HEX.sub(lambda match: bytes((int(match[1], 16),)), octets)
+    text = plain.decode("utf-8", "replace")
     match name:
         case "ADDR" | "DESTADDR":
             return _address(text)
@@ -75,7 +79,7 @@ def _value(name: str, octets: bytes) -> str | None:
             return str(int(text))
         case "PROTO":
             if text.upper() not in {"SMTP", "ESMTP"}:
-                # XFORWARD hands on the protocols of other systems, too; the word is only ever shown.
+                # The word is only ever shown.
                 return _MASKED.sub("?", text)[:64]
             return text.upper()
         case "SOURCE":
@@ -83,7 +87,11 @@ def _value(name: str, octets: bytes) -> str | None:
                 raise PeerError("bad SOURCE")
             return text.upper()
         case "LOGIN":
-            return text
+            try:
+                return plain.decode("utf-8")
+            except UnicodeDecodeError:
+                # Two logins must not become one because neither can be read.
+                raise PeerError("bad LOGIN") from None
         case "NAME":
             return None if text.lower() == "unknown" else _MASKED.sub("?", text)
         case _:

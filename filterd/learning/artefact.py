@@ -22,7 +22,7 @@ FORMAT = 1
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def write(folder: Path, *, arrays: Mapping[str, NDArray[np.float32]], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def write(folder: Path, *, arrays: Mapping[str, NDArray[np.float16]], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Write both files, the manifest last, and say the whole manifest.
 
     Args:
@@ -38,16 +38,31 @@ def write(folder: Path, *, arrays: Mapping[str, NDArray[np.float32]], manifest: 
         "artefacts": {"weights.npz": hashlib.sha256(weights).hexdigest()},
     }
     _replace(folder / "weights.npz", weights)
-    _replace(folder / "manifest.json", (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode())
+    _replace(folder / "manifest.json", _json(whole).encode())
     return whole
 
 
-def _npz(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
+def _json(manifest: Mapping[str, Any]) -> str:
+    """One line for each key, and for each label and source: figures are many, and lines are what people compare."""
+    lines = []
+    for key, value in manifest.items():
+        text = _plain(value)
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(map(_plain, value)) + "\n ]"
+        lines.append(f" {_plain(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _npz(arrays: Mapping[str, NDArray[np.float16]]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in sorted(arrays.items()):
             octets = io.BytesIO()
-            np.lib.format.write_array(octets, np.ascontiguousarray(array, dtype="<f4"), allow_pickle=False)
+            np.lib.format.write_array(octets, np.ascontiguousarray(array, dtype="<f2"), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_TIME), octets.getvalue(), zipfile.ZIP_DEFLATED)
     return out.getvalue()
 

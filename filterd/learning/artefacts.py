@@ -34,12 +34,18 @@ def _untokenise(text: str) -> str:
     return _SPACED_ADDRESS.sub(" ", _SPACED_URL.sub(" ", text))
 
 
-_PLACEHOLDER = re.compile(r"\b(NAME|PLACE|URL|DIGIT|CELLPHONE|WECHAT|QQ)n?\b")
+# They stand alone, in a row ("PHONEWECHAT") and at the end of a word that was cut ("abcURL"), sometimes with a number.
+_PLACEHOLDER = re.compile(r"[a-z]*(?:(?:NAME|PLACE|URL|DIGIT|CELLPHONE|PHONE|WECHAT|QQ)n?\d*)+")
+_NUMBER = re.compile(r"DIGIT|PHONE")
 
 
 def _fill_placeholders(text: str) -> str:
     """fbs_sms was anonymised: numbers become a digit, which reads as any number; the rest nothing."""
-    return _PLACEHOLDER.sub(lambda mark: "0" if mark[1] in ("DIGIT", "CELLPHONE") else "", text)
+    return _PLACEHOLDER.sub(lambda mark: " 0 " if _NUMBER.search(mark[0]) else " ", text)
+
+
+# chineseharm has unfilled forms, texts of a machine and private marks for pictures.
+_FORM = re.compile(r"\[em\]e\d+|\[/em\]|\[(?:客户|公司|姓名)[^\]]{0,12}\]")
 
 
 _TWEET = re.compile(r"@\w+|\[?\bURL\b\]?|\bRT\b|#(?=\w)")
@@ -86,5 +92,6 @@ _MENDERS: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
     (("nazario_text",), _decode_subject),
     (("ccert_zh",), lambda text: _BOARD.sub(" ", text)),
     (("fbs_sms",), _fill_placeholders),
+    (("chineseharm",), lambda text: _FORM.sub(" ", text)),
     (("olid", "davidson", "edos", "surge"), _words_of_a_tweet),
 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from filterd.checks import buckets
-from filterd.checks.features import features, read
+from filterd.checks.features import features, read, windows
 from filterd.learning.recipe import Recipe
 from filterd.learning.sample import Sample
 
@@ -34,11 +34,13 @@ class Dataset:
     """Samples, row by row.
 
     Args:
-        x: float32 csr_matrix, one row a sample.
-        is_bad: bool[n].
+        x: float32 csr_matrix, one row a sample: its first window (features.windows).
+        is_bad: bool[n], for the label it was built or chosen for.
+        is_mail: bool[n].
         sources: str[n].
         bucket: str[n], "language/length".
         passages: csr_matrix, one row for each long sample; `passage_of` has its row in `x`.
+        more: csr_matrix of the further windows of long samples; `more_of` has their row in `x`.
     """
 
     samples: Sequence[Sample]
@@ -48,6 +50,30 @@ class Dataset:
     bucket: NDArray[np.str_]
     passages: Any
     passage_of: NDArray[np.int64]
+    more: Any
+    more_of: NDArray[np.int64]
+    is_mail: NDArray[np.bool_]
+
+    def choose(self, rows: NDArray[np.bool_], is_bad: NDArray[np.bool_]) -> Dataset:
+        """Give some of the samples, with what they are for another label.
+
+        Args:
+            is_bad: bool[n] of all samples; only those of `rows` are looked at.
+        """
+        place = np.cumsum(rows) - 1
+        passages, more = rows[self.passage_of], rows[self.more_of]
+        return Dataset(
+            samples=[sample for sample, is_in in zip(self.samples, rows, strict=True) if is_in],
+            x=self.x[rows],
+            is_bad=is_bad[rows],
+            sources=self.sources[rows],
+            bucket=self.bucket[rows],
+            passages=self.passages[passages],
+            passage_of=place[self.passage_of[passages]],
+            more=self.more[more],
+            more_of=place[self.more_of[more]],
+            is_mail=self.is_mail[rows],
+        )
 
 
 def vectorise(texts: Sequence[str], bits: int, progress: Progress = quiet, stage: str = "features") -> Any:
@@ -66,26 +92,37 @@ def vectorise(texts: Sequence[str], bits: int, progress: Progress = quiet, stage
     return csr_matrix((data, columns, np.array(ends)), shape=(len(texts), 1 << bits))
 
 
-def build(samples: Sequence[Sample], recipe: Recipe, progress: Progress = quiet) -> Dataset:
-    """Make the dataset of some samples; the passages depend on the recipe's seed."""
+def build(
+    samples: Sequence[Sample], recipe: Recipe, progress: Progress = quiet, *, label: str = "spam", crops: bool = True
+) -> Dataset:
+    """Make the dataset of some samples; the passages depend on the recipe's seed.
+
+    Args:
+        crops: False for samples that are only looked at: they need no passages.
+    """
     # Not for secrets: the same seed must give the same passages.
     rng = random.Random(recipe.seed)  # noqa: S311
-    long_rows = [row for row, sample in enumerate(samples) if len(sample.text) > _CROP_MIN_CHARS]
-    crops = [_crop(samples[row].text, rng) for row in long_rows]
+    parts = [windows(sample.text) for sample in samples]
+    long_rows = [row for row, part in enumerate(parts) if crops and len(part[0]) > _CROP_MIN_CHARS]
+    passages = [_crop(parts[row][0], rng) for row in long_rows]
+    more = [(row, text) for row, part in enumerate(parts) for text in part[1:]]
     return Dataset(
         samples=samples,
-        x=vectorise([sample.text for sample in samples], recipe.bits, progress),
-        is_bad=np.array([sample.is_bad for sample in samples], dtype=np.bool_),
+        x=vectorise([part[0] for part in parts], recipe.bits, progress),
+        is_bad=np.array([bool(sample.says(label)) for sample in samples], dtype=np.bool_),
         sources=np.array([sample.source for sample in samples], dtype=np.str_),
         bucket=np.array([bucket(sample.text) for sample in samples], dtype=np.str_),
-        passages=vectorise(crops, recipe.bits, progress, "passages"),
+        passages=vectorise(passages, recipe.bits, progress, "passages"),
         passage_of=np.array(long_rows, dtype=np.int64),
+        more=vectorise([text for _, text in more], recipe.bits, progress, "windows"),
+        more_of=np.array([row for row, _ in more], dtype=np.int64),
+        is_mail=np.array([sample.is_mail for sample in samples], dtype=np.bool_),
     )
 
 
 def bucket(text: str) -> str:
     """Say which bucket of gates a text falls in: "zh/short"."""
-    return f"{buckets.language(read(text))}/{buckets.length(text)}"
+    return f"{buckets.language(read(windows(text)[0]))}/{buckets.length(text)}"
 
 
 def weights(dataset: Dataset, rows: NDArray[np.bool_], power: float, letters: float) -> NDArray[np.float64]:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from filterd.checks import buckets
-from filterd.checks.features import features, read
-from filterd.checks.textmodel import Head, TextModel, probability
+from filterd.checks.opinion import Reader
+from filterd.checks.textmodel import Head, TextModel
 from filterd.errors import UsageError
 from filterd.learning import corpus
-from filterd.learning.dataset import Progress, bucket, quiet
+from filterd.learning.dataset import Progress, quiet
 from filterd.learning.figures import calibration, curve, share
 from filterd.learning.gates import Scored
 from filterd.learning.sample import Sample
@@ -22,48 +22,75 @@ _STEP = 2_000
 
 
 def run_evaluate(
-    model: TextModel, data: Path, *, label: str = "spam", split: str | None = "dev", progress: Progress = quiet
+    model: TextModel, data: Path, *, label: str | None = None, split: str | None = "dev", progress: Progress = quiet
 ) -> dict[str, Any]:
-    """Judge the labelled texts of a folder (learning/corpus) with a loaded model, just as the check would.
+    """Judge the labelled texts of a folder (learning/corpus) with a loaded model, just as the checks would.
 
     Args:
+        label: one of the model's labels; None for all of them.
         split: "train", "dev", or None for both. Figures on texts a model was trained on flatter it.
 
     Returns:
-        The report (see `report`), JSON-safe.
+        The model's name and version, the split, and `labels`: for each label of which there are texts, its `name`, the
+        `languages` it is present in, and its `report`. JSON-safe.
 
     Raises:
-        ModelError: the data is missing or broken.
+        ModelError: the data is missing or broken, or the model needs other features.
         UsageError: the model has no such label, or there is nothing to judge.
     """
-    if label not in model.heads:
+    if label is not None and label not in model.heads:
         raise UsageError(f"model {model.name}-{model.version} has no label {label}; it has {', '.join(model.heads)}")
     splits = ("train", "dev") if split is None else (split,)
-    samples = [s for s in corpus.samples(data, splits=splits) if s.is_bad or s.is_clean]
-    if not samples:
-        raise UsageError(f"{data}: nothing labelled for split {split}")
-    head = model.heads[label]
-    scored = judge(samples, head, model.bits, progress)
-    return report(scored, [_row(key, head) for key in head.gates])
+    labels = tuple(model.heads) if label is None else (label,)
+    samples = [s for s in corpus.samples(data, splits=splits) if any(s.says(name) is not None for name in labels)]
+    judged = judge(samples, model, labels, progress)
+    reports = [
+        {
+            "name": name,
+            "languages": sorted(model.heads[name].languages),
+            "report": report(scored, [_row(key, model.heads[name]) for key in model.heads[name].gates]),
+        }
+        for name, scored in judged.items()
+        if scored.is_bad.any()
+    ]
+    if not reports:
+        raise UsageError(f"{data}: nothing labelled {' or '.join(labels)} for split {split or 'all'}")
+    return {"model": model.name, "version": model.version, "split": split or "all", "labels": reports}
 
 
-def judge(samples: list[Sample], head: Head, bits: int, progress: Progress = quiet) -> Scored:
-    """Ask one head of a model about samples, one by one, as the serving path does."""
-    chances = []
+def judge(
+    samples: list[Sample], model: TextModel, labels: tuple[str, ...] = ("spam",), progress: Progress = quiet
+) -> dict[str, Scored]:
+    """Ask a model about samples, one by one, as the serving path does; each label about those that say something of it.
+
+    Texts with too few words to judge are scored too, though the checks skip them: figures are those of the model.
+    """
+    reader = Reader(model)
+    opinions = []
     for number, sample in enumerate(samples):
-        chances.append(probability(head, features(read(sample.text), bits)))
+        opinions.append(reader.opinion(sample.text, min_words=0))
         if number % _STEP == 0:
             progress("judging", number, len(samples))
-    return Scored(
-        probability=np.array(chances, dtype=np.float64),
-        is_bad=np.array([sample.is_bad for sample in samples], dtype=np.bool_),
-        sources=np.array([sample.source for sample in samples], dtype=np.str_),
-        bucket=np.array([bucket(sample.text) for sample in samples], dtype=np.str_),
-    )
+    judged = {}
+    for label in labels:
+        rows = [
+            (sample, opinion, said)
+            for sample, opinion in zip(samples, opinions, strict=True)
+            if (said := sample.says(label)) is not None
+        ]
+        judged[label] = Scored(
+            probability=np.array([opinion.chances.get(label, 0.0) for _, opinion, _ in rows], dtype=np.float64),
+            is_bad=np.array([said for _, _, said in rows], dtype=np.bool_),
+            sources=np.array([sample.source for sample, _, _ in rows], dtype=np.str_),
+            bucket=np.array([f"{opinion.language}/{opinion.length}" for _, opinion, _ in rows], dtype=np.str_),
+            is_mail=np.array([sample.is_mail for sample, _, _ in rows], dtype=np.bool_),
+        )
+    return judged
 
 
 def report(scored: Scored, gates: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Say everything: overall, by source, by language, by bucket with its gates, and the calibration."""
+    """Say everything: overall, by source, by language, by bucket with its gates, and the calibration of
+    all and of each language."""
     languages = np.array([name.partition("/")[0] for name in scored.bucket], dtype=np.str_)
     thresholds = {f"{row['language']}/{row['length']}": row for row in gates}
     gated = {key: _gated(scored, thresholds, key) for key in ("a", "b")} if thresholds else {}
@@ -72,7 +99,11 @@ def report(scored: Scored, gates: Iterable[Mapping[str, Any]] = ()) -> dict[str,
         rows = scored.sources == source
         by_source[str(source)] = {**_curve(scored, rows), **_reached(scored, rows, gated)}
     by_language = {
-        name: {**_curve(scored, languages == name), **_reached(scored, languages == name, gated)}
+        name: {
+            **_curve(scored, languages == name),
+            **_reached(scored, languages == name, gated),
+            "calibration": _calibration(scored.rows(languages == name)),
+        }
         for name in buckets.LANGUAGES
     }
     by_bucket = {str(name): _reached(scored, scored.bucket == name, gated) for name in np.unique(scored.bucket)}
@@ -82,8 +113,12 @@ def report(scored: Scored, gates: Iterable[Mapping[str, Any]] = ()) -> dict[str,
         "by_source": by_source,
         "by_language": by_language,
         "by_bucket": by_bucket if gated else {},
-        "calibration": calibration(scored.probability, scored.is_bad, _class_weights(scored)),
+        "calibration": _calibration(scored),
     }
+
+
+def _calibration(scored: Scored) -> list[dict[str, Any]]:
+    return calibration(scored.probability, scored.is_bad, _class_weights(scored))
 
 
 def _curve(scored: Scored, rows: Any) -> dict[str, Any]:

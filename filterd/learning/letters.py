@@ -8,6 +8,7 @@ topics, so that cross-validation asks about topics the model has not seen.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import tomllib
@@ -15,11 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filterd.learning.sample import Sample
+from filterd.learning.sample import ABUSE, Sample
+from filterd.learning.sample import LABELS as KNOWN
 
 FOLDER = Path(__file__).parent / "letters"
 LANGUAGES = ("en", "zh")
 LABELS = ("ham", "spam")
+# Letters near the border of a label, on both sides of it: each topic is whole by itself and says all its labels.
+NEAR = "near"
 LICENCE = "Apache-2.0 (written for this project)"
 
 # How many letters are made of one topic: about as many as its lines and openings can be put together without tedium.
@@ -28,6 +32,7 @@ PER_TOPIC = 30
 # So many neighbouring topics make one cluster.
 GROUP = 3
 
+_SOURCES = frozenset(f"letters_{language}" for language in LANGUAGES)
 _BLANK = re.compile(r"\{(\w+)\}")
 _MONEY = {"en": ("${}", "EUR {}", "{} USD", "£{}"), "zh": ("{}元", "¥{}", "人民币{}元")}
 _DATE = {"en": ("{} May", "Monday, {} October", "{} June", "Friday"), "zh": ("{}月9日", "本周五", "下周{}", "{}日")}
@@ -40,21 +45,50 @@ def letters(seed: int, per_topic: int = PER_TOPIC) -> Iterator[Sample]:
     for language in LANGUAGES:
         # Not for secrets: a fixed seed must give the same letters.
         rng = random.Random(f"{seed}:{language}")  # noqa: S311
-        book = tomllib.loads((FOLDER / f"{language}.toml").read_text("utf-8"))
+        book = _book(language)
         for label in LABELS:
             topics = [topic for topic in book["topic"] if topic["label"] == label]
             for first in range(0, len(topics), GROUP):
                 group = topics[first : first + GROUP]
+                cluster = f"letters_{language}:{label}:{first // GROUP}"
                 for number in range(per_topic * len(group)):
-                    yield Sample(
-                        id=f"letters_{language}:{label}:{first // GROUP}:{number}",
-                        source=f"letters_{language}",
-                        text=_letter(rng, book, group, language),
-                        labels=frozenset({label} - {"ham"}),
-                        split="train",
-                        cluster=f"letters_{language}:{label}:{first // GROUP}",
-                        licence=LICENCE,
-                    )
+                    # Nobody wrote down which of them are gambling or fraud.
+                    text = _letter(rng, book, group, language)
+                    yield _sample(f"{cluster}:{number}", text, frozenset({label} - {"ham"}), cluster, ABUSE)
+        near = _book(f"{language}_{NEAR}")
+        for topic in near["topic"]:
+            cluster = f"letters_{language}:{NEAR}:{topic['name']}"
+            for number in range(per_topic):
+                text = _letter(rng, {**book, "topic": ()}, [topic], language)
+                yield _sample(f"{cluster}:{number}", text, frozenset(topic["labels"]), cluster, frozenset(KNOWN))
+
+
+def is_letter(sample: Sample) -> bool:
+    """Say whether a text is one of these."""
+    return sample.source in _SOURCES
+
+
+def digest() -> str:
+    """SHA-256 over the books, for the manifest: other letters make another model."""
+    books = sorted(FOLDER.glob("*.toml"))
+    return hashlib.sha256(b"".join(book.read_bytes() for book in books)).hexdigest()
+
+
+def _book(name: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8"))
+
+
+def _sample(name: str, text: str, labels: frozenset[str], cluster: str, known: frozenset[str]) -> Sample:
+    return Sample(
+        id=name,
+        source=name.partition(":")[0],
+        text=text,
+        labels=labels,
+        split="train",
+        cluster=cluster,
+        licence=LICENCE,
+        known=known,
+    )
 
 
 def _letter(rng: random.Random, book: dict[str, Any], group: list[dict[str, Any]], language: str) -> str:

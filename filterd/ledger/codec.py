@@ -1,7 +1,8 @@
 """Nouns to canonical bytes and back: one JSON form for entries, for their hashes and for the link.
 
-Sorted keys, no spaces, UTF-8; instants as RFC 3339 UTC with six decimals and `Z`; enums by value (a rung by its
-number); sets sorted; octets as URL-safe base64; a float that JSON does not know as "NaN", "Infinity" or "-Infinity".
+Sorted keys, no spaces, UTF-8; instants as RFC 3339 UTC with six decimals and `Z`; days as YYYY-MM-DD; enums by value (a
+rung by its number); sets sorted; octets as URL-safe base64; a float that JSON does not know as
+"NaN", "Infinity" or "-Infinity".
 Lone surrogates are escaped (`\\xNN` for an octet that was not UTF-8), so that no content can fail a write (FAULTS F15).
 """
 
@@ -12,7 +13,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from functools import cache
 from typing import Any, cast
@@ -76,6 +77,8 @@ def plain(value: Any) -> Any:
         return plain(value.value)
     if isinstance(value, datetime):
         return instant_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if dataclasses.is_dataclass(kind):
         return {name: plain(getattr(value, name)) for name in _field_names(kind)}
     if isinstance(value, Mapping):

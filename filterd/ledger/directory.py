@@ -8,20 +8,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from filterd.errors import UsageError
-from filterd.ledger.codec import canonical, decode_json, escaped
+from filterd.ledger.codec import canonical, decode, decode_json, encode, escaped
 from filterd.ledger.schema import ACCOUNT, TENANT, TENANT_DOMAIN
 from filterd.ledger.seal import seal, unseal
 from filterd.ledger.subjects import SubjectKeys
 from filterd.model.ids import keyed_hash
-from filterd.model.principal import Account, Tenant
+from filterd.model.principal import Account, Supplement, Tenant
 from filterd.ports import AccountRef
 
-_FIND = select(ACCOUNT.c.account_id, ACCOUNT.c.language, TENANT.c.tenant_id, TENANT.c.agreement).join(
-    TENANT, TENANT.c.tenant_id == ACCOUNT.c.tenant_id
-)
+# The account's own language, else its tenant's.
+_LANGUAGE = func.coalesce(ACCOUNT.c.language, TENANT.c.language).label("language")
+_FIND = select(
+    ACCOUNT.c.account_id,
+    _LANGUAGE,
+    TENANT.c.tenant_id,
+    TENANT.c.agreement,
+    TENANT.c.supplement,
+    TENANT.c.domains_declared,
+).join(TENANT, TENANT.c.tenant_id == ACCOUNT.c.tenant_id)
 
 
 class Directory:
@@ -48,6 +55,8 @@ class Directory:
             agreement=row.agreement,
             language=row.language,
             tenant_domains=self._domains(row.tenant_id),
+            domains_declared=row.domains_declared,
+            supplement=_supplement(row.supplement),
         )
 
     def account(self, account_id: str) -> Account | None:
@@ -75,6 +84,9 @@ class Directory:
             language=row.language,
             contact=words.get("contact"),
             seats=row.seats,
+            supplement=_supplement(row.supplement),
+            domains_declared=row.domains_declared,
+            reseller=words.get("reseller"),
         )
 
     def tenants(self) -> tuple[Tenant, ...]:
@@ -93,12 +105,14 @@ class Directory:
         before = self.tenant(tenant.tenant_id)
         if before == tenant:
             return False
-        words = {"name": tenant.name, "contact": tenant.contact}
+        words = {"name": tenant.name, "contact": tenant.contact, "reseller": tenant.reseller}
         values = {
             "agreement": tenant.agreement,
             "language": tenant.language,
             "seats": tenant.seats,
             "sealed": self._sealed("tenant", tenant.tenant_id, words),
+            "supplement": None if tenant.supplement is None else encode(tenant.supplement),
+            "domains_declared": tenant.domains_declared,
         }
         if before is None:
             self._connection.execute(insert(TENANT), {"tenant_id": tenant.tenant_id, **values})
@@ -186,3 +200,8 @@ class Directory:
 
     def _hashed(self, login: str) -> str:
         return keyed_hash(self._pseudonym_key, "login", escaped(login))
+
+
+def _supplement(body: bytes | None) -> Supplement | None:
+    found: Supplement | None = None if body is None else decode(Supplement, body)
+    return found

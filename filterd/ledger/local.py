@@ -47,11 +47,7 @@ class LocalLedger:
         return decision
 
     async def domain_owner(self, domain: str) -> str | None:
-        def find(txn: LedgerTxn) -> str | None:
-            tenant = txn.tenant_of_domain(domain)
-            return None if tenant is None else tenant.tenant_id
-
-        return await self._copies.owner(domain, lambda: self.engine.submit(find))
+        return await self._copies.owner(domain, lambda: self.engine.submit(lambda txn: _owner(txn, domain)))
 
     async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
         await self.perform("object_by_mail", {"account_id": account_id, "transaction_id": transaction_id})
@@ -72,3 +68,16 @@ class LocalLedger:
         if found is None:
             raise UsageError(f"the ledger knows no verb {name!r}")
         return found
+
+
+def _owner(txn: LedgerTxn, domain: str) -> str | None:
+    """Say whose a domain is. That mail came from a login below a domain somebody has declared takes it from nobody."""
+    tenant = txn.tenant_of_domain(domain)
+    if tenant is None or tenant.domains_declared:
+        return tenant.tenant_id if tenant is not None else None
+    labels = domain.split(".")
+    for start in range(1, len(labels) - 1):
+        above = txn.tenant_of_domain(".".join(labels[start:]))
+        if above is not None and above.domains_declared:
+            return above.tenant_id
+    return tenant.tenant_id

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -22,12 +23,21 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    false,
 )
 
 from filterd.ledger.codec import instant, instant_text, storable
 
 # Of the tables; the version of an entry's body is model.entry.SCHEMA_VERSION.
-STORE_VERSION = 1
+STORE_VERSION = 2
+
+# What makes tables of a version those of the next.
+MIGRATIONS = {
+    1: (
+        "ALTER TABLE tenant ADD COLUMN supplement BLOB",
+        "ALTER TABLE tenant ADD COLUMN domains_declared BOOLEAN DEFAULT 0 NOT NULL",
+    ),
+}
 
 METADATA = MetaData()
 
@@ -89,6 +99,7 @@ SUBJECT_KEY = Table(
     Column("destroyed_at", Instant),
 )
 
+# `supplement` is the record of a signed one in canonical JSON; it names no person and is not sealed.
 TENANT = Table(
     "tenant",
     METADATA,
@@ -97,6 +108,8 @@ TENANT = Table(
     Column("language", Word(40)),
     Column("seats", Integer),
     Column("sealed", LargeBinary),
+    Column("supplement", LargeBinary),
+    Column("domains_declared", Boolean, nullable=False, server_default=false()),
 )
 
 TENANT_DOMAIN = Table(

@@ -12,12 +12,12 @@ import os
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from filterd.errors import LedgerUnavailable, ModelError, UsageError
-from filterd.ledger.schema import META, METADATA, STORE_VERSION
+from filterd.ledger.schema import META, METADATA, MIGRATIONS, STORE_VERSION
 from filterd.model.ids import keyed_hash
 
 FILE_NAME = "ledger.sqlite3"
@@ -148,7 +148,7 @@ class Store:
         return raw
 
     def _prepare(self, chain_key: bytes, *, may_create: bool) -> None:
-        """Make the tables of an empty file, or check that they are ours."""
+        """Make the tables of an empty file, or check that they are ours and bring older ones up to date."""
         connection = self.connection
         check = keyed_hash(chain_key, "filterd ledger")
         with connection.begin():
@@ -160,16 +160,31 @@ class Store:
             elif "meta" not in names:
                 raise ModelError(f"{self.file}: not a ledger: it has no table `meta`")
             found = {row.key: row.value for row in connection.execute(select(META))}
+            if found.get("key_check") == check:
+                found["schema_version"] = _migrated(connection, found.get("schema_version", "none"))
+        if found.get("key_check") != check:
+            raise ModelError(f"{self.file}: written under another master key")
         if found.get("schema_version") != str(STORE_VERSION):
             was = found.get("schema_version", "none")
             raise ModelError(f"{self.file}: schema version {was}, this program reads version {STORE_VERSION}")
-        if found.get("key_check") != check:
-            raise ModelError(f"{self.file}: written under another master key")
 
 
 def reason(err: BaseException) -> str:
     """Say what the database said, without the statement and its parameters."""
     return str(err.orig) if isinstance(err, DatabaseError) and err.orig is not None else type(err).__name__
+
+
+def _migrated(connection: Connection, version: str) -> str:
+    """Bring the tables up to date, step by step, in the open transaction; say the version they have then."""
+    known = {str(number): steps for number, steps in MIGRATIONS.items()}
+    before = version
+    while version in known:
+        for statement in known[version]:
+            connection.exec_driver_sql(statement)
+        version = str(int(version) + 1)
+    if version != before:
+        connection.execute(update(META).where(META.c.key == "schema_version").values(value=version))
+    return version
 
 
 def _begin(connection: Connection) -> None:

@@ -21,6 +21,7 @@ from filterd.ledger.equipment import Equipment
 from filterd.ledger.outbox import Outbox
 from filterd.ledger.vault import Staged
 from filterd.model.entry import Entry
+from filterd.model.ids import keyed_hash
 from filterd.model.principal import Account, Tenant
 from filterd.model.records import Record
 from filterd.model.standing import History
@@ -188,6 +189,9 @@ class Txn:
 
     def put_account(self, account: Account) -> bool:
         return self.directory.put_account(account)
+
+    def pseudonym(self, address: str) -> str:
+        return keyed_hash(self.equipment.keys.pseudonym, address.lower())
 
     def person(self, token: str) -> tuple[str, str] | None:
         return people.person(self._open(), self.equipment.keys.token, token)

@@ -55,22 +55,24 @@ class Window:
     """One account. `opened_day` None until its first mail, where nobody said how old it is.
 
     `days` and `correspondents` (recipient to the day of first contact) come from the store; `deliveries` says in which
-    minute a delivery key was counted, `messages` the same for evidence keys with the unknown recipients of the message.
+    minute a delivery key was counted, for the day and last for the hour; `messages` the same for evidence keys, with
+    the unknown recipients of the message. `again` holds what is tried again, for the hour and not for the day.
     """
 
     opened_day: int | None = None
     days: dict[int, Day] = field(default_factory=dict)
     correspondents: dict[int, int] = field(default_factory=dict)
     minutes: dict[int, Minute] = field(default_factory=dict)
-    deliveries: dict[int, int] = field(default_factory=dict)
-    messages: dict[int, tuple[int, int]] = field(default_factory=dict)
+    again: dict[int, Minute] = field(default_factory=dict)
+    deliveries: dict[int, tuple[int, int]] = field(default_factory=dict)
+    messages: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     last_day: int | None = None
 
     @property
     def weight(self) -> int:
         """Say roughly how many dictionary slots this takes."""
         keys = len(self.deliveries) + len(self.messages) + len(self.correspondents)
-        return 10 + len(self.days) + len(self.minutes) + keys
+        return 10 + len(self.days) + len(self.minutes) + len(self.again) + keys
 
     def resume(self, at: datetime) -> None:
         """After a restart: what was sent today counts from midnight on, so that it stays in the day's window."""
@@ -91,20 +93,21 @@ class Window:
         if seen is None or abs(now - seen[0]) >= DAY_MINUTES:
             minute.messages += 1
             day.messages += 1
-            self.messages[key] = (now, unknown)
+            self.messages[key] = (now, now, unknown)
         else:
-            unknown = max(0, unknown - seen[1])
-            self.messages[key] = (self._moved(seen[0], now, "messages"), seen[1] + unknown)
+            unknown = max(0, unknown - seen[2])
+            self.messages[key] = (seen[0], self._tried(seen[1], now, "messages"), seen[2] + unknown)
         minute.unknown += unknown
+        both = (now, now)
         for name in request.delivery_keys:
             delivery = hash(name)
             then = self.deliveries.get(delivery)
-            if then is None or abs(now - then) >= DAY_MINUTES:
+            if then is None or abs(now - then[0]) >= DAY_MINUTES:
                 minute.recipients += 1
                 day.recipients += 1
-                self.deliveries[delivery] = now
+                self.deliveries[delivery] = both
             else:
-                self.deliveries[delivery] = self._moved(then, now, "recipients")
+                self.deliveries[delivery] = (then[0], self._tried(then[1], now, "recipients"))
         met = []
         for name in request.recipient_hashes:
             if (recipient := hash(name)) not in self.correspondents:
@@ -114,16 +117,15 @@ class Window:
         self._forget(now, today)
         return met
 
-    def _moved(self, then: int, now: int, what: str) -> int:
-        """Say in which minute one that is tried again counts: still once a day, but in the hour it is tried in.
+    def _tried(self, then: int, now: int, what: str) -> int:
+        """Say in which minute one that is tried again counts for the hour: the one it is tried in, an hour later.
 
-        Otherwise a limit an hour would let everything pass that was refused an hour ago.
+        Otherwise a limit an hour would let everything pass that was refused an hour ago. For the day it stays where it
+        was first: what waits would else keep a limit a day used up for as long as it is tried, and nothing would pass.
         """
-        old = self.minutes.get(then)
-        if now - then < _HOUR_MINUTES or old is None or getattr(old, what) == 0:
+        if now - then < _HOUR_MINUTES:
             return then
-        setattr(old, what, getattr(old, what) - 1)
-        fresh = self.minutes.setdefault(now, Minute())
+        fresh = self.again.setdefault(now, Minute())
         setattr(fresh, what, getattr(fresh, what) + 1)
         return now
 
@@ -139,6 +141,12 @@ class Window:
                     total.recipients += minute.recipients
                     total.unknown += minute.unknown
                     total.strangers += minute.strangers
+        for then, minute in self.again.items():
+            age = now - then
+            if 0 <= age < _HOUR_MINUTES:
+                for total in (hour, ten) if age < 10 else (hour,):
+                    total.messages += minute.messages
+                    total.recipients += minute.recipients
         return Counts(
             messages_10min=ten.messages,
             messages_hour=hour.messages,
@@ -168,9 +176,11 @@ class Window:
         self.last_day = today
         for then in [then for then in self.minutes if abs(now - then) > DAY_MINUTES]:
             del self.minutes[then]
+        for then in [then for then in self.again if abs(now - then) > DAY_MINUTES]:
+            del self.again[then]
         for day in [day for day in self.days if abs(today - day) > BASELINE_DAYS]:
             del self.days[day]
-        for key in [key for key, then in self.deliveries.items() if abs(now - then) >= DAY_MINUTES]:
+        for key in [key for key, seen in self.deliveries.items() if abs(now - seen[0]) >= DAY_MINUTES]:
             del self.deliveries[key]
         for key in [key for key, seen in self.messages.items() if abs(now - seen[0]) >= DAY_MINUTES]:
             del self.messages[key]

@@ -22,7 +22,7 @@ from filterd.model.principal import Principal
 from filterd.model.reply import Reply
 from filterd.model.sanction import Mode, Violation
 from filterd.model.session import Envelope, Path, Session, Transaction
-from filterd.model.verdict import Assessment, Outcome, Verdict
+from filterd.model.verdict import Assessment, AuthResult, Finding, Outcome, Verdict
 
 # The default limit of recipients a transaction; `count` is always of all.
 HASHES_MAX = 1000
@@ -99,6 +99,7 @@ def client_facts(session: Session) -> dict[str, Any]:
         "name": session.client_name,
         "helo": session.helo,
         "protocol": session.protocol,
+        "tls": session.tls_version,
     }
 
 
@@ -132,7 +133,9 @@ def check_facts(assessment: Assessment, locked: frozenset[str]) -> list[dict[str
 
 
 def _verdict(verdict: Verdict, locked: frozenset[str]) -> dict[str, Any]:
-    findings = tuple(finding for finding in verdict.findings if finding.code not in locked)
+    findings = verdict.findings
+    if findings and locked:
+        findings = tuple(finding for finding in findings if finding.code not in locked)
     outcome = Outcome.CLEAN if verdict.findings and not findings else verdict.outcome
     return {
         "check": verdict.check,
@@ -141,19 +144,22 @@ def _verdict(verdict: Verdict, locked: frozenset[str]) -> dict[str, Any]:
         "reason": verdict.reason,
         "elapsed_ms": verdict.elapsed_ms,
         "scores": dict(verdict.scores),
-        "results": [
-            {"method": r.method, "result": r.result, "properties": dict(r.properties)} for r in verdict.results
-        ],
-        "findings": [
-            {
-                "code": finding.code,
-                "confidence": finding.confidence,
-                "where": finding.where,
-                "signal": finding.signal,
-                "why": dict(finding.why),
-            }
-            for finding in findings
-        ],
+        "results": [_result(result) for result in verdict.results] if verdict.results else [],
+        "findings": [_finding(finding) for finding in findings] if findings else [],
+    }
+
+
+def _result(result: AuthResult) -> dict[str, Any]:
+    return {"method": result.method, "result": result.result, "properties": dict(result.properties)}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "confidence": finding.confidence,
+        "where": finding.where,
+        "signal": finding.signal,
+        "why": dict(finding.why),
     }
 
 
@@ -163,6 +169,7 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
         "disposition": decision.disposition,
         "reasons": [{"code": r.code, "disposition": r.disposition, "ids": r.ids} for r in decision.reasons],
         "violations": [_violation(v) for v in decision.violations if v.mode is not Mode.C1],
+        "advisory": decision.advisory,
         "incident_id": decision.incident_id,
         "clauses": decision.clauses,
         "ends_at": decision.ends_at,

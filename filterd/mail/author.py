@@ -33,13 +33,15 @@ _BLANK = re.compile(rb"[ \t]++")
 _WORD = re.compile(rb"%b|(?:%b|\.)++" % (_QUOTED, _ATEXT))
 _DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+)*+")
 _MAX_NESTING = 8
+_UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
     """The author domain in lower-case A-labels, or the code of why there is no single one.
 
-    `problem`: `missing` (no From field), `fields` (several), `spelling` (blanks before the colon), `long`,
+    `problem`: `unread` (a header longer than what is read: there may be another From field behind), `missing` (no
+    From field), `fields` (several), `spelling` (blanks before the colon), `long`,
     `characters` (control characters), `syntax` (also: several addresses, a group, a route, no address), `encoded` (an
     encoded word in the address), `hidden` (another address in brackets within the display name or a comment),
     `literal` (an address literal), `domain` (what stands behind the sign cannot be a domain).
@@ -61,6 +63,8 @@ def from_domains(message: Message) -> tuple[str, ...]:
 def author(message: Message) -> Author:
     """Say whose domain the mail speaks for: of one From field with one address, and nothing else."""
     fields = message.all("from")
+    if not _UNREAD.isdisjoint(message.defects):
+        return Author(problem="unread")
     if len(fields) != 1:
         return Author(problem="fields" if fields else "missing")
     field = fields[0]

@@ -31,6 +31,9 @@ _KEYWORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _PROPERTY = re.compile(r"[A-Za-z0-9-]+\.[A-Za-z0-9_-]+")
 # RFC 2045 §5.1 token: printable ASCII but blanks and tspecials.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]+")
+# RFC 8601 §2.2 pvalue: a domain behind an `@`, with a dot-atom before it or nothing.
+_ATOM, _LABEL = r"[!#$%&'*+^_`{|}~0-9A-Za-z-]++", r"[0-9A-Za-z_-]++"
+_ADDRESS = re.compile(rf"(?:{_ATOM}(?:\.{_ATOM})*+)?@{_LABEL}(?:\.{_LABEL})*+")
 # `=?` would make an encoded word of the whole value.
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]|(?<==)\?")
 _NOT_COMMENT = re.compile(r"[^\x20-\x7e]|[()\\]|(?<==)\?")
@@ -38,6 +41,7 @@ _NOT_COMMENT = re.compile(r"[^\x20-\x7e]|[()\\]|(?<==)\?")
 _NAME = re.compile(rb"authentication-results[ \t]*+:", re.IGNORECASE)
 # Up to the next octet that matters while an authserv-id is looked for.
 _PIECE = re.compile(rb'[^()"\\;]++|\\.?|[()";]', re.DOTALL)
+_FOLD = re.compile(rb"\r?\n[ \t]++")
 _ODD = re.compile(rb'[()"\\]|=\?|^[ \t]*;')
 # Control characters; soft hyphen, zero-width and bidi marks, word joiner, byte order mark in UTF-8.
 _INVISIBLE = re.compile(
@@ -82,7 +86,13 @@ def is_own(raw_field: bytes, authserv_id: str) -> bool:
     if len(raw_field) > _MAX_FIELD_BYTES:
         return True
     pattern = _pattern(authserv_id)
-    value = _INVISIBLE.sub(b"", raw_field[name.end() :].replace(b"\r", b"").replace(b"\n", b""))
+    # An unfolding that drops the blanks too would put an id together that is folded in the middle.
+    joined = _FOLD.sub(b"", raw_field[name.end() :])
+    return _is_own(raw_field[name.end() :], pattern) or _is_own(joined, pattern)
+
+
+def _is_own(written: bytes, pattern: re.Pattern[bytes]) -> bool:
+    value = _INVISIBLE.sub(b"", written.replace(b"\r", b"").replace(b"\n", b""))
     if not _ODD.search(value):
         return pattern.search(value.partition(b";")[0]) is not None
     # A reader may look at the octets as they are, or decode first and parse then.
@@ -192,10 +202,8 @@ def _ascii(value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write a value: as it is when it is a token, or an address made of tokens (RFC 8601 §2.2, pvalue)."""
-    local_part, at, domain = text.rpartition("@")
-    is_plain = _TOKEN.fullmatch(domain) and (not local_part or _TOKEN.fullmatch(local_part)) if at else None
-    if _TOKEN.fullmatch(text) or is_plain:
+    """Write a value: as it is when it is a token or an address of plain words, else as a quoted string."""
+    if _TOKEN.fullmatch(text) or _ADDRESS.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

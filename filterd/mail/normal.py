@@ -13,6 +13,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+import re2
+
 from filterd.mail.confusables import skeleton
 from filterd.mail.prose import fold
 
@@ -71,9 +73,10 @@ class Folding:
         return _cut("\n".join(lines), limit)
 
     def _line(self, line: str) -> str:
+        if line.isascii():
+            # Most lines are printable: nothing to fold but blanks.
+            return (" ".join(line.split()) if line.isprintable() else fold(line, _MOST_RAW)).lower()
         text = fold(line, _MOST_RAW).casefold()
-        if text.isascii():
-            return text
         text = _MARKS.sub("", text.translate(self._table))
         text = _BETWEEN.sub(lambda found: " " if found[0].isspace() else "", text)
         return _ALONE.sub("", text)
@@ -88,7 +91,8 @@ _FOREIGN = (
 )
 _SIGNS = "013457@$!|"
 _LETTERS = str.maketrans(_SIGNS, "oleastasll")
-_HINT = re.compile(rf"[{_FOREIGN}]|[a-z][{_SIGNS}]|[{_SIGNS}][a-z]|(?<![^\W_])[a-z](?:[ ._*-][a-z]){{3}}")
+# Only whether a closer look is worth its time, so re2's boundaries of ASCII words will do.
+_HINT = re2.compile(rf"[{_FOREIGN}]|[a-z][{_SIGNS}]|[{_SIGNS}][a-z]|\b[a-z](?:[ ._*-][a-z]\b){{3}}")
 _SPELLED = r"(?<![^\W_])[a-z](?:[ ._*-][a-z](?![^\W_])){3,}+"
 # A word, perhaps with signs in it, which neither begins nor ends with one that is punctuation there.
 _WORD = rf"(?:[^\W_{_HAN}]++|(?<![@$])[@$]++[^\W_{_HAN}]++)(?:[@$!|]++[^\W_{_HAN}]++)*+\$*+"
@@ -120,11 +124,18 @@ def unmasked(plain: str, words: Mapping[str, tuple[str, ...]]) -> str:
     if not words:
         return ""
     lines = []
-    for line in plain.split("\n"):
-        if _HINT.search(line):
-            seen = _TOKEN.sub(lambda found: _recognised(found[0], words), line)
-            if seen != line:
-                lines.append(seen)
+    octets = plain.encode("utf-8", "replace")
+    at = 0
+    # Over the whole text, since most lines have no hint, and a search of their own each would be what takes the time.
+    while hint := _HINT.search(octets, at):
+        start, end = octets.rfind(b"\n", 0, hint.end()) + 1, octets.find(b"\n", hint.end())
+        line = octets[start : len(octets) if end < 0 else end].decode("utf-8")
+        seen = _TOKEN.sub(lambda found: _recognised(found[0], words), line)
+        if seen != line:
+            lines.append(seen)
+        if end < 0:
+            break
+        at = end + 1
     return "\n".join(lines)
 
 

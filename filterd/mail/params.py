@@ -18,6 +18,7 @@ _PARAMETER = re.compile(r"""([^=;\s]++)\s*+(?:=\s*+("(?:[^"\\]|\\.)*+"?|[^;]*+))
 _EXTENDED = re.compile(r"([^*]++)(?:\*([0-9]{1,5}))?(\*)?")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TYPE = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]++/[!#$%&'*+.0-9A-Z^_`a-z{|}~-]++")
+_NAMES = frozenset({"filename", "name"})
 # Common values are few and short; hostile ones are cheap to read again.
 _CACHED_BYTES = 200
 
@@ -60,6 +61,10 @@ def _parse(value: bytes) -> Value:
     if len(words) > 1:
         main, is_odd = words[0], True
         rest = " ".join(text.partition(";")[0].split()[1:]) + semicolon + rest
+    # `Content-Disposition: filename=x`: some readers see the parameter although the word before it is missing.
+    if "=" in main and "/" not in main.partition("=")[0]:
+        main, is_odd = "", True
+        rest = text
     items: list[tuple[str, str]] = []
     pieces: dict[str, dict[int, tuple[str, bool]]] = {}
     for match in _PARAMETER.finditer(rest):
@@ -72,12 +77,21 @@ def _parse(value: bytes) -> Value:
         name = match[1].lower()
         if "*" not in name:
             items.append((name, decode(raw.encode("utf-8")) if "=?" in raw else raw))
+            first = raw.partition(" ")[0]
+            if name in _NAMES and first != raw and "." in first and not (match[2] or "").startswith('"'):
+                # RFC 2045 §5.1: a token ends at the blank, and a comment may follow; many read on.
+                items.append((name, first))
         elif (extended := _EXTENDED.fullmatch(name)) is not None:
-            pieces.setdefault(extended[1], {}).setdefault(int(extended[2] or 0), (raw, bool(extended[3])))
+            piece = (raw, bool(extended[3]))
+            if pieces.setdefault(extended[1], {}).setdefault(int(extended[2] or 0), piece) != piece:
+                # Said twice: the other one is another reading.
+                is_odd = True
+                items.append((extended[1], _joined({0: piece})))
+    joined = []
     for name, numbered in pieces.items():
         is_odd |= sorted(numbered) != list(range(len(numbered)))
-        items.insert(0, (name, _joined(numbered)))
-    return Value(main, tuple(items), is_odd)
+        joined.append((name, _joined(numbered)))
+    return Value(main, (*reversed(joined), *items), is_odd)
 
 
 _parse_cached = lru_cache(maxsize=1024)(_parse)

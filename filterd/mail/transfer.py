@@ -22,6 +22,13 @@ _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _SPELLINGS = {"7-bit": "7bit", "8-bit": "8bit", "quotedprintable": "quoted-printable", "base-64": "base64"}
 _UUENCODE = frozenset({"uuencode", "x-uuencode", "uue", "x-uue"})
 _COMMENT = re.compile(r"\([^()]*+\)")
+_UU_BEGIN = re.compile(rb"(?m)^begin [^\r\n]*+")
+_UU_LINE = re.compile(rb"[^\r\n]++")
+# Two octets can announce a line of 63, whose missing letters count as zeros: 50 MB would become 1.5 GB. What is whole
+# shrinks; small files may have lost the blanks, that is zeros, at the ends of their lines.
+_UU_FREE_BYTES = 1 << 20
+# Lines that hold nothing; a whole file has one.
+_MOST_IDLE_LINES = 10_000
 
 
 class Decoded(NamedTuple):
@@ -98,28 +105,37 @@ def _base64(data: bytes) -> Decoded:
 
 
 def _uuencode(data: bytes) -> Decoded:
-    out: list[bytes] = []
-    broken = False
-    begun = False
-    for line in data.splitlines():
-        if not begun:
-            begun = line.startswith(b"begin ")
-            continue
-        if line.strip() == b"end":
-            break
-        try:
-            out.append(binascii.a2b_uu(line))
-        except binascii.Error:
-            # As uudecode programs do: take the announced length and ignore what stands behind it.
-            announced = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0
-            broken = True
-            try:
-                out.append(binascii.a2b_uu(line[:announced]))
-            except binascii.Error:
-                continue
-    if not begun:
+    begin = _UU_BEGIN.search(data)
+    if begin is None:
         return Decoded(data, (), ("mime.uuencode.broken",))
-    return Decoded(b"".join(out), (data,), ("mime.uuencode.broken",) if broken else ())
+    out: list[bytes] = []
+    size = idle = 0
+    is_broken = False
+    for found in _UU_LINE.finditer(data, begin.end()):
+        if found[0].strip() == b"end":
+            break
+        octets, is_odd = _uu_line(found[0])
+        is_broken |= is_odd
+        size += len(octets)
+        idle += not octets
+        if size > max(len(data), _UU_FREE_BYTES) or idle > _MOST_IDLE_LINES:
+            is_broken = True
+            break
+        out.append(octets)
+    return Decoded(b"".join(out), (data,), ("mime.uuencode.broken",) if is_broken else ())
+
+
+def _uu_line(line: bytes) -> tuple[bytes, bool]:
+    """Decode one line; also whether something is wrong with it."""
+    try:
+        return binascii.a2b_uu(line), False
+    except binascii.Error:
+        pass
+    try:
+        # As uudecode programs do: take the announced length and ignore what stands behind it.
+        return binascii.a2b_uu(line[: (((line[0] - 32) & 63) * 4 + 5) // 3]), True
+    except binascii.Error:
+        return b"", True
 
 
 def _unknown(data: bytes) -> Decoded:

@@ -49,13 +49,22 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailFacts:
-    """Numbers and yes-or-no facts of the mail that restrictions of features look at. No words of the mail."""
+    """Numbers and yes-or-no facts of the mail that restrictions of features look at. No words of the mail.
+
+    Args:
+        reachable_recipients, reachable_external: how many of `recipients` and of `external_recipients` are addresses
+            that no restriction keeps anybody from writing to (pipeline/reach).
+        recipient_hashes: of the others, as keyed pseudonyms; filled only where the account has a locked recipient.
+    """
 
     recipients: int
     external_recipients: int
     has_attachments: bool
     has_links: bool
     counts: Counts = Counts()
+    reachable_recipients: int = 0
+    reachable_external: int = 0
+    recipient_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +109,8 @@ class Decision:
 
     Args:
         violations: empty for clean mail and for mail nobody answers for.
+        advisory: what people are shown and nothing follows from: ids of the categories touched (never C1), then codes
+            of findings the agreement lists as advisory.
         records: what the ledger appends, in order; empty for clean mail and for a retry.
         incident_id: the incident this mail belongs to, None when there is none.
         ends_at: for a refusal by standing: when the sanction ends, None when open-ended.
@@ -112,6 +123,7 @@ class Decision:
     disposition: Disposition
     reasons: tuple[Reason, ...] = ()
     violations: tuple[Violation, ...] = ()
+    advisory: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
     notices: tuple[NoticeDue, ...] = ()
     incident_id: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 
@@ -51,8 +52,42 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Supplement:
+    """A supplementary agreement that a tenant and its provider have signed (AL-9.1, 9.2; TX-8.2.6).
+
+    Args:
+        agreement: id of the agreement file that says what it says.
+        document: where the signed copy is, a contract number for instance.
+        signed_by_provider, signed_by_tenant: None while that signature is missing: then it is not in force.
+        effective_from: None: from the later signature on.
+        categories: what the parties agreed on; empty: all that the file has.
+    """
+
+    agreement: str
+    document: str
+    signed_by_provider: date | None = None
+    signed_by_tenant: date | None = None
+    effective_from: date | None = None
+    categories: tuple[str, ...] = ()
+
+    @property
+    def first_day(self) -> date | None:
+        """Say the first day it is in force, on the agreement's own calendar; None while a signature is missing."""
+        if self.signed_by_provider is None or self.signed_by_tenant is None:
+            return None
+        days = (self.signed_by_provider, self.signed_by_tenant, self.effective_from)
+        return max(day for day in days if day is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """The enterprise answerable for its users. `language` None: the agreement's; `domains` in lower case A-labels."""
+    """The enterprise answerable for its users. `language` None: the agreement's; `domains` in lower case A-labels.
+
+    Args:
+        supplement: the signed supplement on record, in force or not.
+        domains_declared: somebody has said that `domains` are all; False for what first mail has shown.
+        reseller: in whose name notices go out where the agreement is enforced by a reseller.
+    """
 
     tenant_id: str
     name: str
@@ -61,3 +96,6 @@ class Tenant:
     language: str | None = None
     contact: str | None = None
     seats: int | None = None
+    supplement: Supplement | None = None
+    domains_declared: bool = False
+    reseller: str | None = None

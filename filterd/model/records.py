@@ -9,15 +9,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from filterd.model.principal import Supplement
 from filterd.model.sanction import Feature, Rung, Violation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantOpened:
+    """`supplement`: the record it came with. Domains are those known then."""
+
     at: datetime
     tenant_id: str
     agreement: str
     source: str
+    domains: tuple[str, ...] = ()
+    supplement: Supplement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantChanged:
+    """A list changed a known tenant. `by`: a person's name.
+
+    `fields` names all that changed. Of those, the values that name nobody are said as they are now: `agreement`,
+    `domains`, `domains_declared`, `language`, `seats`, `supplement`. A field that `fields` does not name says nothing.
+    """
+
+    at: datetime
+    tenant_id: str
+    by: str
+    fields: tuple[str, ...]
+    agreement: str | None = None
+    domains: tuple[str, ...] = ()
+    domains_declared: bool = False
+    language: str | None = None
+    seats: int | None = None
+    supplement: Supplement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +51,18 @@ class AccountOpened:
     account_id: str
     tenant_id: str
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChanged:
+    """A list changed a known account. `fields` as in TenantChanged; `tenant_id` is whose it is now."""
+
+    at: datetime
+    account_id: str
+    tenant_id: str
+    by: str
+    fields: tuple[str, ...]
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +338,8 @@ Record = (
     | PersonAdded
     | BypassOpened
     | BypassClosed
+    | TenantChanged
+    | AccountChanged
 )
 
 KINDS: dict[str, type[Record]] = {
@@ -324,6 +363,8 @@ KINDS: dict[str, type[Record]] = {
     "person.added": PersonAdded,
     "bypass.opened": BypassOpened,
     "bypass.closed": BypassClosed,
+    "tenant.changed": TenantChanged,
+    "account.changed": AccountChanged,
 }
 
 KIND_OF: dict[type[Record], str] = {v: k for k, v in KINDS.items()}

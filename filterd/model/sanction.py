@@ -50,23 +50,38 @@ class Conduct(StrEnum):
     TERMINATED = "terminated"
 
 
+# The feature that names one address; every other one is the same for everybody.
+RECIPIENT = "recipient"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """A thing an account can lose by itself: name and, where it is a rate, the limit (`messages_per_hour`, 20)."""
+    """A thing an account can lose by itself.
+
+    Args:
+        limit: where it is a number, what still works (`messages_per_hour`, 20).
+        value: for RECIPIENT, the keyed hash of the one address that gets no more mail; the address is not kept.
+    """
 
     name: str
     limit: int | None = None
+    value: str | None = None
 
     def __str__(self) -> str:
-        return self.name if self.limit is None else f"{self.name}:{self.limit}"
+        detail = self.value if self.limit is None else self.limit
+        return self.name if detail is None else f"{self.name}:{detail}"
 
 
 def feature(text: str) -> Feature:
-    """Read `bulk` or `messages_per_hour:20`. Raises ValueError on anything else."""
-    name, _, limit = text.partition(":")
-    if not name:
+    """Read `bulk`, `messages_per_hour:20` or `recipient:HASH`. Raises ValueError on anything else."""
+    name, colon, detail = text.partition(":")
+    if not name or (colon and not detail):
         raise ValueError(f"not a feature: {text!r}")
-    return Feature(name=name, limit=int(limit) if limit else None)
+    if name == RECIPIENT:
+        return Feature(name=name, value=detail or None)
+    if colon and not (detail.isascii() and detail.isdigit()):
+        raise ValueError(f"not a feature: {text!r}; a limit is a whole number")
+    return Feature(name=name, limit=int(detail) if colon else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

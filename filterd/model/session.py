@@ -30,6 +30,7 @@ class Session:
 
     `login` is what the configured attribution source of the listener says before DATA, None when it says nothing.
     `peer_*` is the socket peer; `client_*` the client it speaks for. Unknown values are None, never "unknown".
+    `tls_*` is what we agreed on with the socket peer ("TLSv1.3", "TLS_AES_256_GCM_SHA384"), None in clear text.
     """
 
     id: str
@@ -44,6 +45,8 @@ class Session:
     protocol: str | None = None
     login: str | None = None
     login_source: str | None = None
+    tls_version: str | None = None
+    tls_cipher: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from filterd.errors import FilterdError, RefusedError
-from filterd.mail.edit import prepend_fields, remove_fields
+from filterd.mail.edit import prepend_fields
 from filterd.model import records as r
 from filterd.model.ids import random_id
-from filterd.pipeline.headers import TRACE
+from filterd.pipeline.headers import MARKS, TRACE, without_claims
 from filterd.pipeline.people import Arguments, PlainVerb, acting_person
 from filterd.ports import BypassOrder, Intake, LedgerTxn
 
@@ -74,7 +74,9 @@ def reason_of(given: object) -> str:
     return reason
 
 
-def marked(intake: Intake, at: datetime, order: BypassOrder, *, remove: tuple[str, ...]) -> tuple[str, str, bytes]:
+def marked(
+    intake: Intake, at: datetime, order: BypassOrder, *, remove: tuple[str, ...], authserv_id: str | None
+) -> tuple[str, str, bytes]:
     """Say (transaction id, SHA-256 of the canonical octets, octets for the next hop with the mark on top).
 
     Touches as little as can be: the mail may be just what breaks us. What cannot bear the mark passes without it.
@@ -82,7 +84,8 @@ def marked(intake: Intake, at: datetime, order: BypassOrder, *, remove: tuple[st
     transaction_id = random_id("t", at)
     digest = hashlib.sha256(intake.raw).hexdigest()
     try:
-        bare = remove_fields(intake.raw, (TRACE, *remove))
+        # The next hop believes fields in our name: those of strangers go, as ever.
+        bare = without_claims(intake.raw, (TRACE, *MARKS, *remove), authserv_id, is_inbound=True)
         raw = prepend_fields(bare, [(TRACE, f"{transaction_id} bypass={order.order_id}")])
     except (FilterdError, ValueError, IndexError):
         raw = intake.raw

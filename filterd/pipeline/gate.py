@@ -10,26 +10,33 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from filterd import markers
 from filterd.agreement.decide import breaches, decide
-from filterd.agreement.disposition import strongest, without_bounce
+from filterd.agreement.disposition import (
+    RATES,
+    REFUSED_BY_RECIPIENT,
+    refused_features,
+    strongest,
+    without_bounce,
+)
+from filterd.agreement.protection import InboundChoices, protect
 from filterd.agreement.standing import standing_at
+from filterd.agreement.supplement import effective_terms
 from filterd.agreement.terms import Agreement
 from filterd.checks.run import run
 from filterd.checks.spec import Check, Context
 from filterd.errors import LedgerUnavailable, PeerError
 from filterd.mail.address import canonical_login
 from filterd.mail.fingerprint import delivery_key, evidence_key
-from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts, Reason
+from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts
 from filterd.model.ids import keyed_hash
 from filterd.model.message import Message
 from filterd.model.principal import NOBODY, Basis, Principal, Strength
 from filterd.model.reply import Reply
-from filterd.model.sanction import Preset
+from filterd.model.sanction import RECIPIENT, Preset
 from filterd.model.session import Direction, Path, Session, Transaction
-from filterd.model.standing import History, Standing
+from filterd.model.standing import History
 from filterd.model.verdict import Assessment
 from filterd.pipeline.attribution import AttributionRule, Claim, attribute
 from filterd.pipeline.bypass import marked
@@ -37,7 +44,17 @@ from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.recorder import Recorder
-from filterd.pipeline.replies import LEDGER_AWAY, UNREADABLE_LOGIN, ReplyStyle, decision_reply, standing_reply
+from filterd.pipeline.replies import (
+    LEDGER_AWAY,
+    UNREADABLE_LOGIN,
+    ReplyStyle,
+    Wording,
+    decision_reply,
+    feature_reply,
+    standing_reply,
+    waiting,
+    wording,
+)
 from filterd.ports import (
     AccountRef,
     Answer,
@@ -57,16 +74,17 @@ MAX_KNOWN = 20_000
 # What was good standing this long ago is not taken for good standing any more.
 KNOWN_FOR_S = 300
 
-InboundEffect = Literal["reject", "tag", "accept"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerRule:
-    """What the pipeline must know of a listener."""
+    """What the pipeline must know of a listener. `authserv_id`: our name in Authentication-Results (RFC 8601)."""
 
     attribution: AttributionRule
     direction: Literal["auto", "outbound", "inbound"] = "auto"
     is_after_queue: bool = False
+    authserv_id: str | None = None
+
+
+_AS_SHIPPED = InboundChoices()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +95,7 @@ class GateRules:
     reach: Reach
     style: ReplyStyle
     preset: Preset
-    inbound_virus: InboundEffect = "reject"
-    inbound_spam: InboundEffect = "tag"
+    inbound: InboundChoices = _AS_SHIPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +136,9 @@ class MailGate:
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
-    async def admit(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+    async def admit(
+        self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
+    ) -> Reply | None:
         """Refuse one recipient by standing alone, where the door knows the login before DATA."""
         if session.login is None or self._bypass_order() is not None:
             return None
@@ -135,21 +154,56 @@ class MailGate:
             history = await self._ledger.history(account.account_id)
         except LedgerUnavailable:
             return LEDGER_AWAY
-        reply = self._refusal(account, history, (forward,))
+        reply = self._refused_recipient(account, history, forward, accepted)
+        if reply is not None and rule is not None and rule.is_after_queue:
+            reply = waiting(reply)
         if reply is not None:
             self._recorder.denied(session, account.account_id, reply, reverse_path, forward)
         return reply
 
+    def _refused_recipient(
+        self, account: AccountRef, history: History, forward: Path, accepted: int
+    ) -> Reply | None:
+        """Say why this recipient cannot be written to; what is seen only in the message waits for the message."""
+        standing = standing_at(history, self._terms_of(account), self._clock.now())
+        if self._rules.reach.covers(forward, account.tenant_domains):
+            return None
+        if not standing.may_send:
+            return standing_reply(standing, self._wording(account))
+        facts = MailFacts(
+            recipients=accepted + 1,
+            external_recipients=int(_is_external(forward, account.tenant_domains)),
+            has_attachments=False,
+            has_links=False,
+            recipient_hashes=self._hashes((forward,), history),
+        )
+        for feature, _ in refused_features(facts, standing):
+            if feature.name in REFUSED_BY_RECIPIENT:
+                return feature_reply(feature, standing, self._wording(account), is_before_data=True)
+        return None
+
     def _refusal(self, account: AccountRef, history: History, forwards: tuple[Path, ...]) -> Reply | None:
-        terms = self._terms[account.agreement]
-        standing = standing_at(history, terms, self._clock.now())
+        standing = standing_at(history, self._terms_of(account), self._clock.now())
         if standing.may_send or all(self._rules.reach.covers(f, account.tenant_domains) for f in forwards):
             return None
-        return self._standing_reply(standing, terms)
+        return standing_reply(standing, self._wording(account))
 
-    def _standing_reply(self, standing: Standing, terms: Agreement) -> Reply:
-        cited = [c for s in standing.sanctions if s.rung is standing.rung for c in s.clauses]
-        return standing_reply(standing, _numbers(terms, tuple(cited)), ZoneInfo(terms.timezone), self._rules.style)
+    def _terms_of(self, account: AccountRef) -> Agreement:
+        return effective_terms(self._terms, account.agreement, account.supplement, self._clock.now())
+
+    def _wording(self, account: AccountRef | None) -> Wording:
+        terms = self._terms_of(account) if account is not None else self._default_terms
+        return wording(self._rules.style, terms, account.language if account is not None else None)
+
+    def _hashes(self, forwards: tuple[Path, ...], history: History | None) -> tuple[str, ...]:
+        """Say the keyed pseudonyms of recipients, for an account that was ever kept from writing to one."""
+        imposed = [s.imposed for s in history.sanctions] if history is not None else []
+        if not any(f.name == RECIPIENT for x in imposed for f in x.features):
+            return ()
+        return tuple(self._pseudonym(f.address) for f in forwards)
+
+    def _pseudonym(self, address: str) -> str:
+        return keyed_hash(self._keys.pseudonym, address.lower())
 
     # --- after the dot ------------------------------------------------------------------------------------------------
 
@@ -177,7 +231,7 @@ class MailGate:
             refusal = self._refusal(author.account, author.history, forwards)
             if refusal is not None and rule.is_after_queue:
                 # It stays in the MTA's queue until the sanction ends (STANDING 5.7-20).
-                refusal = Reply(code=451, enhanced="4.7.1", text=refusal.text)
+                refusal = waiting(refusal)
             if refusal is not None:
                 sender = item.transaction.envelope.reverse_path
                 self._recorder.denied(intake.session, author.account.account_id, refusal, sender, None)
@@ -189,12 +243,10 @@ class MailGate:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         if rule.is_after_queue:
-            decision = without_bounce(decision)
+            decision = without_bounce(decision, author.history)
         markers.reach("gate.decided")
         self._recorder.decided(item, case, decision, time.monotonic() - started)
-        terms = author.terms or self._default_terms
-        numbers = _numbers(terms, decision.clauses)
-        reply = decision_reply(decision, numbers, ZoneInfo(terms.timezone), self._rules.style)
+        reply = self._reply(case, decision, author)
         if reply is not None:
             self._recorder.refused(item.transaction.id, reply)
             return Answer(transaction_id=item.transaction.id, reply=reply)
@@ -207,8 +259,17 @@ class MailGate:
             spam_score=assessment.score("spam"),
             remove=(rule.attribution.header_name,) if rule.attribution.header_name else (),
             is_complete=assessment.is_complete,
+            assessment=assessment,
+            authserv_id=rule.authserv_id,
         )
         return Answer(transaction_id=item.transaction.id, reply=None, raw=raw)
+
+    def _reply(self, case: Case, decision: Decision, author: _Author) -> Reply | None:
+        if decision.disposition in (Disposition.ACCEPT, Disposition.TAG):
+            return None
+        # As it was when the mail came: what follows from this mail is told by a notice.
+        standing = standing_at(author.history, author.terms, case.at) if author.history and author.terms else None
+        return decision_reply(decision, standing, self._wording(author.account))
 
     async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         if reply.is_positive:
@@ -224,8 +285,10 @@ class MailGate:
 
     def _pass(self, intake: Intake, order: BypassOrder) -> Answer:
         """Let a mail pass unjudged: nothing here looks into it."""
-        header = self._rules.listeners[intake.session.listener].attribution.header_name
-        transaction_id, digest, raw = marked(intake, self._clock.now(), order, remove=(header,) if header else ())
+        rule = self._rules.listeners[intake.session.listener]
+        remove = (rule.attribution.header_name,) if rule.attribution.header_name else ()
+        now = self._clock.now()
+        transaction_id, digest, raw = marked(intake, now, order, remove=remove, authserv_id=rule.authserv_id)
         self._recorder.bypassed(transaction_id, intake, order.order_id, digest)
         return Answer(transaction_id=transaction_id, reply=None, raw=raw)
 
@@ -238,17 +301,18 @@ class MailGate:
         account, history = await self._look_up(claim.login)
         if account is None:
             return _Author(principal=Principal(basis=claim.basis), is_unknown=True)
+        terms = self._terms_of(account)
         return _Author(
             principal=Principal(
                 account_id=account.account_id,
                 tenant_id=account.tenant_id,
                 basis=claim.basis,
                 strength=_STRENGTH[claim.basis],
-                agreement=account.agreement,
+                agreement=terms.id,
             ),
             account=account,
             history=history,
-            terms=self._terms[account.agreement],
+            terms=terms,
         )
 
     async def _look_up(self, login: str) -> tuple[AccountRef | None, History | None]:
@@ -290,6 +354,7 @@ class MailGate:
             counts=counts,
             dns=self._resolver.for_message() if self._resolver is not None else None,
             own_domains=author.account.tenant_domains if author.account else (),
+            domains_declared=author.account is not None and author.account.domains_declared,
         )
         assessment = await run(
             self._checks, context, on_error=lambda check, tx, err: self._recorder.troubled(tx, check, err)
@@ -306,7 +371,7 @@ class MailGate:
         else:
             decision = decide(case, terms, self._rules.preset, author.history, ())
         if direction is Direction.INBOUND or author.account is None:
-            decision = self._protect(decision, assessment)
+            decision = self._protect(decision, assessment, direction)
         return case, decision, assessment
 
     async def _count(self, item: Read, author: _Author, direction: Direction) -> Counts | None:
@@ -320,7 +385,7 @@ class MailGate:
             at=item.transaction.received_at,
             evidence_key=evidence_key(account, direction.value, fp),
             delivery_keys=tuple(delivery_key(fp, address) for address in forwards),
-            recipient_hashes=tuple(keyed_hash(self._keys.pseudonym, address.lower()) for address in forwards),
+            recipient_hashes=tuple(self._pseudonym(address) for address in forwards),
             unknown=item.unknown_recipients,
         )
         try:
@@ -328,7 +393,16 @@ class MailGate:
         except LedgerUnavailable as err:
             # Clean mail of an account in good standing goes on without the ledger; the rate check says so.
             self._recorder.troubled(item.transaction.id, "counters", err)
+            if self._has_rates(author):
+                raise
             return None
+
+    def _has_rates(self, author: _Author) -> bool:
+        """Say whether the account is kept to a number an hour or a day: such mail waits until it can be counted."""
+        if author.history is None or author.terms is None:
+            return False
+        features = standing_at(author.history, author.terms, self._clock.now()).features
+        return any(f.name in RATES for f in features)
 
     def _case(
         self,
@@ -340,7 +414,6 @@ class MailGate:
         terms: Agreement,
     ) -> Case:
         forwards = item.transaction.envelope.forward_paths
-        domains = author.account.tenant_domains if author.account else ()
         fp = item.transaction.message_fp
         return Case(
             transaction_id=item.transaction.id,
@@ -350,9 +423,25 @@ class MailGate:
             evidence_key=evidence_key(author.principal.account_id or "", direction.value, fp),
             delivery_keys=tuple(delivery_key(fp, f.path.address) for f in forwards),
             text_fp=item.text_fp,
-            facts=_facts(item.message, [f.path for f in forwards], domains, counts),
+            facts=self._facts(item.message, tuple(f.path for f in forwards), author, counts),
             assessment=assessment,
             policy_digest=terms.digest,
+        )
+
+    def _facts(
+        self, message: Message, forwards: tuple[Path, ...], author: _Author, counts: Counts | None
+    ) -> MailFacts:
+        domains = author.account.tenant_domains if author.account else ()
+        reachable = [f for f in forwards if author.account is not None and self._rules.reach.covers(f, domains)]
+        return MailFacts(
+            recipients=len(forwards),
+            external_recipients=sum(1 for f in forwards if _is_external(f, domains)),
+            has_attachments=bool(message.attachments),
+            has_links=bool(message.links),
+            counts=counts or Counts(),
+            reachable_recipients=len(reachable),
+            reachable_external=sum(1 for f in reachable if _is_external(f, domains)),
+            recipient_hashes=self._hashes(tuple(f for f in forwards if f not in reachable), author.history),
         )
 
     async def _file_objection(self, transaction: Transaction, author: _Author) -> None:
@@ -377,14 +466,9 @@ class MailGate:
         terms = author.terms or self._default_terms
         return decide(replace(case, assessment=Assessment(verdicts=())), terms, self._rules.preset, None, ())
 
-    def _protect(self, decision: Decision, assessment: Assessment) -> Decision:
+    def _protect(self, decision: Decision, assessment: Assessment, direction: Direction) -> Decision:
         """Protection of our own users from strangers: refuse or mark, never points (CLAUSES 0.13)."""
-        codes = {f.code for f in assessment.findings}
-        extra: list[Reason] = []
-        if "virus.signature.match" in codes and self._rules.inbound_virus != "accept":
-            extra.append(Reason(code="inbound.virus", disposition=Disposition(self._rules.inbound_virus)))
-        if "content.spam.model" in codes and self._rules.inbound_spam != "accept":
-            extra.append(Reason(code="inbound.spam", disposition=Disposition(self._rules.inbound_spam)))
+        extra = protect(assessment, direction, self._rules.inbound)
         if not extra:
             return decision
         reasons = (*decision.reasons, *extra)
@@ -401,15 +485,6 @@ _STRENGTH = {
 }
 
 
-def _numbers(terms: Agreement, clauses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(terms.clause[c].number for c in clauses if c in terms.clause))
-
-
-def _facts(message: Message, forwards: list[Path], domains: tuple[str, ...], counts: Counts | None) -> MailFacts:
-    return MailFacts(
-        recipients=len(forwards),
-        external_recipients=sum(1 for f in forwards if f.domain not in domains),
-        has_attachments=bool(message.attachments),
-        has_links=bool(message.links),
-        counts=counts or Counts(),
-    )
+def _is_external(forward: Path, domains: tuple[str, ...]) -> bool:
+    # A path without a domain is a local name (RFC 5321 §4.1.1.3: <Postmaster>).
+    return forward.domain not in (*domains, "")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Any, Generic, Literal, TypeVar
 
 from filterd.errors import PeerError, RefusedError, UsageError
 from filterd.mail.address import parse_forward_path
-from filterd.model.principal import Account, Tenant
+from filterd.model.principal import Account, Supplement, Tenant
 from filterd.pipeline.notices import LANGUAGES
 
 # One list is one transaction, in which no mail can be decided: at two milliseconds for a new account, twenty seconds.
@@ -30,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is wrong with a row. The message quotes nothing but what the row itself says."""
+    """What is wrong with a row, or worth a word. The message quotes nothing but what the row itself says."""
 
     line: int
     key: str
@@ -49,10 +50,14 @@ class Planned(Generic[Subject]):
 
 @dataclass(slots=True)
 class Plan(Generic[Subject]):
-    """What a whole list comes to. Nothing of it is done while there are errors."""
+    """What a whole list comes to. Nothing of it is done while there are errors; notes keep nothing from being done."""
 
     items: list[Planned[Subject]] = field(default_factory=list)
     errors: list[Fault] = field(default_factory=list)
+    notes: list[Fault] = field(default_factory=list)
+
+    def note(self, row: Row, key: str, message: str) -> None:
+        self.notes.append(Fault(line=row.line, key=key, message=message))
 
     def fault(self, row: Row, key: str, message: str) -> None:
         self.errors.append(Fault(line=row.line, key=key, message=message))
@@ -60,7 +65,7 @@ class Plan(Generic[Subject]):
     def add(self, row: Row, before: Subject | None, after: Subject) -> None:
         """Note what has to be done so that `after` stands in the directory."""
         changes = {
-            f.name: (None if before is None else _plain(getattr(before, f.name)), _plain(getattr(after, f.name)))
+            f.name: (None if before is None else plain(getattr(before, f.name)), plain(getattr(after, f.name)))
             for f in fields(after)
             if before is None or getattr(before, f.name) != getattr(after, f.name)
         }
@@ -83,17 +88,20 @@ class Plan(Generic[Subject]):
                     "fields": {
                         key: {"from": old, "to": new}
                         for key, (old, new) in item.changes.items()
-                        if item.what == "change" or new not in (None, [])
+                        if item.what == "change" or new not in (None, [], False)
                     },
                 }
                 for item in done
                 if item.what != "unchanged"
             ],
-            "errors": [
-                {"line": e.line, "key": e.key, "message": e.message}
-                for e in sorted(self.errors, key=lambda e: e.line)[:MAX_FAULTS]
-            ],
+            "errors": _told(self.errors),
+            "notes": [] if self.errors else _told(self.notes),
         }
+
+
+def _told(faults: list[Fault]) -> list[dict[str, Any]]:
+    shown = sorted(faults, key=lambda fault: fault.line)[:MAX_FAULTS]
+    return [{"line": fault.line, "key": fault.key, "message": fault.message} for fault in shown]
 
 
 def rows_of(arguments: Mapping[str, Any]) -> list[Row]:
@@ -150,5 +158,29 @@ def contact(row: Row, key: str) -> str | None:
     return said
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def day(row: Row, key: str) -> date | None:
+    """Read a day, YYYY-MM-DD. Raises PeerError."""
+    said = text(row, key)
+    if said is None:
+        return None
+    try:
+        found = date.fromisoformat(said)
+    except ValueError:
+        found = None
+    # Python reads 20260302 and 2026-W10-1 too; a list that is read by people has one form.
+    if found is None or found.isoformat() != said:
+        raise PeerError(f"{said!r} is no day of the form YYYY-MM-DD")
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Say a field as JSON can hold it."""
+    match value:
+        case tuple():
+            return list(value)
+        case date():
+            return value.isoformat()
+        case Supplement():
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case _:
+            return value

@@ -11,15 +11,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, cast
 
+from filterd.agreement.supplement import misbound, ordinary
 from filterd.errors import PeerError
 from filterd.mail.names import canonical_domain
 from filterd.model.ids import random_id
 from filterd.model.principal import Tenant
+from filterd.pipeline import import_supplement
 from filterd.pipeline.import_rows import Plan, Row, contact, kept, language, text
+from filterd.pipeline.import_supplement import read_supplement, why_not_in_force
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
-COLUMNS = ("name", "agreement", "domains", "language", "contact", "seats")
+COLUMNS = ("name", "agreement", "domains", "language", "contact", "seats", "reseller", *import_supplement.COLUMNS)
 
 
 class _KnowsTenants(Protocol):
@@ -62,6 +65,10 @@ def plan_tenants(rows: Sequence[Row], known: Sequence[Tenant], rules: DeskRules,
             elif domain in claimed:
                 plan.fault(row, "domains", f"{domain} stands on line {claimed[domain]} already")
             claimed.setdefault(domain, row.line)
+        if why_not := why_not_in_force(after, rules.terms, now):
+            plan.note(row, import_supplement.NAME, f"{after.name}: {why_not}")
+        if before is not None and before.supplement is not None and after.supplement is None:
+            plan.note(row, import_supplement.NAME, f"{after.name}: {import_supplement.WITHDRAWN}")
         plan.add(row, before, after)
     return plan
 
@@ -89,14 +96,25 @@ def _read(
         key = "agreement"
         agreement = text(row, key) or base.agreement
         if agreement not in rules.terms:
-            raise PeerError(f"{agreement!r} is none of {', '.join(sorted(rules.terms))}")
-        after = replace(base, name=name, agreement=agreement, domains=base.domains if domains is None else domains)
+            raise PeerError(f"{agreement!r} is none of {', '.join(sorted(ordinary(rules.terms)))}")
+        if wrong := misbound(rules.terms, agreement, None):
+            raise PeerError(f"this tenant {wrong}")
+        after = replace(base, name=name, agreement=agreement)
+        if domains is not None:
+            # Somebody has written down what there is; what first mail shows is never known to be all.
+            after = replace(after, domains=domains, domains_declared=bool(domains))
         key = "language"
         after = replace(after, language=kept(row, key, base.language, language))
         key = "contact"
         after = replace(after, contact=kept(row, key, base.contact, contact))
         key = "seats"
         after = replace(after, seats=kept(row, key, base.seats, _seats))
+        key = "reseller"
+        after = replace(after, reseller=kept(row, key, base.reseller, text))
+        after = replace(after, supplement=read_supplement(row, base.supplement, rules.terms, agreement))
+    except import_supplement.WrongCell as err:
+        plan.fault(row, err.key, str(err))
+        return None
     except PeerError as err:
         plan.fault(row, key, str(err))
         return None

@@ -7,17 +7,20 @@ Taking the same list twice changes nothing the second time. `dry_run` says what 
     rows        a dictionary for each row, with `line` and the columns the file has; a column left out keeps what is
                 known, None takes it away
     answer      {dry_run, created, changed, unchanged, changes: [{line, what, name, fields: {key: {from, to}}}],
-                errors: [{line, key, message}]}
+                errors: [{line, key, message}], notes: [{line, key, message}]}
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from filterd.errors import RefusedError
+from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
+from filterd.model.principal import Tenant
 from filterd.pipeline.import_accounts import plan_accounts
 from filterd.pipeline.import_rows import rows_of
+from filterd.pipeline.import_supplement import supplement_facts
 from filterd.pipeline.import_tenants import every_tenant, plan_tenants
 from filterd.pipeline.people import Arguments, PlainVerb, acting_person, person_add, person_list
 from filterd.pipeline.verbs import DeskRules
@@ -36,6 +39,7 @@ class ImportVerbs:
             "tenant.import": self.tenant_import,
             "account.import": self.account_import,
             "tenant.list": self.tenant_list,
+            "tenant.show": self.tenant_show,
             "person.add": person_add,
             "person.list": person_list,
         }
@@ -51,9 +55,17 @@ class ImportVerbs:
                 txn.put_tenant(tenant)
             if item.what == "create":
                 opened = r.TenantOpened(
-                    at=txn.now, tenant_id=tenant.tenant_id, agreement=tenant.agreement, source=_source(person)
+                    at=txn.now,
+                    tenant_id=tenant.tenant_id,
+                    agreement=tenant.agreement,
+                    source=_source(person),
+                    domains=tenant.domains,
+                    supplement=tenant.supplement,
                 )
                 txn.append(opened, account_id=None, tenant_id=tenant.tenant_id)
+            elif item.what == "change":
+                changed = _tenant_changed(tenant, tuple(item.changes), person, txn.now)
+                txn.append(changed, account_id=None, tenant_id=tenant.tenant_id)
         return plan.answer(lambda t: t.name, is_dry=is_dry)
 
     def account_import(self, txn: LedgerTxn, arguments: Arguments) -> Any:
@@ -71,6 +83,16 @@ class ImportVerbs:
                 )
                 subjects = {"account_id": account.account_id, "tenant_id": account.tenant_id}
                 txn.append(opened, **subjects, personal={"login": account.login})
+            elif item.what == "change":
+                changed = r.AccountChanged(
+                    at=txn.now,
+                    account_id=account.account_id,
+                    tenant_id=account.tenant_id,
+                    by=person,
+                    fields=tuple(item.changes),
+                    language=account.language if "language" in item.changes else None,
+                )
+                txn.append(changed, account_id=account.account_id, tenant_id=account.tenant_id)
         return plan.answer(lambda a: a.login, is_dry=is_dry)
 
     def tenant_list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
@@ -78,21 +100,39 @@ class ImportVerbs:
         counts: dict[str, int] = {}
         for account in txn.accounts():
             counts[account.tenant_id] = counts.get(account.tenant_id, 0) + 1
-        return [
-            {
-                "tenant_id": t.tenant_id,
-                "name": t.name,
-                "agreement": t.agreement,
-                "domains": list(t.domains),
-                "language": t.language,
-                "contact": t.contact,
-                "seats": t.seats,
-                "accounts": counts.get(t.tenant_id, 0),
-            }
-            for t in every_tenant(txn)
-        ]
+        return [self._facts(txn, tenant, counts.get(tenant.tenant_id, 0)) for tenant in every_tenant(txn)]
+
+    def tenant_show(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Say all that is known of one `tenant`: by its name, its id, or one of its domains."""
+        said = str(arguments.get("tenant") or "")
+        found = [t for t in every_tenant(txn) if said in (t.name, t.tenant_id) or said.lower() in t.domains]
+        if not found:
+            raise UsageError(f"no tenant has the name, id or domain {said!r}")
+        if len(found) > 1:
+            raise UsageError(f"several tenants are called {said!r}; give the id")
+        number = sum(account.tenant_id == found[0].tenant_id for account in txn.accounts())
+        return self._facts(txn, found[0], number)
+
+    def _facts(self, txn: LedgerTxn, tenant: Tenant, accounts: int) -> dict[str, Any]:
+        known = tenant.agreement in self._rules.terms
+        return {
+            "tenant_id": tenant.tenant_id,
+            "name": tenant.name,
+            "agreement": tenant.agreement,
+            "domains": list(tenant.domains),
+            "domains_declared": tenant.domains_declared,
+            "language": tenant.language,
+            "contact": tenant.contact,
+            "seats": tenant.seats,
+            "reseller": tenant.reseller,
+            "supplement": supplement_facts(tenant, self._rules.terms, txn.now),
+            "terms": self._rules.terms_for(tenant, txn.now).id if known else None,
+            "accounts": accounts,
+        }
 
 
+# What a row of the ledger says of a change in clear; the rest is somebody's name or address.
+_IN_CLEAR = frozenset({"agreement", "domains", "domains_declared", "language", "seats", "supplement"})
 # Roles that may bring lists in: what they hold decides who is answerable, and under which terms.
 IMPORTING = ("admin", "moderator")
 
@@ -102,6 +142,12 @@ def _importer(txn: LedgerTxn, arguments: Arguments) -> str:
     if role not in IMPORTING:
         raise RefusedError(f"{person} has role {role}; lists are imported by {' or '.join(IMPORTING)}")
     return person
+
+
+def _tenant_changed(tenant: Tenant, fields: tuple[str, ...], by: str, at: datetime) -> r.TenantChanged:
+    """The row of a change: names and addresses only as having changed."""
+    said: dict[str, Any] = {name: getattr(tenant, name) for name in fields if name in _IN_CLEAR}
+    return r.TenantChanged(at=at, tenant_id=tenant.tenant_id, by=by, fields=fields, **said)
 
 
 def _source(person: str) -> str:

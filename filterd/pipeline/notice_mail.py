@@ -18,11 +18,10 @@ from filterd.agreement.terms import Agreement
 from filterd.errors import PeerError, UsageError
 from filterd.mail.address import parse_forward_path
 from filterd.mail.compose import compose as compose_mail
-from filterd.model import records as r
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.standing import History
-from filterd.pipeline.notices import Audience, NoticeSettings, RenderedNotice, Templates, render
+from filterd.pipeline.notices import RESELLER, Audience, NoticeSettings, RenderedNotice, Templates, plain, render
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn, OutboxItem
 
@@ -122,7 +121,7 @@ class NoticeDesk:
         tenant_id = account.tenant_id if account is not None else request.tenant_id
         tenant = txn.tenant(tenant_id) if tenant_id is not None else None
         records = txn.records(request.account_id)
-        terms = self._terms(tenant, records, request.incident_id)
+        terms = self._rules.terms_of_incident(records, request.incident_id, tenant, txn.now)
         facts = statement(
             history,
             terms,
@@ -151,18 +150,17 @@ class NoticeDesk:
                 at,
                 audience=audience,
             )
-            raw = compose(notice, self._settings, recipient, at, notice_id=request.notice_id, audience=audience)
+            raw = compose(
+                notice,
+                self._settings,
+                recipient,
+                at,
+                notice_id=request.notice_id,
+                audience=audience,
+                party_name=_party_name(facts.tenant, facts.terms),
+            )
             out.append(Letter(audience=audience, recipient=recipient, raw=raw, notice=notice))
         return tuple(out)
-
-    def _terms(self, tenant: Tenant | None, records: tuple[r.Record, ...], incident_id: str) -> Agreement:
-        """Say the terms the incident was decided under, where they are still at hand; else those in force."""
-        digests = [
-            x.policy_digest for x in records if isinstance(x, r.ViolationRecorded) and x.incident_id == incident_id
-        ]
-        if digests and digests[-1] in self._rules.by_digest:
-            return self._rules.by_digest[digests[-1]]
-        return self._rules.terms[tenant.agreement if tenant is not None else self._rules.default_agreement]
 
 
 def addresses(
@@ -191,17 +189,19 @@ def compose(
     *,
     notice_id: str,
     audience: Audience,
+    party_name: str | None = None,
 ) -> bytes:
     """Make the mail. The Message-ID is the same however often it is sent again, so that a second copy can be known.
 
     An answer goes to the appeals address, with the case in its subject: answering is objecting (TX-6.1). The null
-    reverse-path is the mailer's part.
+    reverse-path is the mailer's part. `party_name`: who enforces the agreement, where that is not the operator; the
+    text says on whose behalf the address writes (CLAUSES §7).
     """
     name, address = parseaddr(settings.sender)
     domain = parse_forward_path(f"<{address}>".encode(), smtputf8=True).domain
     return compose_mail(
         sender=address,
-        sender_name=name or None,
+        sender_name=party_name or name or None,
         to=[recipient],
         subject=notice.subject,
         text=notice.text,
@@ -211,6 +211,11 @@ def compose(
         auto_submitted="auto-generated",
         fields=(("Reply-To", settings.appeals_address), ("X-Auto-Response-Suppress", "All")),
     )
+
+
+def _party_name(tenant: Tenant | None, terms: Agreement) -> str | None:
+    is_resold = tenant is not None and tenant.reseller is not None and terms.enforcing_party == RESELLER
+    return plain(tenant.reseller) if is_resold and tenant is not None else None
 
 
 def _still_true(history: History, request: NoticeRequest) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from filterd.agreement.terms import Agreement
 from filterd.errors import ModelError, UsageError
 from filterd.model.principal import Account, Tenant
 from filterd.pipeline.replies import case_id
+from filterd.pipeline.texts import known_language
 
 LANGUAGES = ("zh-Hans", "en")
 
@@ -43,6 +44,9 @@ _FITS: dict[str, Callable[[Statement], bool]] = {
     "hold": lambda s: s.hold is not None,
     "objection_received": lambda s: s.received is not None,
 }
+
+# The enforcing party whose name the tenant's record holds (CLAUSES 0.15); any other is the operator.
+RESELLER = "reseller"
 
 _RULE = "-" * 60
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -175,7 +179,7 @@ def choose_languages(account: Account | None, tenant: Tenant | None, terms: Agre
     """
     settings = [tag for tag in (tenant and tenant.language, account and account.language) if tag]
     for tag in settings:
-        if (known := _known(tag)) is not None:
+        if (known := known_language(tag)) is not None:
             return (known,)
     if settings:
         return tuple(dict.fromkeys([*terms.languages, *LANGUAGES]))
@@ -189,16 +193,6 @@ def plain(value: Any) -> str:
         text = "".join(" " if unicodedata.category(c) in _STRIPPED else c for c in text)
     text = " ".join(text.split())
     return text if len(text) <= _MAX_VALUE else text[:_MAX_VALUE] + "…"
-
-
-def _known(tag: str) -> str | None:
-    """Match a language tag (RFC 5646) to ours. Traditional Chinese is not simplified Chinese."""
-    parts = tag.replace("_", "-").lower().split("-")
-    if parts[0] == "en":
-        return "en"
-    if parts[0] == "zh" and not {"hant", "tw", "hk", "mo"} & set(parts[1:]):
-        return "zh-Hans"
-    return None
 
 
 def _values(
@@ -225,6 +219,7 @@ def _values(
         "is_copy": audience is Audience.TENANT,
         "version": terms.version,
         "party": terms.enforcing_party,
+        "dealer": tenant.reseller if tenant is not None and terms.enforcing_party == RESELLER else None,
         "zone": terms.timezone,
         "case": case,
         "appeals": settings.appeals_address,

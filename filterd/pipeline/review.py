@@ -7,11 +7,11 @@ is refused. Undo exists wherever there is a do: confirm, lift, annul, and the de
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from typing import Any
 
-from filterd.agreement.annul import annul
+from filterd.agreement.annul import Annulment, annul
 from filterd.agreement.standing import standing_at
 from filterd.agreement.terms import Agreement
 from filterd.errors import RefusedError, UsageError
@@ -20,6 +20,7 @@ from filterd.model.decision import NoticeDue
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.standing import History, SanctionFile, Standing
+from filterd.pipeline.impose import Restriction, find_clauses, impose, read_features
 from filterd.pipeline.people import Arguments, PlainVerb, acting_person
 from filterd.pipeline.verbs import DeskRules, MailVerbs
 from filterd.ports import LedgerTxn
@@ -52,6 +53,7 @@ class ReviewVerbs:
             "account.list": self.account_list,
             "account.show": self.account_show,
             "account.history": self.account_history,
+            "sanction.impose": self.sanction_impose,
             "sanction.confirm": self.sanction_confirm,
             "sanction.lift": self.sanction_lift,
             "sanction.annul": self.sanction_annul,
@@ -135,20 +137,32 @@ class ReviewVerbs:
         rows = []
         for account in txn.accounts():
             history = txn.history(account.account_id)
-            settled = {
-                s.imposed.incident_id for s in history.sanctions if s.confirmed_at or s.lifted_at or s.annulled_at
-            }
-            settled |= {i.opened.incident_id for i in history.incidents if i.is_annulled}
+            settled = _settled(history)
             # The newest task of an incident says all the older ones said.
             newest = {x.incident_id: x for x in txn.records(account.account_id) if isinstance(x, r.TaskOpened)}
             rows += [
                 {"login": account.login, **_plain(x), "overdue": x.due_at < txn.now}
                 for x in newest.values()
-                if x.incident_id not in settled
+                if x.incident_id not in settled or x.at > settled[x.incident_id]
             ]
         return rows
 
     # --- acting -------------------------------------------------------------------------------------------------------
+
+    def sanction_impose(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Switch features of an account off for `hours`, under `clause`; nothing of it is automatic."""
+        person, account = self._person(txn, arguments), self._account(txn, arguments["account"])
+        terms = self._terms(txn, account)
+        wanted = Restriction(
+            features=read_features(txn, arguments["features"]),
+            hours=arguments["hours"],
+            clauses=find_clauses(terms, arguments["clause"]),
+            case=arguments.get("case"),
+            by=person,
+            reason=_reason(arguments),
+        )
+        self._mail.announce(txn, impose(txn, account, terms, wanted), account.tenant_id)
+        return self._result(txn, account) | {"features_off": [str(f) for f in self._standing(txn, account).features]}
 
     def sanction_confirm(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         person, case = self._person(txn, arguments), self._case(txn, arguments["sanction"])
@@ -211,16 +225,7 @@ class ReviewVerbs:
     def _annul(self, txn: LedgerTxn, case: _Case, person: str, reason: str) -> int:
         """Annul the incident that owns the sanction, replay the rest, promise the notice. Says how many rows."""
         incident_id = case.sanction.imposed.incident_id
-        undone = annul(
-            case.account.account_id,
-            txn.records(case.account.account_id),
-            case.terms,
-            self._rules.preset,
-            incident_id=incident_id,
-            at=txn.now,
-            by=person,
-            reason=reason,
-        )
+        undone = self._annulment(txn, case, person, reason)
         for record in undone.records:
             self._append(txn, case.account, record)
         if undone.records:
@@ -233,6 +238,30 @@ class ReviewVerbs:
             )
             self._mail.announce(txn, notice, case.account.tenant_id)
         return len(undone.records)
+
+    def _annulment(self, txn: LedgerTxn, case: _Case, person: str, reason: str) -> Annulment:
+        imposed = case.sanction.imposed
+        incident = next((i for i in case.history.incidents if i.opened.incident_id == imposed.incident_id), None)
+        if incident is not None and incident.strike is None and not incident.is_annulled:
+            # A person's act without points: no ladder has to be replayed without it.
+            ended = r.StrikeAnnulled(
+                at=txn.now,
+                strike_id=derived_id("k", imposed.incident_id),
+                incident_id=imposed.incident_id,
+                by=person,
+                reason=reason,
+            )
+            return Annulment(records=(ended,), changed_sanctions=())
+        return annul(
+            case.account.account_id,
+            txn.records(case.account.account_id),
+            case.terms,
+            self._rules.preset,
+            incident_id=imposed.incident_id,
+            at=txn.now,
+            by=person,
+            reason=reason,
+        )
 
     def appeal_file(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """File an objection for somebody who asked for it: against one sanction, or all in force of an account."""
@@ -333,7 +362,7 @@ class ReviewVerbs:
 
     def _terms(self, txn: LedgerTxn, account: Account) -> Agreement:
         tenant = txn.tenant(account.tenant_id)
-        return self._rules.terms[tenant.agreement if tenant is not None else self._rules.default_agreement]
+        return self._rules.terms_for(tenant, txn.now)
 
     def _standing(self, txn: LedgerTxn, account: Account) -> Standing:
         return standing_at(txn.history(account.account_id), self._terms(txn, account), txn.now)
@@ -357,6 +386,7 @@ class ReviewVerbs:
         active = {s.sanction_id for s in standing_at(history, terms, txn.now).sanctions}
         # Of a case that climbed, what is in force counts, and of that the highest step.
         sanction = max(found, key=lambda s: (s.imposed.sanction_id in active, s.imposed.step))
+        terms = self._rules.terms_with(sanction.imposed.clauses, terms)
         return _Case(account=account, terms=terms, history=history, sanction=sanction)
 
     def _refuse_if_over(self, case: _Case, now: datetime) -> None:
@@ -386,6 +416,21 @@ class ReviewVerbs:
 
     def _result(self, txn: LedgerTxn, account: Account) -> dict[str, Any]:
         return _row(account, self._standing(txn, account))
+
+
+def _settled(history: History) -> dict[str, datetime]:
+    """Say when a person last decided about an incident; what is asked later is open again, but for an annulled one."""
+    acts = [
+        (s.imposed.incident_id, at)
+        for s in history.sanctions
+        for at in (s.confirmed_at, s.lifted_at, s.annulled_at)
+        if at is not None
+    ]
+    settled: dict[str, datetime] = {}
+    for incident_id, at in acts:
+        settled[incident_id] = max(at, settled.get(incident_id, at))
+    never = datetime.max.replace(tzinfo=UTC)
+    return settled | {i.opened.incident_id: never for i in history.incidents if i.is_annulled}
 
 
 def _row(account: Account, standing: Standing) -> dict[str, Any]:

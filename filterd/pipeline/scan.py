@@ -23,7 +23,7 @@ from filterd.model.session import Door, Envelope, ForwardPath, Path, Session
 from filterd.pipeline.attribution import AttributionRule
 from filterd.pipeline.gate import GateRules, ListenerRule, MailGate
 from filterd.pipeline.inert import Ear, NoLedger, NoSpool
-from filterd.ports import Clock, Intake, Keys
+from filterd.ports import Clock, Intake, Keys, Resolver
 
 _LISTENER = "scan"
 _OUTBOUND = ListenerRule(attribution=AttributionRule(source="xclient"), direction="outbound")
@@ -38,7 +38,6 @@ class ScanOptions:
         reverse_path: None is the null sender.
         client_address: None for a client nobody knows.
         login: in its canonical spelling; None makes it inbound mail from a stranger.
-        dns: `host:port` of the name server for checks that ask DNS; so far none does.
     """
 
     reverse_path: Path | None = None
@@ -46,7 +45,6 @@ class ScanOptions:
     client_address: str | None = None
     helo: str | None = None
     login: str | None = None
-    dns: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +105,7 @@ async def scan(
     rules: GateRules,
     clock: Clock,
     keys: Keys,
+    resolver: Resolver | None = None,
 ) -> ScanResult:
     """Walk one mail through the house.
 
@@ -115,6 +114,7 @@ async def scan(
         checks: as `arrange` returned them.
         terms: the agreement that binds the account of `options.login`.
         rules: reach, style, preset and inbound protection are taken from them; listeners are not.
+        resolver: None leaves the checks that ask DNS out.
     """
     started = time.monotonic()
     octets, changes = canonical(raw)
@@ -129,6 +129,7 @@ async def scan(
         checks=checks,
         rules=replace(rules, listeners={_LISTENER: _INBOUND if options.login is None else _OUTBOUND}),
         recorder=ear,
+        resolver=resolver,
     )
     intake = Intake(
         session=_session(options, clock), envelope=_envelope(options), raw=octets, is_normalised=bool(changes)

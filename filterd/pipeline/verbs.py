@@ -5,12 +5,13 @@ No await, no clock but the transaction's, nothing outside the store. Each is saf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from filterd.agreement.decide import decide
 from filterd.agreement.standing import standing_at
+from filterd.agreement.supplement import effective_terms, pinned_terms
 from filterd.agreement.terms import Agreement
 from filterd.errors import UsageError
 from filterd.model import records as r
@@ -43,6 +44,32 @@ class DeskRules:
     default_agreement: str
     auto_create_per_day: int
     notice_merge: timedelta
+
+    def terms_for(self, tenant: Tenant | None, at: datetime) -> Agreement:
+        """Say the terms in force for a tenant, its signed supplement heeded; the default ones for nobody's."""
+        if tenant is None:
+            return self.terms[self.default_agreement]
+        return effective_terms(self.terms, tenant.agreement, tenant.supplement, at)
+
+    def terms_of_incident(
+        self, records: Iterable[r.Record], incident_id: str, tenant: Tenant | None, at: datetime
+    ) -> Agreement:
+        """Say the terms an incident was decided under, where they are still at hand; else those in force."""
+        digests: list[str] = []
+        clauses: list[str] = []
+        for record in records:
+            if isinstance(record, r.ViolationRecorded) and record.incident_id == incident_id:
+                digests.append(record.policy_digest)
+            if isinstance(record, r.SanctionImposed) and record.incident_id == incident_id:
+                clauses += record.clauses
+        if digests and digests[-1] in self.by_digest:
+            return self.by_digest[digests[-1]]
+        return self.terms_with(clauses, self.terms_for(tenant, at))
+
+    def terms_with(self, clauses: Collection[str], terms: Agreement) -> Agreement:
+        """Say `terms`; where they lack a clause that a case rests on, as after a supplement was withdrawn, others."""
+        known = (terms, *self.terms.values())
+        return next((item for item in known if all(key in item.clause for key in clauses)), terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +109,13 @@ class MailVerbs:
             )
             txn.put_tenant(tenant)
             txn.append(
-                r.TenantOpened(at=txn.now, tenant_id=tenant.tenant_id, agreement=tenant.agreement, source="first_mail"),
+                r.TenantOpened(
+                    at=txn.now,
+                    tenant_id=tenant.tenant_id,
+                    agreement=tenant.agreement,
+                    source="first_mail",
+                    domains=tenant.domains,
+                ),
                 account_id=None,
                 tenant_id=tenant.tenant_id,
             )
@@ -101,9 +134,11 @@ class MailVerbs:
         account_id = case.principal.account_id
         if account_id is None:
             raise UsageError("a decision in the ledger needs an account")
-        terms = self._rules.by_digest.get(case.policy_digest)
-        if terms is None:
+        pinned = self._rules.by_digest.get(case.policy_digest)
+        if pinned is None:
             raise UsageError(f"the ledger does not hold the agreement {case.policy_digest[:12]}; reload it")
+        tenant = txn.tenant(case.principal.tenant_id or "") if pinned.supplements is not None else None
+        terms = pinned_terms(pinned, self._rules.terms, tenant, case.at)
         new = txn.new_deliveries(account_id, None, case.delivery_keys)
         decision = decide(case, terms, self._rules.preset, txn.history(account_id), new)
         if not decision.records or decision.incident_id is None:
@@ -149,7 +184,7 @@ class MailVerbs:
     def object_to_all(self, txn: LedgerTxn, account: Account, *, channel: str) -> int:
         """File an objection against what is in force and not objected to yet."""
         tenant = txn.tenant(account.tenant_id)
-        terms = self._rules.terms[tenant.agreement if tenant else self._rules.default_agreement]
+        terms = self._rules.terms_for(tenant, txn.now)
         history = txn.history(account.account_id)
         objected = {s.imposed.sanction_id for s in history.sanctions if s.objected_at is not None}
         standing = standing_at(history, terms, txn.now)

@@ -15,33 +15,29 @@ from filterd.agreement.annul import annul
 from filterd.agreement.fold import apply, fold
 from filterd.agreement.offence import Offence, commit_offence
 from filterd.agreement.standing import standing_at
-from filterd.agreement.terms import Agreement, Category
+from filterd.agreement.terms import Agreement
 from filterd.model import records as r
-from filterd.model.decision import Disposition
 from filterd.model.ids import derived_id
 from filterd.model.sanction import Ground, Mode, Preset, Rung, Violation
 from filterd.model.standing import History, Standing
+from tests.agreement.contract import shipped
 from tests.kit import naive_ladder as naive
-from tests.kit.terms import tencent
 
 # More in the nightly run; the naive ladder recomputes everything for every query.
 EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "6"))
 # Shrinking takes minutes with this oracle; run again with all phases when a case has been found.
 PHASES = [Phase.explicit, Phase.generate]
 START = datetime(2026, 3, 2, tzinfo=UTC)
-GAMBLING = Category(
-    id="illegal.gambling",
-    en="gambling",
-    zh="赌博",
-    family="illegal",
-    ground=("3.3.2 tail-a",),
-    mode=Mode.B,
-    severity=2,
-    disposition=Disposition.REJECT,
-    scope=("links", "external_recipients"),
-)
-TERMS: Agreement = tencent().model_copy(update={"category": (*tencent().category, GAMBLING)})
-FAMILIES = {"spam.outbound": "spam", "malware": "malware", "illegal.gambling": "illegal"}
+TERMS: Agreement = shipped()
+FAMILIES = {
+    "spam.outbound": "spam",
+    "spam.advert": "spam",
+    "malware": "malware",
+    "phishing.known": "malware",
+    "illegal.gambling": "illegal",
+}
+# Those that have one mode only; spam.outbound has both.
+MODES = {"spam.advert": "B", "malware": "A", "phishing.known": "A", "illegal.gambling": "B"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +94,8 @@ class Both:
                 self.act(step)
 
     def violate(self, step: Step) -> None:
-        category, mode = step.category, step.mode
-        if category == "malware":
-            mode = "A"
-        if category == "illegal.gambling":
-            mode = "B"
+        category = step.category
+        mode = MODES.get(category, step.mode)
         burst = step.burst and mode == "A" and category == "spam.outbound"
         name = f"v{len(self.members)}"
         found = TERMS.category_of(category)
@@ -110,7 +103,7 @@ class Both:
             category=category,
             family=FAMILIES[category],
             mode=Mode(mode),
-            severity=found.severity,
+            severity=found.fixed_severity,
             ground=Ground(kind="clause", ids=found.ground),
             finding_codes=(),
             is_burst=burst,
@@ -136,7 +129,7 @@ class Both:
                 id=name,
                 category=category,
                 mode=mode,  # type: ignore[arg-type]
-                severity=found.severity,
+                severity=found.fixed_severity,
                 recipients=step.recipients,
                 message=f"e_{name}",
                 burst=burst,

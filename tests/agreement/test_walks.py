@@ -14,10 +14,10 @@ from filterd.model import records as r
 from filterd.model.ids import derived_id
 from filterd.model.sanction import Conduct, Ground, Mode, Preset, Rung, Violation
 from filterd.model.standing import Standing
-from tests.kit.terms import tencent
+from tests.agreement.contract import shipped
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-TERMS = tencent()
+TERMS = shipped()
 
 
 class Account:
@@ -39,7 +39,7 @@ class Account:
             category=category,
             family=found.family,
             mode=mode,
-            severity=found.severity,
+            severity=found.fixed_severity,
             ground=Ground(kind="clause", ids=found.ground),
             finding_codes=(),
             is_burst=burst,

@@ -1,10 +1,12 @@
 """What does one mail cost?  `make bench`, or `python -m tests.bench [--mails N] [--rounds N]`.
 
-Prints CPU milliseconds a message of the walk (`pipeline.scan`: parse, fingerprints, all checks without a peer, decide,
-reply) beside the standard library's `email` parser over the same mails and, with a clamd, `clamdscan` over the same
-files, all in turn in one run. Numbers, no verdicts: these depend on the machine, ratios less so.
+Prints CPU milliseconds a message of the whole walk through the gate with every check switched on, half of the mail
+outbound, half inbound (bench/house, bench/signed): without and with a virus scanner. Beside it, in turn in one run: a
+fixed amount of plain Python, the standard library's `email` parser over the same mails, and `clamdscan` over the same
+files. Then which share reading and each check have. Numbers, no verdicts: they depend on the machine, ratios less so.
 
 CPU is user plus system time of this process; clamd's own CPU is not in it. Outcome counts say that work was done.
+`--corpora` scans all of the outside mail instead and says what the checks make of it (tests/corpora).
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import argparse
 import asyncio
 import email
 import email.policy
+import io
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -25,12 +28,22 @@ from typing import Any
 
 from tests.bench.mails import dev_mails
 
+REFERENCE_STEPS = 300_000
+_REFERENCE = "reference: a fixed loop of Python, whole"
+_SCANS = ("outbound, without clamd", "inbound, without clamd", "outbound, with clamd", "inbound, with clamd")
+
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--mails", type=int, default=1500)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--corpora", action="store_true")
     given = options.parse_args()
+    if given.corpora:
+        from tests.corpora.__main__ import main as corpora
+
+        corpora([])
+        return
     mails = dev_mails(given.mails)
     sizes = sorted(len(raw) for raw in mails)
     print(
@@ -40,83 +53,124 @@ def main() -> None:
 
 
 async def compare(mails: list[bytes], rounds: int) -> dict[str, float]:
-    """Run everything in turn and print the table; gives CPU ms a message, by row."""
-    from filterd.app import build_checks
+    """Run everything in turn and print the tables; gives CPU ms a message, by row."""
     from filterd.clients.clamd import ClamdScanner
     from filterd.clients.clamd_private import start_private_clamd
-    from filterd.config import Config
+    from filterd.log import set_up
+    from tests.bench.house import House, letters
+    from tests.bench.meter import Meter
+    from tests.bench.signed import Signers
 
-    config = Config()
-    plain = Walk(build_checks(config, scanner=None, owner_of=None), config)
-    with tempfile.TemporaryDirectory(prefix="filterd-bench-") as folder:
-        clamd = await start_private_clamd(Path(folder))
+    set_up("info", stream=io.StringIO())
+    signers = Signers()
+    halves = letters(mails, signers)
+    signed = sum(letter.is_signed for letter in halves[1])
+    print(f"outbound {len(halves[0])}; inbound {len(halves[1])}, {signed} of them signed (RSA-2048) with SPF and DMARC")
+    with tempfile.TemporaryDirectory(prefix="filterd-bench-") as name:
+        folder = Path(name)
+        clamd = await start_private_clamd(folder)
         try:
             scanner = ClamdScanner(f"unix:{clamd.socket_path}", timeout_s=25, max_connections=8)
-            scanned = Walk(build_checks(config, scanner=scanner, owner_of=None), config)
-            files = _files(mails, Path(folder))
-            rows: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-                "scan, without clamd": lambda: plain.over(mails),
-                "scan, with clamd (ours only)": lambda: scanned.over(mails),
+            meter = Meter()
+            plain = House(folder / "plain", signers.zone)
+            scanned = House(folder / "scanned", signers.zone, scanner)
+            metered = House(folder / "metered", signers.zone, around=meter.around)
+            files = _files(mails, folder)
+            walks = [(house, half) for house in (plain, scanned) for half in halves]
+            rows: dict[str, Callable[[], Coroutine[Any, Any, int]]] = {
+                row: (lambda house=house, half=half: _walk(house, half))  # type: ignore[misc]
+                for row, (house, half) in zip(_SCANS, walks, strict=True)
+            }
+            rows |= {
                 "email.message_from_bytes, compat32": lambda: _stdlib(mails, email.policy.compat32),
                 "email.message_from_bytes, default": lambda: _stdlib(mails, email.policy.default),
-                "clamdscan --stream (client only)": lambda: _clamdscan(files, Path(folder)),
+                "clamdscan --stream (client only)": lambda: _clamdscan(files, folder),
+                _REFERENCE: _reference,
             }
-            spent: dict[str, list[float]] = {name: [] for name in rows}
+            spent: dict[str, list[float]] = {row: [] for row in rows}
             for _ in range(rounds + 1):
-                for name, run in rows.items():
-                    before = _cpu_s(name)
-                    await run()
-                    spent[name].append((_cpu_s(name) - before) * 1000 / len(mails))
+                for row, run in rows.items():
+                    before = _cpu_s(row)
+                    count = await run()
+                    spent[row].append((_cpu_s(row) - before) * 1000 / count)
+            outcomes = await _shares(metered, meter, halves, rounds)
         finally:
             await clamd.stop()
+    for row, one, other in (
+        ("scan, without clamd", *_SCANS[:2]),
+        ("scan, with clamd (ours only)", *_SCANS[2:]),
+    ):
+        both = zip(spent[one], spent[other], strict=True)
+        weights = [len(half) / len(mails) for half in halves]
+        spent = {row: [a * weights[0] + b * weights[1] for a, b in both], **spent}
     medians = _print(spent)
-    print("\noutcomes of the last walk with clamd")
-    for check, outcomes in sorted(scanned.outcomes.items()):
-        print(f"  {check:8} " + "  ".join(f"{name}={count}" for name, count in sorted(outcomes.items())))
+    print("\noutcomes of a walk")
+    for check, counts in sorted(outcomes.items()):
+        print(f"  {check:12} " + "  ".join(f"{word}={count}" for word, count in sorted(counts.items())))
     return medians
 
 
 def _print(spent: dict[str, list[float]]) -> dict[str, float]:
     # The first round warms caches up and is left out.
-    medians = {name: statistics.median(values[1:]) for name, values in spent.items()}
-    base = medians["scan, without clamd"]
-    print(f"\n{'CPU ms a message':38} {'median':>8} {'min':>8} {'max':>8} {'to scan':>8}")
-    for name, values in spent.items():
+    medians = {row: statistics.median(values[1:]) for row, values in spent.items()}
+    base = medians[_REFERENCE]
+    print(f"\n{'CPU ms a message':42} {'median':>8} {'min':>8} {'max':>8} {'to reference':>13}")
+    for row, values in spent.items():
         rest = values[1:]
-        print(f"{name:38} {medians[name]:8.3f} {min(rest):8.3f} {max(rest):8.3f} {medians[name] / base:8.2f}")
+        print(f"{row:42} {medians[row]:8.3f} {min(rest):8.3f} {max(rest):8.3f} {medians[row] / base:13.4f}")
     return medians
 
 
-class Walk:
-    """The walk with one set of checks, counting outcomes."""
-
-    def __init__(self, checks: tuple[Any, ...], config: Any):
-        from filterd import app
-        from filterd.clients.clock import SystemClock
-        from filterd.clients.keys import derive
-
-        agreements = app.load_agreements(config)
-        self._checks, self._terms = checks, agreements[config.agreement.default]
-        self._rules, self._clock, self._keys = app.gate_rules(config), SystemClock(), derive(bytes(32))
-        self.outcomes: dict[str, Counter[str]] = {}
-
-    async def over(self, mails: list[bytes]) -> None:
-        from filterd.mail.address import parse_forward_path
-        from filterd.pipeline.scan import ScanOptions, scan
-
-        self.outcomes = {}
-        options = ScanOptions(login="bench@example.org", forward_paths=(parse_forward_path(b"<to@example.net>"),))
-        for raw in mails:
-            said = await scan(
-                raw, options, self._checks, self._terms, rules=self._rules, clock=self._clock, keys=self._keys
-            )
-            for verdict in said.verdicts:
-                self.outcomes.setdefault(verdict["check"], Counter())[
-                    str(getattr(verdict["outcome"], "value", verdict["outcome"]))
-                ] += 1
+async def _walk(house: Any, half: list[Any]) -> int:
+    for letter in half:
+        await house.walk(letter)
+    return len(half)
 
 
-async def _stdlib(mails: list[bytes], policy: Any) -> None:
+async def _shares(house: Any, meter: Any, halves: tuple[list[Any], list[Any]], rounds: int) -> dict[str, Counter[str]]:
+    """Walk once more with every check metered, print what reading and each check take; give the outcomes."""
+    from filterd.clients.clock import SystemClock
+    from filterd.clients.keys import derive
+    from filterd.pipeline.intake import read
+
+    await _walk(house, [*halves[0], *halves[1]])
+    columns: list[dict[str, float]] = []
+    outcomes: dict[str, Counter[str]] = {}
+    clock, keys = SystemClock(), derive(bytes(32))
+    for half in halves:
+        each: list[dict[str, float]] = []
+        for _ in range(rounds):
+            meter.spent_s.clear()
+            started = time.process_time()
+            await _walk(house, half)
+            whole_s = time.process_time() - started
+            started = time.process_time()
+            for letter in half:
+                await read(letter.intake, clock.now(), keys)
+            read_s = time.process_time() - started
+            rest_s = whole_s - read_s - sum(meter.spent_s.values())
+            each.append({"reading": read_s, **meter.spent_s, "runner, decision, records, fields": rest_s})
+        columns.append({row: statistics.median(x[row] for x in each) * 1000 / len(half) for row in each[0]})
+        for letter in half:
+            await house.walk(letter)
+            for verdict in house.recorder.verdicts:
+                outcomes.setdefault(verdict.check, Counter())[verdict.outcome.value] += 1
+    print(f"\n{'CPU ms a message, metered':42} {'outbound':>9} {'inbound':>9}")
+    for row in columns[0]:
+        says = " (and the text for all labels)" if row == "spam" else ""
+        print(f"{row + says:42} {columns[0][row]:9.3f} {columns[1].get(row, 0):9.3f}")
+    return outcomes
+
+
+async def _reference() -> int:
+    """Do a fixed amount of work, so that runs on a busy or another machine can be compared."""
+    number = 0
+    for step in range(REFERENCE_STEPS):
+        number = (number * 31 + step) & 0xFFFF
+    return 1
+
+
+async def _stdlib(mails: list[bytes], policy: Any) -> int:
     """Parse, decode the text parts, read five fields: what a naive filter does before it begins."""
     for raw in mails:
         try:
@@ -129,14 +183,16 @@ async def _stdlib(mails: list[bytes], policy: Any) -> None:
         except (IndexError, LookupError, ValueError):
             # Old faults of the library on real mail; the time was spent all the same.
             continue
+    return len(mails)
 
 
-async def _clamdscan(files: Path, folder: Path) -> None:
+async def _clamdscan(files: Path, folder: Path) -> int:
     def run() -> None:
         command = ["clamdscan", "--stream", "--no-summary", "--infected", f"--config-file={_conf(folder)}", str(files)]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
     await asyncio.to_thread(run)
+    return len(list(files.iterdir()))
 
 
 def _conf(folder: Path) -> Path:
@@ -151,11 +207,11 @@ def _files(mails: list[bytes], folder: Path) -> Path:
     return files
 
 
-def _cpu_s(name: str) -> float:
-    who = resource.RUSAGE_CHILDREN if name.startswith("clamdscan") else resource.RUSAGE_SELF
+def _cpu_s(row: str) -> float:
+    who = resource.RUSAGE_CHILDREN if row.startswith("clamdscan") else resource.RUSAGE_SELF
     used = resource.getrusage(who)
     return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

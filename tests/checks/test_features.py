@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterd.checks.features import FEATURES_VERSION, TEXT_CHARS, Features, features, read, text_of
+from filterd.checks.features import (
+    FEATURES_VERSION,
+    READ_CHARS,
+    TEXT_CHARS,
+    Features,
+    features,
+    plain_text,
+    read,
+    text_of,
+)
 from filterd.mail.parse import parse
 
 BITS = 18
@@ -30,7 +39,7 @@ def same(one: str, other: str) -> bool:
 
 
 def test_the_vectors_of_a_version_never_change() -> None:
-    assert FEATURES_VERSION == 1
+    assert FEATURES_VERSION == 2
     assert {text: of(text).indices.tolist() for text in GOLDEN} == GOLDEN
 
 
@@ -83,6 +92,12 @@ def test_english_has_pairs_and_chinese_has_triples(text: str, grams: int) -> Non
 def test_text_beyond_the_bound_is_not_read() -> None:
     head = "word " * TEXT_CHARS
     assert same(head, head[:TEXT_CHARS] + "viagra")
+
+
+def test_a_text_that_is_no_mail_reads_like_a_mail_of_it() -> None:
+    text = "Minutes\r\nof the  meeting​Ａ"
+    assert plain_text(text) == text_of(parse(b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + text.encode()))
+    assert len(plain_text("word " * READ_CHARS)) == READ_CHARS
 
 
 @pytest.mark.parametrize("text", ["", " ", "!?", "\ud800", "@", "://", "www.", "a@b", "\U0001f600", "\u0301", "\x00"])

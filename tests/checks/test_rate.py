@@ -10,9 +10,9 @@ from filterd.checks import rate
 from filterd.config import RateConfig
 from filterd.model.decision import Counts
 from filterd.model.principal import NOBODY
-from filterd.model.session import Direction
+from filterd.model.session import Direction, Envelope, ForwardPath
 from filterd.model.verdict import Outcome
-from tests.checks.contexts import context
+from tests.checks.contexts import context, path, transaction
 
 LIMITS = RateConfig()
 
@@ -86,6 +86,46 @@ def test_findings_are_behaviour_and_say_their_numbers() -> None:
 def test_limits_are_the_operator_s() -> None:
     verdict = rate.judge(Counts(recipients_10min=10), RateConfig(burst_recipients_10min=10))
     assert [f.code for f in verdict.findings] == [rate.BURST]
+
+
+def to(*addresses: str) -> Envelope:
+    return Envelope(
+        reverse_path=path("alice@example.com"), forward_paths=tuple(ForwardPath(path=path(a)) for a in addresses)
+    )
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "expected"),
+    [
+        (49, 0, []),
+        (50, 0, [rate.BULK]),
+        # An announcement to all colleagues is not bulk, and does not add to what is.
+        (0, 500, []),
+        (49, 500, []),
+        (50, 500, [rate.BULK]),
+    ],
+)
+async def test_one_message_to_many_outside_is_bulk(outside: int, inside: int, expected: list[str]) -> None:
+    others = [f"r{n}@example.org" for n in range(outside)]
+    colleagues = [f"c{n}@example.com" for n in range(inside)]
+    envelope = to(*others, *colleagues)
+    mail = context(counts=Counts(), own_domains=("example.com",), transaction=transaction(envelope=envelope))
+    verdict = await rate.make(LIMITS, timeout_s=5).run(mail)
+    assert [f.code for f in verdict.findings] == expected
+    assert [(f.signal, f.why) for f in verdict.findings] == [
+        ("behaviour", (("recipients_message", str(outside)), ("floor", "50"))) for _ in expected
+    ]
+
+
+async def test_the_same_address_many_times_is_one_recipient() -> None:
+    mail = context(counts=Counts(), transaction=transaction(envelope=to(*["r@example.org"] * 80)))
+    assert (await rate.make(LIMITS, timeout_s=5).run(mail)).findings == ()
+
+
+async def test_the_floor_of_bulk_is_the_operator_s() -> None:
+    mail = context(counts=Counts(), transaction=transaction(envelope=to("a@example.org", "b@example.org")))
+    check = rate.make(LIMITS, timeout_s=5, bulk_recipients_message=2)
+    assert [f.code for f in (await check.run(mail)).findings] == [rate.BULK]
 
 
 BUSY = Counts(recipients_10min=500)

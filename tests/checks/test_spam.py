@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from filterd.checks import spam
 from filterd.checks.features import FEATURES_VERSION
+from filterd.checks.opinion import Reader
 from filterd.checks.run import arrange, run
-from filterd.checks.textmodel import TextModel
 from filterd.clients.modelstore import load_model
 from filterd.errors import ModelError
 from filterd.mail.parse import parse
@@ -26,47 +22,8 @@ from filterd.model.message import Message
 from filterd.model.verdict import FailMode, Outcome, Verdict
 from filterd.share import path
 from tests.checks.contexts import context
+from tests.checks.fake_model import saying
 from tests.checks.letters import HAM, SPAM
-
-
-@dataclass(frozen=True)
-class FakeGate:
-    a: float | None
-    b: float | None
-
-
-@dataclass(frozen=True)
-class FakeHead:
-    """Says the same of every text: sigmoid(bias)."""
-
-    bias: float
-    gates: Mapping[tuple[str, str], FakeGate]
-    weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1 << 18, np.float32))
-    slope: float = 1.0
-    offset: float = 0.0
-    advisory: float = 0.5
-
-
-@dataclass(frozen=True)
-class FakeModel:
-    heads: Mapping[str, FakeHead]
-    name: str = "fake"
-    version: str = "7"
-    digest: str = "0123456789abcdef" * 4
-    features_version: int = FEATURES_VERSION
-    bits: int = 18
-
-
-GATES = {
-    ("en", "short"): FakeGate(0.9, 0.7),
-    ("en", "long"): FakeGate(None, 0.7),
-    ("zh", "short"): FakeGate(None, None),
-}
-
-
-def saying(probability: float) -> FakeModel:
-    bias = float(np.log(probability / (1 - probability)))
-    return FakeModel(heads={"spam": FakeHead(bias=bias, gates=MappingProxyType(GATES))})
 
 
 def mail(text: str, subject: str = "") -> Message:
@@ -98,7 +55,7 @@ DE = "Bitte senden Sie mir das Protokoll der Sitzung und die Liste, wir warten a
     ],
 )
 def test_gates_by_bucket(text: str, probability: float, outcome: Outcome, code: str | None, gate: str | None) -> None:
-    verdict = spam.judge(mail(text), saying(probability))
+    verdict = spam.judge(mail(text), Reader(saying(probability)))
     assert verdict.outcome is outcome
     assert [finding.code for finding in verdict.findings] == ([code] if code else [])
     assert [dict(finding.why)["gate"] for finding in verdict.findings] == ([gate] if gate else [])
@@ -108,7 +65,7 @@ def test_gates_by_bucket(text: str, probability: float, outcome: Outcome, code: 
 
 
 def test_a_finding_says_ids_and_numbers() -> None:
-    (finding,) = spam.judge(mail(EN), saying(0.95)).findings
+    (finding,) = spam.judge(mail(EN), Reader(saying(0.95))).findings
     assert finding.signal == "content"
     assert finding.confidence == pytest.approx(0.95)
     assert dict(finding.why) == {
@@ -124,12 +81,12 @@ def test_a_finding_says_ids_and_numbers() -> None:
 
 @pytest.mark.parametrize("text", ["", "发票", "Hi", "免费 优惠", "http://a.example/b", "see below, thanks"])
 def test_too_few_words_are_not_judged(text: str) -> None:
-    verdict = spam.judge(mail(text), saying(0.99))
+    verdict = spam.judge(mail(text), Reader(saying(0.99)))
     assert (verdict.outcome, verdict.reason, verdict.findings, verdict.scores) == (Outcome.SKIPPED, "no_text", (), ())
 
 
 def test_another_features_version_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"fake-7: trained on features version 0, this filterd makes version 1"):
+    with pytest.raises(ModelError, match=r"fake-7: trained on features version 0, this filterd makes version \d"):
         spam.make(replace(saying(0.5), features_version=0), timeout_s=1, fail_mode=FailMode.ACCEPT)
 
 
@@ -143,15 +100,15 @@ async def test_the_runner_takes_its_verdict() -> None:
     assessment = await run(arrange([check]), context(message=mail(EN)), on_error=lambda *_: None)
     (verdict,) = assessment.verdicts
     assert (verdict.outcome, verdict.check) == (Outcome.FOUND, "spam")
-    assert verdict.version == check.version == "1 fake-7 0123456789abcdef"
+    assert verdict.version == check.version == "2 fake-7 0123456789abcdef"
 
 
 # --- The shipped model ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def model() -> TextModel:
-    return load_model(path("models/default"), features_version=FEATURES_VERSION)
+def model() -> Reader:
+    return Reader(load_model(path("models/default"), features_version=FEATURES_VERSION))
 
 
 def score(verdict: Verdict) -> float:
@@ -159,41 +116,51 @@ def score(verdict: Verdict) -> float:
 
 
 @pytest.mark.parametrize("name", SPAM)
-def test_spam_letters_are_seen(name: str, model: TextModel) -> None:
+def test_spam_letters_are_seen(name: str, model: Reader) -> None:
     verdict = spam.judge(mail(SPAM[name]), model)
     assert verdict.outcome is Outcome.FOUND
     assert score(verdict) > 0.8
 
 
 @pytest.mark.parametrize("name", HAM)
-def test_ham_letters_pass_no_gate(name: str, model: TextModel) -> None:
+def test_ham_letters_pass_no_gate(name: str, model: Reader) -> None:
     verdict = spam.judge(mail(HAM[name]), model)
     assert spam.MODEL not in [finding.code for finding in verdict.findings]
     assert score(verdict) < 0.8
 
 
-def test_every_spam_letter_scores_above_every_ham_letter(model: TextModel) -> None:
+def test_every_spam_letter_scores_above_every_ham_letter(model: Reader) -> None:
     ham = [score(spam.judge(mail(text), model)) for text in HAM.values()]
     bad = [score(spam.judge(mail(text), model)) for text in SPAM.values()]
     assert max(ham) < min(bad)
 
 
+def test_padding_does_not_hide_what_it_surrounds(model: Reader) -> None:
+    pad = HAM["en meeting"] + "\n"
+    padded = pad * 6 + SPAM["en meds"] * 8 + pad * 3
+    assert score(spam.judge(mail(pad * 14), model)) < 0.5
+    assert score(spam.judge(mail(padded), model)) > 0.8
+
+
 @pytest.mark.parametrize("word", ["发票", "优惠", "免费", "中奖", "贷款"])
-def test_one_word_never_decides(word: str, model: TextModel) -> None:
+def test_one_word_never_decides(word: str, model: Reader) -> None:
     for name in ("zh meeting", "zh thesis", "zh-Hant minutes"):
         verdict = spam.judge(mail(f"{HAM[name]}{word}"), model)
         assert spam.MODEL not in [finding.code for finding in verdict.findings]
 
 
-def test_traditional_characters_score_as_simplified_ones(model: TextModel) -> None:
+def test_traditional_characters_score_as_simplified_ones(model: Reader) -> None:
     hans = "本公司代开各类发票，点数优惠，验证后付款，欢迎来电洽谈，联络人陈先生。"
     assert score(spam.judge(mail(hans), model)) == score(spam.judge(mail(SPAM["zh-Hant invoices"]), model))
+
+
+CERTAIN = Reader(saying(0.95))
 
 
 @given(st.binary(max_size=600))
 @settings(max_examples=60, deadline=None)
 def test_no_mail_makes_it_raise(raw: bytes) -> None:
-    verdict = spam.judge(parse(raw), saying(0.95))
+    verdict = spam.judge(parse(raw), CERTAIN)
     assert verdict.outcome in (Outcome.CLEAN, Outcome.FOUND, Outcome.SKIPPED)
 
 
@@ -202,10 +169,11 @@ def test_serving_needs_no_learning_libraries() -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from filterd.checks import spam\n"
+        "from filterd.checks.opinion import Reader\n"
         "from filterd.clients.modelstore import load_model\n"
         "from filterd.mail.parse import parse\n"
         "from filterd.share import path\n"
-        "model = load_model(path('models/default'))\n"
+        "model = Reader(load_model(path('models/default')))\n"
         "verdict = spam.judge(parse(b'Subject: x\\r\\n\\r\\nplease find the minutes below, thanks\\r\\n'), model)\n"
         "assert verdict.scores\n"
         "print([m for m in ('sklearn', 'scipy', 'joblib', 'pandas', 'filterd.learning') if m in sys.modules])\n"

@@ -62,6 +62,23 @@ def test_tenants_and_accounts_come_in_by_list(house: House, tmp_path: Path) -> N
     assert (row["name"], row["accounts"], row["seats"]) == ("Acme 公司", 2, 12)
     table = house.run("tenant", "list").out.splitlines()
     assert table[1].startswith("Acme 公司  tencent-exmail  acme.example acme.test  2")
+    shown = house.run("tenant", "show", "ACME.test").out.splitlines()
+    assert "domains:            acme.example acme.test (declared)" in shown
+    assert "terms in force:     tencent-exmail" in shown
+    assert house.run("tenant", "show", "Acme 公司", "--json").json["tenant_id"] == row["tenant_id"]
+    said = house.run("tenant", "show", "nobody.example")
+    assert (said.code != 0, "nobody.example" in said.err) == (True, True)
+
+
+def test_a_list_names_the_cell_of_a_supplement_that_is_wrong(house: House, tmp_path: Path) -> None:
+    env = {"FILTERD_TOKEN": house.person("dana", "admin")}
+    head = "name,supplement,supplement_document,supplement_signed_by_provider\n"
+    file = write(tmp_path, "t.csv", head + "Acme,aliyun-supplement,C-17,2026-02-01\n")
+    said = house.run("tenant", "import", file, env=env)
+    assert said.code != 0
+    assert f"{file}:2" in said.err
+    assert "supplement" in said.err
+    assert "'tencent-exmail' has none" in said.err
 
 
 def test_every_wrong_row_is_a_line_and_nothing_is_taken(house: House, tmp_path: Path) -> None:
@@ -142,5 +159,8 @@ def test_json_holds_what_was_printed_about_a_change(house: House, tmp_path: Path
         "line": 1,
         "what": "change",
         "name": "Corp",
-        "fields": {"name": {"from": "corp.example", "to": "Corp"}},
+        "fields": {
+            "name": {"from": "corp.example", "to": "Corp"},
+            "domains_declared": {"from": False, "to": True},
+        },
     }

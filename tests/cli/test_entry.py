@@ -33,6 +33,7 @@ NEEDS_LEDGER = (
     ("appeal", "list"),
     ("appeal", "decide", "x", "--outcome", "denied", "--reason", "y"),
     ("task", "list"),
+    ("bypass", "on", "--for", "30m", "--reason", "y"),
 )
 
 
@@ -56,20 +57,23 @@ def test_every_promised_command_is_there() -> None:
     assert set(commands()) == {
         ("serve",),
         ("scan",),
+        ("scan-text",),
+        ("explain",),
         ("doctor",),
         ("train",),
         ("evaluate",),
         ("demo",),
         *(("account", name) for name in ("list", "show", "history", "import")),
-        *(("tenant", name) for name in ("list", "import")),
+        *(("tenant", name) for name in ("list", "show", "import")),
         *(("person", name) for name in ("add", "list")),
-        *(("sanction", name) for name in ("confirm", "lift", "annul")),
+        *(("sanction", name) for name in ("impose", "confirm", "lift", "annul")),
         ("hold", "release"),
         *(("appeal", name) for name in ("file", "list", "decide")),
         ("task", "list"),
         *(("policy", name) for name in ("check", "show")),
         *(("config", name) for name in ("check", "show")),
-        *(("log", name) for name in ("show", "tail")),
+        *(("log", name) for name in ("show", "find", "tail")),
+        *(("bypass", name) for name in ("on", "off", "status")),
         *(("ledger", name) for name in ("verify", "dump")),
     }
 

@@ -46,10 +46,18 @@ def test_a_model_of_ones_own_is_measured(data: Path, model: Path) -> None:
     assert {file.name for file in model.iterdir()} >= {"manifest.json", "weights.npz", "card.md"}
     said = run("evaluate", "--data", data, "--model", model, "--split", "all", "--json")
     assert said.code == 0
-    assert said.json["overall"]["roc_auc"] > 0.9
-    lines = run("evaluate", "--data", data, "--model", model, "--split", "all").out.splitlines()
-    assert lines[0].startswith("160 clean texts, 160 bad ones, area under the curve ")
-    assert lines[1].split()[:4] == ["PART", "CLEAN", "BAD", "AREA"]
+    (label,) = said.json["labels"]
+    assert (said.json["model"], said.json["split"], label["name"]) == ("own", "all", "spam")
+    overall = label["report"]["overall"]
+    assert (overall["clean"], overall["bad"]) == (160, 160)
+    assert overall["roc_auc95"][0] <= overall["roc_auc"] > 0.9
+    assert {"0.001", "0.01"} == set(overall["caught_at_rate"])
+    lines = run("evaluate", "--data", data, "--model", model, "--split", "all", "--label", "spam").out.splitlines()
+    assert lines[0] == "own 9, split all"
+    assert lines[1].split()[:5] == ["LABEL", "LANGUAGE", "PRESENT", "CLEAN", "BAD"]
+    assert any(line.endswith("probabilities said, and how often it was so") for line in lines)
+    said = run("evaluate", "--data", data, "--model", model, "--label", "gambling")
+    assert (said.code, said.err) == (1, "filterd: model own-9 has no label gambling; it has spam\n")
 
 
 @pytest.mark.slow
@@ -67,5 +75,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert said.err.startswith(f"filterd: {tmp_path}: ")
     said = run("evaluate", "--data", tmp_path, "--model", "no-such-model")
     assert (said.code, "models/no-such-model" in said.err) == (1, True)
+    said = run("train", "--data", tmp_path, "--out", tmp_path / "m", "--licences", "mine")
+    assert (said.code, said.err) == (2, "filterd: command line: --licences: 'mine' is none of free, all\n")
     said = run("evaluate", "--data", tmp_path, "--split", "test")
     assert (said.code, said.err) == (2, "filterd: command line: --split: 'test' is none of dev, train, all\n")

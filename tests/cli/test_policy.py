@@ -19,6 +19,8 @@ KEYS = {
     "enforcing_party",
     "languages",
     "categories",
+    "crosswalk",
+    "rung_reach",
     "ladder",
     "advisory",
     "examples_passed",
@@ -45,7 +47,16 @@ def test_the_shipped_agreement_is_right_and_says_so() -> None:
     malware = next(c for c in facts["categories"] if c["id"] == "malware")
     assert (malware["mode"], malware["disposition"], malware["findings"]) == ("A", "reject", ["virus.signature.match"])
     assert "3.3.2" in malware["clauses"]
+    assert (malware["severity"], malware["arf"], malware["xarf"]) == ("S3", "virus", "content/malware")
+    row = next(row for row in facts["crosswalk"] if row["finding"] == "content.gambling.model")
+    assert (row["label"], row["category"], row["mode"]) == ("gambling", "illegal.gambling", "B bulk, else C2")
+    reach = {(one["category"], one["preset"]): one["reaches"] for one in facts["rung_reach"]}
+    assert reach["malware", "supervised"] == "suspend 168 h"
+    assert reach["abuse.insult", "standing_order"] == "nothing"
+    assert facts["warnings"] == []
     text = run("policy", "check", SHIPPED).out
+    assert "  malware                  suspend 72 h  suspend 168 h  suspend open-ended" in text.splitlines()
+    assert any(line.startswith("  nothing: ") and " pol.honour " in line for line in text.splitlines())
     assert f"digest      {facts['digest']}" in text
     assert f"{len(facts['examples_passed'])} examples passed" in text
 

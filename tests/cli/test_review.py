@@ -43,6 +43,34 @@ def test_a_person_acts_on_a_sanction_by_its_case_id(house: House, verb: str, sta
     assert (record["by"], record["reason"]) == ("dana", "looked at it")
 
 
+def test_a_person_switches_features_off_and_the_account_is_told(house: House) -> None:
+    house.account("bob@corp.example")
+    env = {"FILTERD_TOKEN": house.person("dana")}
+    impose = ("sanction", "impose", "bob@corp.example", "--hours", "24", "--reason", "complaint of the 3rd")
+    said = house.run(*impose, "--feature", "links", "--clause", "4.3.1")
+    assert (said.code, "named person" in said.err) == (1, True)
+    features = ("--feature", "links", "--feature", "recipient:someone@x.example")
+    said = house.run(*impose, *features, "--clause", "9.9", env=env)
+    assert (said.code, "no clause '9.9'" in said.err) == (1, True)
+    said = house.run(*impose, *features, "--clause", "4.3.1", env=env)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("bob@corp.example is now restricted until ")
+    shown = house.run("account", "show", "bob@corp.example", "--json")
+    first, second = shown.json["features_off"]
+    assert first == "links"
+    assert second.startswith("recipient:")
+    assert "someone" not in shown.out
+    kinds = {r["kind"]: r for r in house.run("account", "history", "bob@corp.example", "--json").json}
+    assert (kinds["sanction.imposed"]["by"], kinds["sanction.imposed"]["clauses"]) == ("dana", ["4.3.1"])
+    assert kinds["sanction.confirmed"]["reason"] == "complaint of the 3rd"
+    house.run("appeal", "file", "bob@corp.example", env=env)
+    (appeal,) = house.run("appeal", "list", "--json").json
+    grant = ("appeal", "decide", appeal["appeal_id"], "--outcome", "granted", "--reason", "right")
+    assert "another person" in house.run(*grant, env=env).err
+    said = house.run(*grant, "--token", house.person("erin"))
+    assert said.out == "bob@corp.example is now good with 0 points\n"
+
+
 def test_the_standing_afterwards_is_said(house: House) -> None:
     sanction, _ = sanctioned(house)
     said = house.run("sanction", "annul", sanction, "--reason", "our error", "--token", house.person("dana"))

@@ -10,6 +10,7 @@ import pytest
 
 from filterd.clients.clamd_private import EICAR, PrivateClamd
 from tests.cli.rig import run
+from tests.kit.zones import Zone, ZoneServer
 
 MAIL = b"From: Ann <ann@corp.example>\nTo: bob@else.example\nSubject: hi\nMessage-ID: <1@corp.example>\n\nhello\n"
 # Fixed: who reads --json relies on it.
@@ -36,7 +37,7 @@ KEYS = {
 def config(tmp_path: Path) -> Path:
     """Without the model, whose scores are another test's matter."""
     file = tmp_path / "scan.toml"
-    file.write_text("[spam]\nenabled = false\n")
+    file.write_text("[spam]\nenabled = false\n[content]\nenabled = false\n")
     return file
 
 
@@ -48,7 +49,8 @@ def test_one_mail_gives_one_object(tmp_path: Path, config: Path) -> None:
     assert set(mail) == KEYS
     assert (mail["path"], mail["disposition"], mail["reply"]) == (str(tmp_path / "a.eml"), "accept", None)
     assert (mail["direction"], mail["scores"], mail["clauses"]) == ("inbound", {}, [])
-    assert [v["check"] for v in mail["verdicts"]] == ["rate"]
+    others = {"spf", "dkim", "dmarc", "arc", "attachments", "links", "pii", "rate"}
+    assert {v["check"] for v in mail["verdicts"]} == others
 
 
 def test_the_model_that_comes_with_filterd_says_a_probability(tmp_path: Path) -> None:
@@ -160,3 +162,15 @@ async def test_a_virus_is_found_by_a_real_clamd(tmp_path: Path, clamd_server: Pr
     assert all(m["reply"]["code"] == 550 and m["clauses"] and m["rung_after"] == "warn" for m in found)
     code = {f["code"] for m in found for v in m["verdicts"] for f in v["findings"]}
     assert code == {"virus.signature.match"}
+
+
+def test_dns_is_asked_where_it_is_named(tmp_path: Path) -> None:
+    mail = tmp_path / "m.eml"
+    mail.write_bytes(b"From: <a@example.org>\r\nSubject: x\r\n\r\nhello\r\n")
+    with ZoneServer(Zone.read('["example.org"]\nTXT = ["v=spf1 ip4:192.0.2.7 -all"]\n')) as server:
+        words = ("--no-clamd", "--json", "--mail-from", "a@example.org", "--client-ip", "192.0.2.7")
+        said = run("scan", mail, *words, "--dns", server.address)
+    asked = {v["check"]: [r["result"] for r in v["results"]] for v in said.json["verdicts"]}
+    assert asked["spf"][0] == "pass"
+    unasked = run("scan", mail, *words)
+    assert {v["check"]: v["reason"] for v in unasked.json["verdicts"]}["spf"] == "no_resolver"

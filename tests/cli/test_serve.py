@@ -85,10 +85,36 @@ def test_the_demonstration_gets_its_options(monkeypatch: pytest.MonkeyPatch, tmp
 
     seen = []
 
-    async def told(state_dir: Path | None, *, once: bool, log_level: str) -> None:
-        seen.append((state_dir, once, log_level))
+    async def told(state_dir: Path | None, **options: object) -> bool:
+        seen.append((state_dir, options))
+        return True
 
     monkeypatch.setattr(demo, "run", told)
     assert run("demo").code == 0
-    assert run("demo", "--state-dir", tmp_path, "--once", "--log-level", "info").code == 0
-    assert seen == [(None, False, "error"), (tmp_path, True, "info")]
+    assert run("demo", "--state-dir", tmp_path, "--once", "--check", "--log-level", "info", "--json").code == 0
+    assert seen == [
+        (None, {"once": False, "check": False, "log_level": "error", "as_json": False}),
+        (tmp_path, {"once": True, "check": True, "log_level": "info", "as_json": True}),
+    ]
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--once",), 1), (("--check",), 1)])
+def test_a_demonstration_that_is_not_as_claimed_fails(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
+) -> None:
+    from filterd import demo
+
+    async def told(state_dir: Path | None, **options: object) -> bool:
+        return False
+
+    monkeypatch.setattr(demo, "run", told)
+    assert run("demo", *options).code == code
+
+
+def test_the_demonstration_takes_no_folder_with_a_ledger(tmp_path: Path) -> None:
+    from filterd.ledger.store import FILE_NAME
+
+    (tmp_path / FILE_NAME).touch()
+    said = run("demo", "--once", "--state-dir", tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert "holds a ledger already" in said.err

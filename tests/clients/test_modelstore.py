@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from filterd.checks.features import FEATURES_VERSION
 from filterd.clients.modelstore import load_model
 from filterd.errors import ModelError
 from filterd.mail.prose import PROSE_VERSION
@@ -44,7 +45,7 @@ def manifest(stored: bytes, **changes: Any) -> dict[str, Any]:
 def label(**changes: Any) -> dict[str, Any]:
     gates = [{"language": "en", "length": "short", "a": None, "b": 0.9}]
     numbers = {"bias": 0.5, "slope": 2.0, "offset": -1.0, "advisory": 0.5}
-    return {"name": "spam", "array": "spam", "gates": gates, **numbers} | changes
+    return {"name": "spam", "array": "spam", "languages": ["en"], "gates": gates, **numbers} | changes
 
 
 def write(folder: Path, stored: bytes | None = None, **changes: Any) -> Path:
@@ -60,6 +61,7 @@ def test_a_whole_model_is_read(tmp_path: Path) -> None:
     assert (model.name, model.version, model.bits, model.features_version) == ("small", "3", BITS, 1)
     assert model.digest == hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
     assert (head.bias, head.slope, head.offset, head.advisory) == (0.5, 2.0, -1.0, 0.5)
+    assert head.languages == {"en"}
     assert (head.gates["en", "short"].a, head.gates["en", "short"].b) == (None, 0.9)
     assert head.weights.sum() == 1 << BITS
     with pytest.raises(ValueError, match="read-only"):
@@ -97,7 +99,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "manifest.json",
         "'b'",
     ),
-    "shape": ({"stored": weights(ONES[:9])}, "weights.npz", "float32[9], not float32[256]"),
+    "no languages": ({"labels": [label(languages=None)]}, "manifest.json", "languages: not a list of names"),
+    "languages": ({"labels": [label(languages="zh")]}, "manifest.json", "languages: not a list of names"),
+    "shape": ({"stored": weights(ONES[:9])}, "weights.npz", "is float32[9], neither float16[256] nor float32[256]"),
     "type": ({"stored": weights(np.ones(1 << BITS))}, "weights.npz", "float64[256]"),
     "nan": ({"stored": weights(NOT_A_NUMBER)}, "weights.npz", "numbers that are none"),
     "objects": ({"stored": weights(np.array([Bomb()], dtype=object))}, "weights.npz", "not an archive of plain arrays"),
@@ -149,13 +153,22 @@ def test_every_flipped_octet_of_the_weights_is_seen(tmp_path: Path) -> None:
 def test_what_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     write(tmp_path)
     with (tmp_path / "manifest.json").open("ab") as file:
-        file.truncate(2 << 20)
+        file.truncate(5 << 20)
     with pytest.raises(ModelError, match="too many for a model"):
         load_model(tmp_path)
 
 
-def test_the_shipped_model_is_whole_and_small() -> None:
-    folder = path("models/default")
-    model = load_model(folder, features_version=1)
+def test_half_as_wide_weights_do_too(tmp_path: Path) -> None:
+    head = load_model(write(tmp_path, weights(ONES.astype(np.float16)))).heads["spam"]
+    assert head.weights.dtype == np.float16
+
+
+@pytest.mark.parametrize("name", ["default", "research"])
+def test_the_shipped_models_are_whole(name: str) -> None:
+    model = load_model(path(f"models/{name}"), features_version=FEATURES_VERSION)
+    assert model.name == name
     assert "spam" in model.heads
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 3_000_000
+
+
+def test_the_shipped_models_are_small() -> None:
+    assert sum(file.stat().st_size for file in path("models").rglob("*") if file.is_file()) < 20_000_000

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from types import TracebackType
 
 
 class Dialog:
-    """One connection. `async with Dialog(port) as talk:`; every wait ends after `patience_s`."""
+    """One connection. `async with Dialog(port) as talk:`; every wait ends after `patience_s`.
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", patience_s: float = 10) -> None:
-        self._port, self._host, self.patience_s = port, host, patience_s
+    Args:
+        path: a UNIX socket in place of host and port.
+    """
+
+    def __init__(
+        self, port: int = 0, *, host: str = "127.0.0.1", patience_s: float = 10, path: str | None = None
+    ) -> None:
+        self._port, self._host, self.patience_s, self._path = port, host, patience_s, path
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Dialog:
-        self.reader, self.writer = await asyncio.open_connection(self._host, self._port, limit=1 << 20)
+        if self._path is not None:
+            self.reader, self.writer = await asyncio.open_unix_connection(self._path, limit=1 << 20)
+        else:
+            self.reader, self.writer = await asyncio.open_connection(self._host, self._port, limit=1 << 20)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, err: BaseException | None, at: TracebackType | None):
@@ -48,6 +58,14 @@ class Dialog:
         """Take the greeting and say EHLO; says the reply to it."""
         assert (await self.reply()).startswith("220 ")
         return await self.ask(helo)
+
+    async def start_tls(self, context: ssl.SSLContext) -> str:
+        """STARTTLS and the handshake; says the reply to the command, and does no handshake when that is a refusal."""
+        said = await self.ask("STARTTLS")
+        if said.startswith("220 "):
+            async with asyncio.timeout(self.patience_s):
+                await self.writer.start_tls(context, server_hostname=self._host)
+        return said
 
     async def envelope(self, sender: str = "<a@example.com>", *rcpts: str) -> list[str]:
         """MAIL and RCPTs; says the replies."""

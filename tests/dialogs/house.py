@@ -36,12 +36,16 @@ class FakeGate:
     enforce_error: Exception | None = None
     delivered_error: Exception | None = None
     admitted: list[tuple[Session, Path | None, Path]] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
     intakes: list[Intake] = field(default_factory=list)
     deliveries: list[tuple[str, Reply, int]] = field(default_factory=list)
     failures: list[tuple[str, str, bool]] = field(default_factory=list)
 
-    async def admit(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+    async def admit(
+        self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
+    ) -> Reply | None:
         self.admitted.append((session, reverse_path, forward))
+        self.accepted.append(accepted)
         if self.admit_error is not None:
             raise self.admit_error
         return self.refusals.get(forward.address)

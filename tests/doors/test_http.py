@@ -1,8 +1,10 @@
-"""The HTTP door: three pages for monitors, and firm with everything else."""
+"""The HTTP door: three pages for monitors, the codes for senders, and firm with everything else."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +65,30 @@ async def test_metrics_are_the_exposition(site: Site) -> None:
     assert (status, fields["Content-Type"]) == (200, metrics.CONTENT_TYPE)
     assert int(fields["Content-Length"]) == len(body)
     assert b"filterd_build_info" in body
+
+
+async def test_a_code_is_explained_without_a_script_or_a_log_in(site: Site) -> None:
+    status, fields, body = await site.get("/why/F-LINKS?x=1")
+    assert (status, fields["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert fields["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert (fields["X-Content-Type-Options"], fields["Referrer-Policy"]) == ("nosniff", "no-referrer")
+    assert "不含链接的邮件" in body.decode()
+    assert b"Mail without links" in body
+    # The hash in the policy is that of the style on the page, or browsers would not use it.
+    style = body.split(b"<style>")[1].split(b"</style>")[0]
+    assert base64.b64encode(hashlib.sha256(style).digest()).decode() in fields["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("target", ["/why", "/why/F-NONE", "/why/F-LINKS/", "/why/..%2fmetrics", "/why/%3Cscript%3E"])
+async def test_no_page_for_what_is_no_code(site: Site, target: str) -> None:
+    status, _, body = await site.get(target)
+    assert (status, body) == (404, b"Not Found\n")
+
+
+async def test_the_codes_are_listed(site: Site) -> None:
+    status, _, body = await site.get("/why/")
+    assert status == 200
+    assert b'href="/why/S-SUSPENDED"' in body
 
 
 async def test_process_that_answers_is_healthy(site: Site) -> None:

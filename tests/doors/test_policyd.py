@@ -106,6 +106,38 @@ async def test_bad_standing_is_refused_in_the_replys_own_words() -> None:
         assert await ask(talk, request(recipient="abuse@example.com")) == "action=DUNNO"
 
 
+async def test_a_recipient_asked_about_twice_is_one() -> None:
+    """A policy service may stand in several restriction lists (smtpd_relay_restrictions and the recipients' own)."""
+    gate = FakeGate()
+    async with open_door(gate) as door, door.dialog() as talk:
+        for recipient in ("b@example.org", "b@example.org", "c@example.org", "c@example.org"):
+            await ask(talk, request(recipient=recipient))
+    assert gate.accepted == [0, 0, 1, 1]
+
+
+async def test_recipients_that_passed_are_counted_a_message() -> None:
+    refusal = Reply(code=550, enhanced="5.7.1", text="no")
+    gate = FakeGate(refusals={"no@example.org": refusal})
+    async with open_door(gate) as door, door.dialog() as talk:
+        for recipient, instance in (
+            ("a@example.org", "1.1"),
+            ("no@example.org", "1.1"),
+            ("b@example.org", "1.1"),
+            ("c@example.org", "1.1"),
+            ("a@example.org", "1.2"),
+            ("b@example.org", ""),
+            ("c@example.org", ""),
+        ):
+            await ask(talk, request(recipient=recipient, instance=instance))
+        assert gate.accepted == [0, 1, 1, 2, 0, 0, 0]
+
+
+async def test_a_reply_in_two_languages_is_said_in_ascii() -> None:
+    refusal = Reply(code=550, enhanced="5.7.1", text="F-LINKS off", utf8_text="F-LINKS off\nF-LINKS 停用")
+    async with open_door(FakeGate(refusals={"b@example.org": refusal})) as door, door.dialog() as talk:
+        assert await ask(talk, request()) == "action=550 5.7.1 F-LINKS off"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -182,9 +182,74 @@ async def test_data_has_a_bound_however_steady() -> None:
         assert not house.gate.intakes
 
 
-async def test_noop_for_ever_is_closed_by_time() -> None:
-    bounds = Bounds(session_s=0.3, junk_commands=10**6)
+async def test_a_trickle_of_data_is_cut_long_before_the_bound() -> None:
+    """An octet now and then keeps no pause, and holds the next hop's connection as well as ours."""
+    bounds = Bounds(data_total_s=60, data_grace_s=0.3, data_octets_per_s=1000)
+    async with open_house(listener=SHORT, bounds=bounds) as house, house.dialog() as talk:
+        await talk.greeted()
+        await talk.envelope()
+        await talk.ask("DATA")
+        said = asyncio.create_task(talk.reply())
+        async with asyncio.timeout(5):
+            while not said.done():
+                talk.writer.write(b"x")
+                await asyncio.sleep(0.02)
+        assert await said == "421 4.4.2 Timeout"
+        assert not house.gate.intakes
+
+
+async def test_data_that_comes_fast_enough_is_not_cut() -> None:
+    bounds = Bounds(data_total_s=60, data_grace_s=0.1, data_octets_per_s=1000)
+    async with open_house(listener=SHORT, bounds=bounds) as house, house.dialog() as talk:
+        await talk.greeted()
+        await talk.envelope()
+        await talk.ask("DATA")
+        for _ in range(15):
+            await talk.send(b"x" * 198 + b"\r\n")
+            await asyncio.sleep(0.05)
+        await talk.send(b".\r\n")
+        assert (await talk.reply()).startswith("250 ")
+        assert len(house.raws[0]) == 3000
+
+
+@pytest.mark.parametrize("keep_alive", ["NOOP", "RCPT TO:<c@example.org>"])
+async def test_a_transaction_without_data_does_not_hold_the_next_hop(keep_alive: str) -> None:
+    bounds = Bounds(envelope_s=0.3)
+    async with open_house(bounds=bounds, next_hop={"max_connections": 1}) as house, house.dialog() as talk:
+        await talk.greeted()
+        await talk.envelope()
+        said = "250"
+        async with asyncio.timeout(5):
+            while said.startswith("250"):
+                said = await talk.ask(keep_alive)
+                await asyncio.sleep(0.02)
+        assert said == "421 4.4.2 Transaction without message for too long"
+        assert await talk.ended()
+        await still_serves(house)
+
+
+async def test_the_time_of_an_envelope_is_its_own() -> None:
+    bounds = Bounds(envelope_s=0.3)
     async with open_house(bounds=bounds) as house, house.dialog() as talk:
+        await talk.greeted()
+        for end in ("RSET", "EHLO x", "DATA", "RSET"):
+            await talk.envelope()
+            await asyncio.sleep(0.15)
+            if end == "DATA":
+                await talk.ask("DATA")
+                await asyncio.sleep(0.25)
+                await talk.send(b"x\r\n.\r\n")
+                assert (await talk.reply()).startswith("250 ")
+            else:
+                assert (await talk.ask(end)).startswith("250")
+        await asyncio.sleep(0.4)
+        assert await talk.ask("NOOP") == "250 2.0.0 Ok"
+        assert len(house.raws) == 1
+
+
+async def test_noop_for_ever_is_closed_by_time() -> None:
+    bounds = Bounds(junk_commands=10**6)
+    async with open_house(listener={"session_timeout_s": 0.3}, bounds=bounds) as house, house.dialog() as talk:
         await talk.greeted()
         said = "250 2.0.0 Ok"
         while said == "250 2.0.0 Ok":
@@ -195,7 +260,7 @@ async def test_noop_for_ever_is_closed_by_time() -> None:
 
 
 async def test_a_session_with_mail_lasts() -> None:
-    async with open_house(bounds=Bounds(session_s=0.3)) as house, house.dialog() as talk:
+    async with open_house(listener={"session_timeout_s": 0.3}) as house, house.dialog() as talk:
         await talk.greeted()
         for _ in range(6):
             await talk.envelope()
@@ -205,7 +270,7 @@ async def test_a_session_with_mail_lasts() -> None:
 
 async def test_thinking_longer_than_any_limit_is_not_the_clients_fault() -> None:
     gate = FakeGate(on_enforce=lambda: asyncio.sleep(0.6))
-    async with open_house(gate=gate, listener=SHORT, bounds=Bounds(session_s=0.3)) as house, house.dialog() as talk:
+    async with open_house(gate=gate, listener=SHORT | {"session_timeout_s": 0.3}) as house, house.dialog() as talk:
         await talk.greeted()
         await talk.envelope()
         assert (await talk.data(b"x\r\n")).startswith("250 ")
@@ -360,3 +425,28 @@ async def test_many_idle_connections_do_no_harm() -> None:
         for talk in talks:
             talk.writer.close()
         await eventually(lambda: house.server.connections == 0)
+
+
+# --- parting (row 24) -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["timeout", "end", "quit"])
+async def test_who_does_not_read_the_last_words_holds_no_slot(how: str) -> None:
+    """A little unsent keeps a closing connection open for ever, and is too little for the door to wait for it."""
+    bounds = Bounds(junk_commands=10**9, part_s=0.3)
+    async with open_house(listener=SHORT, bounds=bounds) as house, house.dialog() as talk:
+        await talk.greeted()
+        talk.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        (connection,) = house.server._open.connections
+        transport = connection._client  # type: ignore[attr-defined]
+        # Until the kernel takes no more, and then not so much that the door waits.
+        while transport.get_write_buffer_size() == 0:
+            talk.writer.write(b"HELP\r\n" * 200)
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.05)
+        assert 0 < transport.get_write_buffer_size() < 65_536
+        if how == "end":
+            talk.writer.write_eof()
+        elif how == "quit":
+            talk.writer.write(b"QUIT\r\n")
+        await eventually(lambda: house.server.connections == 0, patience_s=5)

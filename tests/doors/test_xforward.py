@@ -57,7 +57,7 @@ def test_refused(argument: bytes) -> None:
 
 
 def client() -> Client:
-    return Client(address="127.0.0.1", port=4000, is_trusted=True, helo="proxy.example", is_extended=True)
+    return Client(address="127.0.0.1", port=4000, is_trusted=True, helo="proxy.example", protocol="ESMTP")
 
 
 def test_a_client_that_nobody_speaks_for_is_the_socket_peer() -> None:

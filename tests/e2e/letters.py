@@ -145,7 +145,7 @@ def virus(sender: str, to: str, *, tag: str) -> bytes:
         f"--{boundary}",
         "Content-Type: application/octet-stream",
         "Content-Transfer-Encoding: base64",
-        'Content-Disposition: attachment; filename="invoice.com"',
+        'Content-Disposition: attachment; filename="statement.dat"',
         "",
         base64.b64encode(EICAR).decode(),
         f"--{boundary}--",

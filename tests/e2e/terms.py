@@ -13,6 +13,6 @@ def tagging(folder: Path) -> Path:
     head, category, rest = text.partition('id = "spam.outbound"')
     text = head + category + rest.replace('disposition = "reject"', 'disposition = "tag"', 1)
     # Those that tell of spam say otherwise.
-    examples = [example for example in examples if "content.spam.model" not in example]
+    examples = [x for x in examples if "content.spam.model" not in x and "rate.unknown.high" not in x]
     (folder / "tencent-exmail.toml").write_text("\n[[example]]\n".join([text, *examples]))
     return folder

@@ -7,22 +7,34 @@ cannot be checked waits in the queue.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.e2e import letters
+from tests.e2e.services import Tap
 from tests.e2e.site import ALICE, CUSTOMER, MALLORY, Site
 from tests.kit.client import Letter
 from tests.kit.dkim_keys import DkimKey
 from tests.kit.node import Node
+from tests.kit.servers import free_ports
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def node(make_module_node: Callable[..., Node]) -> Node:
+def tap(site: Site) -> Iterator[Tap]:
+    """Where Postfix thinks filterd is; writes down what Postfix says."""
+    (door,) = free_ports(1)
+    tap = Tap(site.ports.filterd_submission, door)
+    yield tap
+    tap.close()
+
+
+@pytest.fixture(scope="module")
+def node(make_module_node: Callable[..., Node], tap: Tap) -> Node:
     node = make_module_node(wiring="after-queue")
+    node.config["listener"][0]["port"] = tap.to
     node.start()
     return node
 
@@ -75,6 +87,30 @@ def test_many_mails_over_few_connections(site: Site, node: Node):
     arrived = site.postfix.elsewhere.wait(before + 30)
     ids = {mail.fields("x-filterd-id")[0].split(" ")[0] for mail in arrived}
     assert len(ids) == len(arrived)
+
+
+def test_postfix_pipelines_and_keeps_its_connections(site: Site, node: Node, tap: Tap):
+    """Whole groups in one packet, several mails on one connection, and the replies still fit."""
+    count = 25
+    sender = site.sender(ALICE, through="after_queue")
+    for n in range(count):
+        to = tuple(f"group{n}.{m}@customers.example" for m in range(4))
+        mail = Letter(sender=ALICE, recipients=to, raw=letters.clean(ALICE, to[0], tag=f"group{n}"))
+        assert sender.send(mail).code == 250
+    sender.close()
+    arrived = site.postfix.elsewhere.wait(4 * count, of=lambda mail: mail.recipient.startswith("group"))
+    assert len({mail.fields("x-filterd-id")[0].split(" ")[0] for mail in arrived}) == count
+    begun = [heard for heard in tap.heard if heard.packets]
+    assert all(b"250-PIPELINING\r\n" in heard.told for heard in begun)
+    # RFC 2920 §3.1: MAIL, every RCPT and DATA leave together, with the XFORWARD and RSET of Postfix before them.
+    groups = [packet for heard in begun for packet in heard.packets if b"RCPT TO:<group" in packet]
+    assert len(groups) == count
+    for group in groups:
+        assert group.splitlines()[-6][:10] == b"MAIL FROM:"
+        assert [line[:4] for line in group.splitlines()[-5:]] == [*[b"RCPT"] * 4, b"DATA"]
+    carried = [heard.said.count(b"MAIL FROM:") for heard in begun]
+    print(f"mails on each of {len(carried)} connections: {carried}")
+    assert max(carried) > 1
 
 
 def test_a_virus_comes_back_to_the_login_with_the_reason(site: Site, node: Node):

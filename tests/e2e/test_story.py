@@ -101,7 +101,10 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(site: Site, make_module_node: Callable[..., Node]) -> Story:
-    node = make_module_node({"agreement": {"preset": "supervised"}, "notices": {"merge_s": MERGE_S}}, workers=2)
+    # Spam alone: the adverts offer forged invoices too, and for fraud the first hold would stop all mail to outside
+    # before DATA (test_features has that), so that no run would get past its first dozen.
+    settings = {"agreement": {"preset": "supervised"}, "notices": {"merge_s": MERGE_S}, "content": {"enabled": False}}
+    node = make_module_node(settings, workers=2)
     clock = site.on_another_day(node)
     clock.set(DAY_0)
     node.start()

@@ -11,6 +11,8 @@ from filterd.learning.artefacts import clean
     ("source", "text", "expected"),
     [
         ("fbs_sms", "请 NAME 登录 URL 领取 DIGIT 元", "请 登录 领取 0 元"),
+        ("fbs_sms", "abcURL 详询 PHONEWECHAT 张NAME先生 URL0 送 DIGITn", "详询 0 张 先生 送 0"),
+        ("chineseharm", "亲爱的[客户]，[em]e102[/em]好", "亲爱的 ， 好"),
         ("enron_text", "visit http : / / www . shop . example / cheap / now today", "visit today"),
         ("enron_text", "mail bob . smith @ shop . example today", "mail today"),
         ("enron_ham", "see Bob Smith@ECT about enron lunch", "see about lunch"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from filterd.errors import ModelError
 from filterd.learning import corpus, packs
-from filterd.learning.sample import Sample
+from filterd.learning.sample import LABELS, Sample
 from tests.learning import heaps
 
 MAIL = b"Subject: =?utf-8?b?5Lya6K6u?=\r\n\r\nminutes are attached\r\n"
@@ -27,10 +28,13 @@ def test_the_pack_is_read_with_labels_splits_and_licences(tmp_path: Path) -> Non
     assert (ham.labels, ham.split, ham.source, ham.licence) == (frozenset(), "dev", "made", "CC BY-NC 4.0")
     assert (spam.labels, spam.split, spam.cluster) == (frozenset({"spam"}), "train", "spam1")
     assert ham.text.startswith("letter 0\n")
-    assert (ham.is_clean, ham.is_bad, spam.is_clean, spam.is_bad) == (True, False, False, True)
+    assert (ham.is_clean, ham.says("spam"), spam.is_clean, spam.says("spam")) == (True, False, False, True)
+    # Whoever labelled spam did not look whether it was gambling; it is no insult, though.
+    assert (ham.says("gambling"), spam.says("gambling"), spam.says("insult")) == (False, None, False)
     assert found["t1"].labels == {"phishing", "spam"}
     # An insult is neither spam nor clean: it says nothing of either.
-    assert (found["t3"].is_bad, found["t3"].is_clean, found["t3"].licence) == (False, False, "CC0-1.0")
+    assert (found["t3"].says("spam"), found["t3"].is_clean, found["t3"].licence) == (None, False, "CC0-1.0")
+    assert (found["t3"].is_mail, ham.is_mail) == (False, True)
     assert packs.licences(tmp_path) == {"made": "CC BY-NC 4.0", "made_text": "CC0-1.0"}
 
 
@@ -112,12 +116,72 @@ def test_own_mail_that_is_alike_stays_together(tmp_path: Path) -> None:
     assert all(len({s.split for s in found if s.cluster == c}) == 1 for c in {s.cluster for s in found})
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"text": "x"}', '{"labels": []}', '{"text": "x", "labels": 7}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"text": "x"}',
+        '{"labels": []}',
+        '{"text": "x", "labels": 7}',
+        '{"text": "x", "labels": "spam"}',
+        '{"text": "x", "labels": ["gamling"]}',
+        '{"text": 7, "labels": []}',
+        '{"raw": ["x"], "labels": []}',
+        '{"text": "x", "labels": [], "lang": 7}',
+    ],
+)
 def test_a_broken_line_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text('{"text": "x", "labels": []}\n' + line + "\n")
     with pytest.raises(ModelError) as caught:
         list(corpus.samples(tmp_path))
     assert str(caught.value).startswith(f"{tmp_path / 'own.jsonl'}:2: ")
+
+
+def test_every_label_may_be_a_folder_and_says_only_itself(tmp_path: Path) -> None:
+    for label in LABELS:
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.eml").write_bytes(MAIL)
+    found = {sample.source: sample for sample in corpus.samples(tmp_path)}
+    assert set(found) == set(LABELS)
+    assert all(found[label].says(label) is True for label in LABELS)
+    assert (found["gambling"].says("fraud"), found["gambling"].says("spam")) == (None, None)
+    assert (found["phishing"].says("spam"), found["phishing"].says("hate")) == (True, None)
+
+
+def test_the_labels_of_a_line_are_all_of_them(tmp_path: Path) -> None:
+    row = {"text": "bet now and win a prize", "labels": ["spam", "gambling"], "lang": "en"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    (sample,) = corpus.samples(tmp_path)
+    assert [sample.says(label) for label in ("spam", "gambling", "fraud")] == [True, True, False]
+
+
+def write_nothing(place: Path) -> None:
+    place.mkdir()
+
+
+def write_another_file(place: Path) -> None:
+    place.mkdir()
+    (place / "notes.txt").write_text("x")
+
+
+def write_no_mbox(place: Path) -> None:
+    place.write_text("Subject: not an mbox\n\nsince no line begins with From\n")
+
+
+@pytest.mark.parametrize("write", [write_nothing, write_another_file, write_no_mbox])
+def test_a_place_without_mail_is_named(write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / "gambling")
+    with pytest.raises(ModelError, match="no mail in it") as caught:
+        list(corpus.samples(tmp_path))
+    assert str(caught.value).startswith(f"{tmp_path / 'gambling'}: ")
+
+
+def test_a_packed_file_that_breaks_off_is_named(tmp_path: Path) -> None:
+    lines = b"".join(json.dumps({"text": f"text {n}", "labels": []}).encode() + b"\n" for n in range(3_000))
+    (tmp_path / "own.jsonl.gz").write_bytes(gzip.compress(lines)[:-30])
+    with pytest.raises(ModelError, match=r"own\.jsonl\.gz:\d+: EOFError"):
+        list(corpus.samples(tmp_path))
 
 
 def test_nothing_labelled_is_said(tmp_path: Path) -> None:

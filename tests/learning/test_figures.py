@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from filterd.learning.calibrate import platt, sigmoid
-from filterd.learning.figures import auc, calibration, curve, share, threshold_at, wilson
+from filterd.learning.figures import auc, auc_interval, calibration, curve, share, threshold_at, wilson
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,20 @@ def test_auc_is_that_of_scikit_learn_ties_included() -> None:
     is_bad = rng.random(400) < scores
     assert auc(scores[~is_bad], scores[is_bad]) == pytest.approx(roc_auc_score(is_bad, scores), abs=1e-6)
     assert auc(scores, scores[:0]) is None
+
+
+def test_the_interval_of_an_area_is_that_of_resampling() -> None:
+    rng = np.random.default_rng(3)
+    clean, bad = rng.normal(0, 1, 300), rng.normal(1.5, 1, 80)
+    drawn = [auc(rng.choice(clean, 300), rng.choice(bad, 80)) for _ in range(2_000)]
+    expected = np.quantile(np.array(drawn, dtype=np.float64), (0.025, 0.975))
+    found = auc_interval(clean, bad)
+    assert found == pytest.approx(expected.tolist(), abs=0.006)
+
+
+def test_one_text_of_a_kind_has_no_interval() -> None:
+    assert auc_interval(np.array([0.1]), np.array([0.5, 0.6])) is None
+    assert auc_interval(np.array([0.1, 0.2]), np.array([0.5, 0.6])) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(("rate", "reached"), [(0.0, 0), (0.01, 10), (0.0105, 10), (0.5, 500), (1.0, 1000)])

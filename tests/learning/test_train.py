@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import SGDClassifier
 
-from filterd.checks.features import FEATURES_VERSION, features, read
-from filterd.checks.textmodel import probability, score
+from filterd.checks.features import FEATURES_VERSION, READ_CHARS
+from filterd.checks.opinion import Reader
 from filterd.clients.modelstore import load_model
 from filterd.errors import ModelError, UsageError
+from filterd.learning.calibrate import sigmoid
 from filterd.learning.dataset import build, vectorise, weights
 from filterd.learning.evaluate import judge, report, run_evaluate
-from filterd.learning.fit import fit, leave_one_out, out_of_fold
+from filterd.learning.fit import fit, leave_one_out, out_of_fold, score
 from filterd.learning.recipe import Recipe
 from filterd.learning.sample import Sample
 from filterd.learning.train import run_train, train
+from tests.checks.fake_model import FakeModel
+from tests.checks.fake_model import head as fake_head
 from tests.learning import heaps
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -34,7 +38,7 @@ def samples() -> list[Sample]:
     return [
         *heaps.samples(),
         *heaps.samples(60, source="second"),
-        *heaps.samples(40, split="dev"),
+        *heaps.samples(120, split="dev"),
         *heaps.samples(60, source="walled", licence="CC BY-NC 4.0"),
     ]
 
@@ -61,41 +65,96 @@ def test_the_same_texts_make_the_same_files(samples: list[Sample], folder: Path,
 
 def test_the_model_loads_and_tells_the_heaps_apart(samples: list[Sample], folder: Path) -> None:
     model = load_model(folder, features_version=FEATURES_VERSION)
-    scored = judge([s for s in samples if s.split == "dev"], model.heads["spam"], model.bits)
+    scored = judge([s for s in samples if s.split == "dev"], model)["spam"]
     assert report(scored)["overall"]["roc_auc"] > 0.99
 
 
 def test_serving_scores_as_scikit_learn_decides(samples: list[Sample], tmp_path: Path) -> None:
     texts = [sample.text for sample in samples]
-    x, y = vectorise(texts, 12), [sample.is_bad for sample in samples]
+    x, y = vectorise(texts, 12), [sample.says("spam") for sample in samples]
     model = SGDClassifier(loss="log_loss", max_iter=5, tol=None, average=True, random_state=1).fit(x, y)
-    # What is stored is float32: scikit-learn decides with the same numbers.
-    model.coef_ = model.coef_.astype(np.float32).astype(np.float64)
-    head = _stored(model, tmp_path)
-    ours = [score(head, features(read(text), 12)) for text in texts]
-    assert np.abs(np.array(ours) - model.decision_function(x.astype(np.float64))).max() < 1e-6
+    # What is stored is float16: scikit-learn decides with the same numbers.
+    model.coef_ = model.coef_.astype(np.float16).astype(np.float64)
+    reader = Reader(_stored(model, tmp_path))
+    ours = np.array([reader.opinion(text).chances["spam"] for text in texts])
+    theirs = 1 / (1 + np.exp(-model.decision_function(x.astype(np.float64))))
+    assert np.abs(ours - theirs).max() < 1e-6
 
 
 def _stored(model: Any, folder: Path) -> Any:
     from filterd.learning import artefact
 
-    numbers = {"bias": float(model.intercept_[0]), "slope": 1.0, "offset": 0.0, "advisory": 0.5, "gates": []}
-    made = {"name": "x", "version": "1", "bits": 12, "labels": [{"name": "spam", "array": "spam", **numbers}]}
-    artefact.write(folder, arrays={"spam": model.coef_[0].astype(np.float32)}, manifest=made)
-    return load_model(folder).heads["spam"]
+    numbers = {"bias": float(model.intercept_[0]), "slope": 1.0, "offset": 0.0, "advisory": 0.5}
+    label = {"name": "spam", "array": "spam", "languages": ["en"], "gates": [], **numbers}
+    made = {"name": "x", "version": "1", "bits": 12, "labels": [label]}
+    artefact.write(folder, arrays={"spam": model.coef_[0].astype(np.float16)}, manifest=made)
+    return load_model(folder)
 
 
-def test_probability_is_the_calibrated_score(folder: Path) -> None:
-    model = load_model(folder)
-    head, found = model.heads["spam"], features(read("casino bonus for the team"), model.bits)
-    expected = 1 / (1 + np.exp(-(head.slope * score(head, found) + head.offset)))
-    assert probability(head, found) == pytest.approx(expected)
+def test_training_scores_as_serving_does(samples: list[Sample]) -> None:
+    """Windows of long texts included: thresholds set in one mean the same in the other."""
+    texts = build([*samples[::8], long_one(samples)], RECIPE)
+    model = fit(texts, np.ones(len(texts.samples), np.bool_), RECIPE)
+    head = replace(
+        fake_head(0.5), bias=model.bias, weights=model.weights.astype(np.float32), languages=frozenset({"en"})
+    )
+    reader = Reader(FakeModel(heads={"spam": head}, bits=RECIPE.bits))
+    ours = [reader.opinion(sample.text).chances["spam"] for sample in texts.samples]
+    assert ours == pytest.approx(sigmoid(score(model, texts)).tolist())
+    assert texts.more.shape[0] == 3
+
+
+def long_one(samples: list[Sample]) -> Sample:
+    text = " ".join(sample.text for sample in samples if sample.says("spam"))[:READ_CHARS]
+    return replace(samples[0], id="long", text=text)
+
+
+def test_a_label_learns_from_what_is_known_of_it(tmp_path: Path) -> None:
+    """Spam of people who did not look for gambling says nothing of gambling; texts labelled otherwise do."""
+    texts = [*heaps.samples(120), *labelled("gambling"), *labelled("fraud")]
+    made = train([*texts, *dev_of(texts)], tmp_path, recipe=RECIPE, created_at=AT)
+    rows = {row["name"]: row for row in made.manifest["labels"]}
+    assert set(rows) == {"spam", "gambling", "fraud"}
+    assert rows["gambling"]["languages"] == ["en"]
+    assert rows["gambling"]["sources"] == [
+        {"name": "fraud", "bad": 0, "clean": 120},
+        {"name": "gambling", "bad": 120, "clean": 0},
+        {"name": "own", "bad": 0, "clean": 120},
+    ]
+    # Those labelled as gambling may be spam or not; fraud is.
+    assert [row["name"] for row in rows["spam"]["sources"]] == ["fraud", "own"]
+    assert {row["name"] for row in made.manifest["labels_left_out"]} >= {"terror", "drugs", "weapons", "hate"}
+    model = load_model(tmp_path, features_version=FEATURES_VERSION)
+    assert set(model.heads) == set(rows)
+    said = Reader(model).opinion(texts[-1].text)
+    assert set(said.chances) == set(rows)
+
+
+def labelled(label: str) -> list[Sample]:
+    """Texts of one label, by people who looked for two of them."""
+    bad = [sample for sample in heaps.samples(120, source=label) if sample.says("spam")]
+    known = frozenset({"gambling", "fraud"})
+    return [replace(s, text=f"{label} {s.text} {label}", labels=frozenset({label}), known=known) for s in bad]
+
+
+def dev_of(texts: list[Sample]) -> list[Sample]:
+    return [replace(sample, id=f"dev {sample.id}", split="dev") for sample in texts]
+
+
+def test_a_label_that_dev_does_not_show_is_left_out(tmp_path: Path) -> None:
+    texts = [*heaps.samples(120), *labelled("gambling")]
+    made = train(texts, tmp_path, recipe=RECIPE, created_at=AT)
+    # A model is a spam model first: it stays, without a language.
+    assert [(row["name"], row["languages"]) for row in made.manifest["labels"]] == [("spam", [])]
+    (row,) = [row for row in made.manifest["labels_left_out"] if row["name"] == "gambling"]
+    assert row["evidence"]["en"]["lacking"] == "too few dev texts"
+    assert "| gambling | en | no: too few dev texts | 120 | 0 | 0 |  |" in (tmp_path / "card.md").read_text("utf-8")
 
 
 def test_sources_under_unfree_terms_are_not_trained_on(manifest: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in manifest["sources"]}
     assert (rows["own"]["trained_on"], rows["walled"]["trained_on"]) == (True, False)
-    assert (rows["own"]["train_clean"], rows["own"]["train_bad"], rows["own"]["dev_bad"]) == (150, 150, 40)
+    assert (rows["own"]["train_clean"], rows["own"]["train_bad"], rows["own"]["dev_bad"]) == (150, 150, 120)
     figures = manifest["labels"][0]["figures"]
     assert set(figures["not_trained_on"]["by_source"]) == {"walled"}
     assert "walled" not in {**figures["dev"]["by_source"], **figures["out_of_fold"]["by_source"]}
@@ -106,8 +165,13 @@ def test_the_manifest_says_what_the_store_and_people_need(manifest: dict[str, An
     assert manifest["created"] == "2026-01-02T00:00:00+00:00"
     assert manifest["recipe"]["seed"] == RECIPE.seed
     (label,) = manifest["labels"]
+    assert label["languages"] == ["en"]
+    evidence = label["evidence"]["en"]
+    assert (evidence["train_bad"], evidence["dev_bad"], evidence["dev_clean"]) == (210, 120, 120)
+    assert evidence["roc_auc95"][0] <= evidence["roc_auc"] <= evidence["roc_auc95"][1]
     assert set(label["figures"]) == {"dev", "out_of_fold", "leave_one_out", "not_trained_on"}
-    assert [gate["figures"]["a"]["refused"] for gate in label["gates"]] == ["too few clean train texts"] * 4
+    refused = [gate["figures"]["a"]["refused"] for gate in label["gates"]]
+    assert refused == ["label not shown"] * 2 + ["too few clean train texts"] * 2
 
 
 def test_the_card_has_its_parts(folder: Path) -> None:
@@ -116,8 +180,11 @@ def test_the_card_has_its_parts(folder: Path) -> None:
         "# Model card: small, version 2",
         "## Limits",
         "## Gates",
-        "## Dev split",
-        "## Corpora left out",
+        "## Labels",
+        "### Gates of spam",
+        "## Figures of spam",
+        "### Dev split",
+        "### Corpora left out",
         "## Data",
     ):
         assert part in card
@@ -125,7 +192,7 @@ def test_the_card_has_its_parts(folder: Path) -> None:
 
 
 def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="99 bad and 99 clean texts to train on: 100 of each are needed"):
+    with pytest.raises(UsageError, match=r"train on \(spam: 99 bad and 99 clean\): 100 of each are needed"):
         train(heaps.samples(99), tmp_path, recipe=RECIPE, created_at=AT)
 
 
@@ -137,6 +204,18 @@ def test_caps_and_seeds_choose_the_texts(samples: list[Sample]) -> None:
     assert {s.source for s in Recipe(exclude_licences=(), exclude_sources=("own",)).pick(samples)} == {
         "second",
         "walled",
+    }
+
+
+def test_labels_have_caps_of_their_own_for_those_that_are_it_and_those_that_are_not(samples: list[Sample]) -> None:
+    texts = [*samples, *labelled("gambling"), *labelled("fraud")]
+    picked = Recipe(label_caps=(30, 20)).pick(texts, "gambling")
+    said = [(s.source, s.says("gambling"), s.is_clean) for s in picked]
+    assert {row: said.count(row) for row in said} == {
+        ("gambling", True, False): 30,
+        ("fraud", False, False): 20,
+        ("own", False, True): 20,
+        ("second", False, True): 20,
     }
 
 
@@ -154,7 +233,7 @@ def test_held_out_scores_come_from_models_that_did_not_see_the_text(samples: lis
     inside = fit(dataset, np.ones(len(dataset.samples), np.bool_), RECIPE)
     for scores in (out_of_fold(dataset, RECIPE), leave_one_out(dataset, RECIPE)):
         assert np.isfinite(scores).all()
-        assert not np.allclose(scores, dataset.x @ inside.weights + inside.bias)
+        assert not np.allclose(scores, score(inside, dataset))
         assert (scores[dataset.is_bad].mean() - scores[~dataset.is_bad].mean()) > 0
 
 
@@ -186,7 +265,9 @@ def test_from_a_folder_of_mail_to_figures(tmp_path: Path) -> None:
     assert {"reading", "features", "cross-validation"} <= set(seen)
     model = load_model(trained.folder)
     said = run_evaluate(model, tmp_path, split=None)
-    assert said["overall"]["clean"] + said["overall"]["bad"] == 14
+    (label,) = said["labels"]
+    assert label["report"]["overall"]["clean"] + label["report"]["overall"]["bad"] == 14
+    assert run_evaluate(model, tmp_path, split=None, label="spam") == said
     json.dumps(said)
     with pytest.raises(UsageError, match="no label fraud; it has spam"):
         run_evaluate(model, tmp_path, label="fraud")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -38,7 +38,14 @@ INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=ZO
 # Everything a str can hold, lone surrogates and NUL with it.
 TEXTS = st.text(st.characters(exclude_categories=()) | st.sampled_from("\x00\udcff\ud800\u2028"), max_size=12)
 
-PLAIN = {str: TEXTS, int: st.integers(-(2**53), 2**53), bool: st.booleans(), datetime: INSTANTS, type(None): st.none()}
+PLAIN = {
+    str: TEXTS,
+    int: st.integers(-(2**53), 2**53),
+    bool: st.booleans(),
+    datetime: INSTANTS,
+    date: st.dates(date(1970, 1, 2), date(2200, 1, 1)),
+    type(None): st.none(),
+}
 
 
 def nouns(kind: Any) -> st.SearchStrategy[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 
 from filterd.errors import UsageError
 from filterd.ledger.engine import LedgerEngine
-from filterd.model.principal import Account, Tenant
+from filterd.model.principal import Account, Supplement, Tenant
+from filterd.model.records import AccountChanged, TenantChanged
 from filterd.ports import AccountRef
 from tests.kit.clock import NOON
 from tests.ledger.rig import ACCOUNT, TENANT, act, incident, open_engine, opened, people_the_directory
@@ -52,6 +53,52 @@ def test_putting_says_whether_anything_changed(engine: LedgerEngine) -> None:
     found = engine.run(lambda txn: txn.find_account(renamed.login))
     assert found is not None
     assert found.tenant_domains == ("example.net", "example.org")
+
+
+SIGNED = Supplement(
+    agreement="aliyun-supplement",
+    document="C-17, drawer 3",
+    signed_by_provider=date(2026, 2, 1),
+    signed_by_tenant=date(2026, 2, 20),
+    categories=("malware", "spam.outbound"),
+)
+
+
+@pytest.mark.parametrize(
+    "supplement", [SIGNED, replace(SIGNED, signed_by_tenant=None, effective_from=date(2027, 1, 1)), None]
+)
+def test_a_supplement_is_kept_as_it_was_signed(engine: LedgerEngine, supplement: Supplement | None) -> None:
+    engine.run(people_the_directory)
+    tenant = replace(TENANT, supplement=supplement, domains_declared=True, reseller="Huaxin")
+    assert engine.run(lambda txn: txn.put_tenant(tenant)) is True
+    assert engine.run(lambda txn: txn.put_tenant(tenant)) is False
+    assert engine.run(lambda txn: txn.tenant("n_1")) == tenant
+    found = engine.run(lambda txn: txn.find_account(ACCOUNT.login))
+    assert found is not None
+    assert (found.supplement, found.domains_declared) == (supplement, True)
+    assert engine.run(lambda txn: txn.put_tenant(TENANT)) is True
+    assert engine.run(lambda txn: txn.tenant("n_1")) == TENANT
+
+
+def test_who_resells_is_sealed_and_what_was_signed_is_not(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.run(lambda txn: txn.put_tenant(replace(TENANT, supplement=SIGNED, reseller="Huaxin")))
+    engine.stop()
+    found = everything(state_dir)
+    assert b"Huaxin" not in found
+    assert b"drawer 3" in found
+
+
+async def test_changes_of_the_directory_are_rows_like_others(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.run(people_the_directory)
+    changed = TenantChanged(
+        at=NOON, tenant_id="n_1", by="ana", fields=("supplement", "name"), supplement=SIGNED
+    )
+    moved = AccountChanged(at=NOON, account_id="a_1", tenant_id="n_1", by="ana", fields=("contact",))
+    engine.run(lambda txn: txn.append(changed, account_id=None, tenant_id="n_1"))
+    engine.run(lambda txn: txn.append(moved, account_id="a_1", tenant_id="n_1"))
+    assert [entry.record for entry in await engine.recent_entries(2)] == [moved, changed]
+    assert engine.run(lambda txn: txn.records("a_1")) == (moved,)
+    assert (await engine.verify()).is_sound
 
 
 def test_what_is_taken_is_taken(engine: LedgerEngine) -> None:

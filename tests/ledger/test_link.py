@@ -9,6 +9,7 @@ import pytest
 from filterd.errors import PortError, RefusedError, UsageError
 from filterd.ledger.remote import RemoteLedger
 from filterd.model.decision import Case, Disposition
+from filterd.model.principal import Tenant
 from filterd.model.standing import History
 from filterd.ports import Ledger
 from tests.ledger.link_house import CASE, House, fields, objections, soon
@@ -19,6 +20,21 @@ from tests.ledger.rig import ACCOUNT, TENANT, act, people_the_directory
 @pytest.fixture(params=["local", "remote"])
 async def ledger(request: pytest.FixtureRequest, house: House) -> Ledger:
     return house.local if request.param == "local" else await house.client()
+
+
+async def test_a_first_mail_below_a_declared_domain_takes_it_from_nobody(ledger: Ledger, house: House) -> None:
+    tenants = (
+        Tenant(tenant_id="n_2", name="a", agreement="x", domains=("acme.example",), domains_declared=True),
+        Tenant(tenant_id="n_3", name="b", agreement="x", domains=("www.news.acme.example",)),
+        Tenant(tenant_id="n_4", name="c", agreement="x", domains=("shop.acme.example",), domains_declared=True),
+        Tenant(tenant_id="n_5", name="d", agreement="x", domains=("www.open.example",)),
+        Tenant(tenant_id="n_6", name="e", agreement="x", domains=("open.example",)),
+    )
+    await house.engine.submit(lambda txn: [txn.put_tenant(tenant) for tenant in tenants])
+    assert await ledger.domain_owner("www.news.acme.example") == "n_2"
+    assert await ledger.domain_owner("news.acme.example") is None
+    assert await ledger.domain_owner("shop.acme.example") == "n_4"
+    assert await ledger.domain_owner("www.open.example") == "n_5"
 
 
 async def test_both_are_the_same_ledger(ledger: Ledger, house: House) -> None:

@@ -16,7 +16,7 @@ from filterd.errors import ModelError, UsageError
 from filterd.ledger.engine import LedgerEngine
 from filterd.ledger.store import FILE_NAME, Store, has_wal_reset_bug, journal_mode
 from tests.kit.clock import FrozenClock
-from tests.ledger.rig import KEYS, NODE, fold, open_engine
+from tests.ledger.rig import KEYS, NODE, TENANT, act, fold, open_engine, people_the_directory
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,64 @@ def test_another_version_is_refused(engine: LedgerEngine, state_dir: Path) -> No
     engine.stop()
     with sqlite3.connect(state_dir / FILE_NAME) as raw:
         raw.execute("UPDATE meta SET value = '7' WHERE key = 'schema_version'")
-    with pytest.raises(ModelError, match=r"ledger\.sqlite3: schema version 7, this program reads version 1"):
+    with pytest.raises(ModelError, match=r"ledger\.sqlite3: schema version 7, this program reads version 2"):
         open_engine(state_dir)
     # A refusal leaves nothing locked.
     with pytest.raises(ModelError):
         open_engine(state_dir)
+
+
+async def test_a_store_of_the_first_version_is_brought_up_to_date(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.run(people_the_directory)
+    engine.run(lambda txn: act(txn, "a_1"))
+    engine.stop()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        new = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'tenant'").fetchone()[0]
+        raw.execute("ALTER TABLE tenant DROP COLUMN supplement")
+        raw.execute("ALTER TABLE tenant DROP COLUMN domains_declared")
+        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    for _ in range(2):
+        again = open_engine(state_dir)
+        assert again.run(lambda txn: txn.tenants()) == (TENANT,)
+        assert (await again.verify()).is_sound
+        changed = replace(TENANT, domains_declared=True)
+        again.run(lambda txn, changed=changed: txn.put_tenant(changed))
+        again.run(lambda txn: txn.put_tenant(TENANT))
+        again.stop()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        columns = {(name, kind, notnull) for _, name, kind, notnull, _, _ in raw.execute("PRAGMA table_info(tenant)")}
+        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("2",)
+    fresh = sqlite3.connect(":memory:")
+    fresh.execute(new)
+    assert columns == {(name, kind, nn) for _, name, kind, nn, _, _ in fresh.execute("PRAGMA table_info(tenant)")}
+
+
+def test_an_upgrade_that_cannot_finish_changes_nothing(
+    engine: LedgerEngine, state_dir: Path
+) -> None:
+    engine.stop()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        raw.execute("ALTER TABLE tenant DROP COLUMN supplement")
+        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    # `domains_declared` is there already, so the second statement fails after the first has been done.
+    with pytest.raises(ModelError, match="duplicate column"):
+        open_engine(state_dir)
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        columns = {row[1] for row in raw.execute("PRAGMA table_info(tenant)")}
+        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
+    assert "supplement" not in columns
+
+
+def test_a_store_under_another_key_is_not_touched(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.stop()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    with pytest.raises(ModelError, match="another master key"):
+        LedgerEngine.open(
+            state_dir=state_dir, node=NODE, keys=replace(KEYS, chain=bytes(32)), clock=FrozenClock(), apply=fold
+        )
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
 
 
 def test_another_master_key_is_refused(engine: LedgerEngine, state_dir: Path) -> None:

@@ -217,6 +217,23 @@ async def test_a_restricted_feature_refuses_only_itself(house: House) -> None:
     assert (replies[-1].code, replies[-1].enhanced) == (451, "4.7.28")
 
 
+async def test_behind_the_queue_what_is_on_record_as_an_error_waits_and_is_not_lost(house: House) -> None:
+    house.script.codes = ("virus.signature.match",)
+    first = await house.send(letter("bad"), BOB, login=ALICE, listener="queue")
+    assert first.reply is not None
+    assert first.reply.code == 250
+    token = (await house.ledger.call("person.add", {"name": "dana", "role": "moderator"}))["token"]
+    (sanction,) = (await house.show(ALICE))["sanctions"]
+    given = {"token": token, "reason": "a bad signature", "sanction": sanction["sanction_id"]}
+    await house.ledger.call("sanction.annul", given)
+    # Once more, and to somebody else within the same act.
+    for to in (BOB, "carol@other.example"):
+        reply = (await house.send(letter("bad"), to, login=ALICE, listener="queue")).reply
+        assert reply is not None
+        assert reply.code == 451, to
+    assert (await house.show(ALICE))["points"] == 0
+
+
 async def test_behind_the_queue_nothing_bounces(house: House) -> None:
     house.script.codes = ("virus.signature.match",)
     first = await house.send(letter("bad"), BOB, login=ALICE, listener="queue")

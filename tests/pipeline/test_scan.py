@@ -184,5 +184,6 @@ async def test_the_json_form_has_every_promised_key() -> None:
         "elapsed_ms",
     }
     assert set(said["reply"]) == {"code", "enhanced", "text"}
-    assert set(said["verdicts"][0]) == {"check", "version", "outcome", "reason", "elapsed_ms", "scores", "findings"}
+    keys = {"check", "version", "outcome", "reason", "elapsed_ms", "scores", "results", "findings"}
+    assert set(said["verdicts"][0]) == keys
     assert set(said["verdicts"][0]["findings"][0]) == {"code", "confidence", "where", "signal", "why"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from structlog.testing import capture_logs
 
 from filterd import app
 from filterd.clients.bypass_file import FILE_NAME, BypassFile, read_order, write_order
+from filterd.config import Config
 from filterd.ledger.codec import decode
 from filterd.ledger.engine import LedgerEngine
 from filterd.log import EventStream, Log
@@ -86,6 +89,39 @@ async def test_the_alarm_sounds_once_a_minute_and_says_what_to_do(site: Site) ->
     assert [(line["event"], line["log_level"], line["do"]) for line in lines] == [
         ("bypass", "error", "filterd bypass off")
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root can")
+def test_what_root_orders_can_be_read_by_the_user_of_the_service(tmp_path: Path) -> None:
+    user = 65_534
+    os.chown(tmp_path, user, user)
+    write_order(tmp_path / FILE_NAME, bypass.order_for(START, timedelta(minutes=5), by="root", reason="x"))
+    found = (tmp_path / FILE_NAME).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (user, user, 0o600)
+
+
+async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_FLUSH_S", 0.01)
+    config = Config.model_validate({"node": {"state_dir": str(tmp_path)}})
+    clock = FrozenClock(START)
+    half = app.LedgerHalf(config, app.load_agreements(config), KEYS, clock)
+    half._bypass = BypassWatch(half.engine.submit, BypassFile(tmp_path / FILE_NAME), clock, half.log)
+    swept = asyncio.Event()
+
+    async def sweep() -> None:
+        swept.set()
+
+    half.engine.sweep = sweep  # type: ignore[method-assign,assignment]
+    (tmp_path / FILE_NAME).write_text("no order")
+    upkeep = asyncio.create_task(half._upkeep())
+    try:
+        async with asyncio.timeout(5):
+            await swept.wait()
+    finally:
+        upkeep.cancel()
+        await half.engine.close()
 
 
 async def test_an_order_without_the_ledger_gets_its_row_once(site: Site) -> None:

@@ -19,6 +19,7 @@ _FREE_BYTES = 1 << 20
 _BOMB_RATIO, _BOMB_BYTES = 500, 100 << 20
 
 _ARCHIVE_EXTENSIONS = frozenset({"zip", "rar", "7z", "gz"})
+_ZIPS = frozenset({"zip", "docx", "xlsx", "pptx", "docm", "xlsm", "pptm", "jar"})
 _TEXT_EXTENSIONS = frozenset({"txt", "log", "md", "csv", "htm", "html", "xml", "json", "eml"})
 _DRESS_TYPES = (
     "image/", "audio/", "video/", "application/pdf", "application/msword", "application/rtf",
@@ -78,6 +79,9 @@ class Search:
         if kind == "svg":
             kind = kinds.svg_kind(content)
         if kind == "zip":
+            kind = self._zip(content, where, depth)
+        elif kind not in kinds.EXECUTABLE and not _ZIPS.isdisjoint(name.extensions) and zips.is_behind(content):
+            # Octets in front do not keep unpackers from finding the directory at the end.
             kind = self._zip(content, where, depth)
         elif kind == "ole":
             self._ole(content, where, depth)

@@ -114,6 +114,12 @@ def inflate(content: bytes, entry: Entry, most: int) -> Inflated:
     return Inflated(data, is_whole)
 
 
+def is_behind(content: bytes) -> bool:
+    """Say whether a file that does not begin like a zip ends like one."""
+    place = _directory_place(content)
+    return place is not None and content[place[0] : place[0] + 4] == _ENTRY_MAGIC
+
+
 def _directory_place(content: bytes) -> tuple[int, int, int] | None:
     """Say where the directory begins and ends, and by how much all offsets are off (octets put in front)."""
     end = content.rfind(_END_MAGIC, max(0, len(content) - _MAX_COMMENT - _END.size))

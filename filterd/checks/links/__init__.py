@@ -20,13 +20,15 @@ from filterd.checks.links.feed import EMPTY, Feed
 from filterd.checks.links.feed_file import FeedFile
 from filterd.checks.links.judging import NAME, VERSION, judge
 from filterd.checks.links.lookalike import Protected
-from filterd.checks.spec import Builtin, Check, Context
+from filterd.checks.spec import Builtin, Check, Context, Prompt
 from filterd.model.verdict import FailMode, Verdict
 
 __all__ = ["BUILTIN", "CODES", "NAME", "VERSION", "FeedFile", "FeedSource", "judge", "make"]
 
 # A link costs some 50 microseconds; above this the event loop would be held (FAULTS §5).
 IN_PLACE_MAX_LINKS = 200
+# Of all links together. One of 2,000 characters with links in links takes 2 ms.
+IN_PLACE_MAX_CHARS = 16_000
 # Tenants whose own domains are kept ready; those of one mail are few.
 _MOST_TENANTS = 256
 
@@ -59,14 +61,23 @@ def make(
             ready[own] = Protected((*protected_domains, *own))
         return ready[own]
 
-    async def run(context: Context) -> Verdict:
-        message = context.message
+    def is_small(context: Context) -> bool:
+        found, anchors = context.message.links, context.message.anchors
+        return len(found) + len(anchors) <= IN_PLACE_MAX_LINKS and sum(map(len, found)) <= IN_PLACE_MAX_CHARS
+
+    def at_once(context: Context) -> Verdict | None:
+        if feed is not None or not is_small(context):
+            return None
+        return judge(context.message, EMPTY, protected(context.own_domains))
+
+    async def later(context: Context) -> Verdict:
         current = EMPTY if feed is None else await feed.current()
         guarded = protected(context.own_domains)
-        if len(message.links) + len(message.anchors) > IN_PLACE_MAX_LINKS:
-            return await asyncio.to_thread(judge, message, current, guarded)
-        return judge(message, current, guarded)
+        if is_small(context):
+            return judge(context.message, current, guarded)
+        return await asyncio.to_thread(judge, context.message, current, guarded)
 
+    run = Prompt(at_once, later)
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=timeout_s, fail_mode=fail_mode)
 
 

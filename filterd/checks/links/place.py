@@ -115,6 +115,9 @@ def _ipv4(host: str) -> tuple[str, str]:
             base, digits, notation = 16, part[2:] or "0", "hex"
         elif len(part) > 1 and part.startswith("0"):
             base, digits, notation = 8, part[1:], "octal"
+        # int() also takes signs and underscores, which no browser does; and a sign can make the sum negative.
+        if not digits.isalnum():
+            return "", ""
         try:
             numbers.append(int(digits, base))
         except ValueError:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from filterd.cli.probes.finding import Finding, Patient, broken, ok, skipped, warning
 
 _WITHIN_S = 5.0
+_UNIX = "unix:"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 _NOT_LISTENING = "start `filterd serve`, or look into its log for why it does not listen"
 
@@ -15,8 +16,10 @@ _NOT_LISTENING = "start `filterd serve`, or look into its log for why it does no
 async def listeners(patient: Patient) -> AsyncIterator[Finding]:
     """Does every SMTP port greet?"""
     for listener in patient.config.listener:
-        name = f"listener {listener.name!r} on {listener.bind}:{listener.port}"
-        if listener.port == 0:
+        is_socket = listener.bind.startswith(_UNIX)
+        place = listener.bind if is_socket else f"{listener.bind}:{listener.port}"
+        name = f"listener {listener.name!r} on {place}"
+        if listener.port == 0 and not is_socket:
             yield skipped(f"{name}: the port is chosen at start")
             continue
         said = await _talk(listener.bind, listener.port, None, b"\n")
@@ -80,7 +83,10 @@ async def _talk(host: str, port: int, question: bytes | None, until: bytes | Non
     """Connect, ask, and say the answer up to `until` (None: all of it); None when there is none in time."""
     try:
         async with asyncio.timeout(_WITHIN_S):
-            reader, writer = await asyncio.open_connection(_ANYWHERE.get(host, host), port)
+            if host.startswith(_UNIX):
+                reader, writer = await asyncio.open_unix_connection(host.removeprefix(_UNIX))
+            else:
+                reader, writer = await asyncio.open_connection(_ANYWHERE.get(host, host), port)
             try:
                 if question is not None:
                     writer.write(question)

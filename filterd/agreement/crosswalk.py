@@ -1,0 +1,206 @@
+"""The agreement as one table: label, finding, category, ground, mode, severity, what happens to the mail.  CLAUSES §4.
+
+Computed from the terms, so that the table people read is the one that is enforced. `rung_reach` says how high the real
+ladder goes for one account that never stops, with nobody on duty (STANDING 5.9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from filterd.agreement.category import LOCKED, Category, Rule
+from filterd.agreement.fold import apply
+from filterd.agreement.offence import Offence, commit_offence
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.decision import Disposition
+from filterd.model.sanction import Ground, Mode, Preset, Rung, Violation
+from filterd.model.standing import History
+
+# Long enough for every step of the ladder: each incident begins after the notice of the one before.
+INCIDENTS = 12
+APART = timedelta(hours=48)
+# Any day will do; the agreement counts exact hours here.
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        label: what a classifier calls it (`gambling`, `pii`), None for what no classifier does.
+        finding: None for a category no check leads to.
+        category: None for protection and for advice, which stand on no ground.
+        clauses: keys of the ground.
+        mode: A, B, C1, C2, "B bulk, else C2", or "A agreeing, else B"; what else an agreement can say in between.
+        severity: S1..S4, "S1-S3" by recipients, or "decider".
+        mail: what happens to the message by default.
+    """
+
+    label: str | None
+    finding: str | None
+    category: str | None = None
+    clauses: tuple[str, ...] = ()
+    mode: str = ""
+    severity: str = ""
+    mail: str
+
+
+def crosswalk(terms: Agreement) -> tuple[Row, ...]:
+    """Say the whole table: categories in the order of the file, then protection, then advice."""
+    out = []
+    for category in terms.category:
+        rules = [rule for rule in terms.rule if rule.category == category.id]
+        out += [_row(category, rule) for rule in rules or (None,)]
+    for item in terms.protection:
+        mail = f"outbound {item.outbound.value}, internal {item.internal.value}"
+        is_same = item.outbound is item.internal
+        out.append(
+            Row(
+                label=label_of(item.finding),
+                finding=item.finding,
+                mode="protection",
+                mail=item.outbound.value if is_same else mail,
+            )
+        )
+    for code in terms.advisory:
+        out.append(Row(label=label_of(code), finding=code, mode="advisory", mail=Disposition.ACCEPT.value))
+    return tuple(out)
+
+
+def label_of(code: str) -> str | None:
+    """Say which classifier label a finding carries, None when it is no classifier's."""
+    area, subject, _ = code.split(".")
+    return subject if area == "content" else area if area == "pii" else None
+
+
+def _row(category: Category, rule: Rule | None) -> Row:
+    return Row(
+        label=label_of(rule.finding) if rule is not None else None,
+        finding=rule.finding if rule is not None else None,
+        category=category.id,
+        clauses=category.ground,
+        mode=_mode(category, rule),
+        severity=severity_text(category),
+        mail=_mail(category, rule),
+    )
+
+
+def _mode(category: Category, rule: Rule | None) -> str:
+    if category.people_only:
+        return f"{category.mode.value} (people)"
+    if category.single is not None:
+        return f"{category.mode.value} bulk, else {category.single}"
+    if rule is None or category.agreeing_groups == 1:
+        return category.mode.value
+    alone = "B" if rule.alone == "B" else "nothing"
+    return category.mode.value if alone == category.mode.value else f"{category.mode.value} agreeing, else {alone}"
+
+
+def _mail(category: Category, rule: Rule | None) -> str:
+    if rule is not None and rule.alone == "refuse":
+        return Disposition.REJECT.value
+    return category.disposition.value
+
+
+def severity_text(category: Category) -> str:
+    """Say the severity as people write it."""
+    steps = [step.severity for step in category.severity_by_recipients]
+    if steps:
+        return f"S{min(steps)}-S{max(steps)}"
+    return f"S{category.severity}" if category.fixed_severity is not None else "decider"
+
+
+# --- how far nobody's doing goes --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The highest step one category reaches by itself. `hours` None: open-ended, or no step with a length at all."""
+
+    category: str
+    preset: Preset
+    rung: Rung
+    hours: float | None = None
+
+    @property
+    def text(self) -> str:
+        if self.rung is Rung.NONE:
+            return "nothing"
+        if self.rung is Rung.WARN:
+            return self.rung.word
+        return f"{self.rung.word} {self.hours:g} h" if self.hours is not None else f"{self.rung.word} open-ended"
+
+
+def rung_reach(terms: Agreement) -> tuple[Reach, ...]:
+    """Say how far each category goes with no staff, under each preset; the ladder itself is asked, act by act.
+
+    Mode A as if its groups agreed every time, mode B in bulk. Categories for people only, C1 and C2 reach nothing.
+    """
+    return tuple(_reach(terms, category, preset) for category in terms.category for preset in Preset)
+
+
+def _reach(terms: Agreement, category: Category, preset: Preset) -> Reach:
+    best = Reach(category=category.id, preset=preset, rung=Rung.NONE)
+    if category.people_only or category.mode in LOCKED:
+        return best
+    history = History(account_id="a_reach")
+    for number in range(INCIDENTS):
+        offence = _offence(terms, category, START + number * APART, number)
+        outcome = commit_offence(history, offence, terms, preset)
+        for record in outcome.records:
+            if isinstance(record, r.SanctionImposed):
+                best = max(best, _said(record, category, preset), key=_height)
+        history = apply(outcome.history, _noticed(outcome.incident_id, offence.at + timedelta(minutes=30)))
+    return best
+
+
+def _said(record: r.SanctionImposed, category: Category, preset: Preset) -> Reach:
+    ends = [end for end in (record.ends_at, record.lapses_at) if end is not None]
+    hours = (min(ends) - record.starts_at) / timedelta(hours=1) if ends and record.rung > Rung.WARN else None
+    return Reach(category=category.id, preset=preset, rung=record.rung, hours=hours)
+
+
+def _height(reach: Reach) -> tuple[int, float]:
+    return reach.rung, float("inf") if reach.hours is None else reach.hours
+
+
+def _offence(terms: Agreement, category: Category, at: datetime, number: int) -> Offence:
+    recipients = max((step.recipients for step in category.severity_by_recipients), default=1)
+    violation = Violation(
+        category=category.id,
+        family=category.family,
+        mode=category.mode,
+        severity=category.fixed_severity,
+        ground=Ground(kind=terms.ground_kind, ids=category.ground),
+        finding_codes=(),
+        is_burst=category.mode is Mode.A,
+    )
+    return Offence(
+        at=at,
+        tenant_id="n_reach",
+        transaction_id=f"t_reach{number}",
+        decision_id=f"d_reach{number}",
+        evidence_key=f"e_reach{number}",
+        text_fp=f"x_reach{number}",
+        violations=(violation,),
+        delivery_keys=tuple(f"r{number}.{n}" for n in range(recipients)),
+        policy_digest="",
+    )
+
+
+def _noticed(incident_id: str, at: datetime) -> r.NoticeSent:
+    return r.NoticeSent(
+        at=at,
+        notice_id=f"m_{incident_id}",
+        account_id="a_reach",
+        incident_ids=(incident_id,),
+        template="warning",
+        languages=("en",),
+        channel="mail",
+        outcome="accepted",
+        deemed_at=at,
+        body_digest="",
+    )

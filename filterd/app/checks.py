@@ -1,0 +1,174 @@
+"""The checks that are switched on, with what each needs from outside.  Part of the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from filterd.checks import (
+    arc,
+    attachments,
+    clamd,
+    dkim,
+    dmarc,
+    links,
+    pii,
+    prohibited,
+    psl,
+    rate,
+    sender,
+    spam,
+    spf,
+    terms,
+)
+from filterd.checks.opinion import Reader
+from filterd.checks.run import arrange
+from filterd.checks.sender_facts import AccountOf, OwnerOf
+from filterd.checks.sender_names import Protected
+from filterd.checks.spec import Check, Context
+from filterd.clients.clamd import ClamdScanner, locate
+from filterd.clients.modelstore import load_model
+from filterd.clients.resolver import DnsResolver, make_resolver
+from filterd.clients.term_lists import Reading, TermFolder
+from filterd.config import Config
+from filterd.log import service_log
+from filterd.model.verdict import FailMode
+from filterd.ports import Clock, Scanner
+from filterd.share import path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """Whom the checks may ask, besides DNS.
+
+    Args:
+        scanner: None: there is no virus check.
+        owner_of, account_of: the directory; None: nobody is asked who owns what (`filterd scan`).
+    """
+
+    scanner: Scanner | None
+    clock: Clock
+    owner_of: OwnerOf | None = None
+    account_of: AccountOf | None = None
+
+
+async def make_scanner(config: Config) -> Scanner | None:
+    """Find the virus scanner; None when it is switched off. An `auto` that finds none still gets a scanner that fails,
+    so that its fail mode decides and nothing passes as clean."""
+    if not config.clamd.enabled:
+        return None
+    address = config.clamd.address
+    if address == "auto":
+        address = await locate() or "unix:/run/clamav/clamd.ctl"
+    return ClamdScanner(address, timeout_s=config.clamd.timeout_s, max_connections=config.clamd.max_connections)
+
+
+def dns_resolver(config: Config) -> DnsResolver | None:
+    """Make the resolver, None when no check asks DNS. Raises ConfigError for a name server that is none."""
+    if not config.authentication.enabled:
+        return None
+    dns = config.dns
+    return make_resolver(
+        dns.nameservers or None, patience_s=dns.patience_s, budget=dns.budget, deadline_s=dns.deadline_s
+    )
+
+
+def build_checks(config: Config, neighbours: Neighbours) -> tuple[Check, ...]:
+    """Make the checks that are switched on, in an order that honours what each needs."""
+    # Once a process and not with the first mail: the list takes a tenth of a second.
+    psl.load()
+    checks = [*_virus(config, neighbours), *_text(config), *_claims(config), *_parts(config)]
+    if config.rate.enabled:
+        bulk = config.rate.bulk_recipients_message
+        checks.append(rate.make(config.rate, timeout_s=config.rate.timeout_s, bulk_recipients_message=bulk))
+    checks += [*_terms(config, neighbours), *_sender(config, neighbours)]
+    return arrange(checks)
+
+
+def _virus(config: Config, neighbours: Neighbours) -> list[Check]:
+    if neighbours.scanner is None:
+        return []
+    check = clamd.make(
+        neighbours.scanner,
+        max_bytes=config.clamd.max_bytes,
+        timeout_s=config.clamd.timeout_s,
+        fail_mode=FailMode(config.clamd.fail_mode),
+    )
+    return [check]
+
+
+def _text(config: Config) -> list[Check]:
+    """Spam and the prohibited labels read a mail once, together."""
+    if not (config.spam.enabled or config.content.enabled):
+        return []
+    folder = Path(config.spam.model)
+    reader = Reader(load_model(folder if folder.is_dir() else path(f"models/{config.spam.model}")))
+    checks = []
+    if config.spam.enabled:
+        mode = FailMode(config.spam.fail_mode)
+        checks.append(spam.make(reader, timeout_s=config.spam.timeout_s, fail_mode=mode))
+    if config.content.enabled:
+        mode, timeout_s = FailMode(config.content.fail_mode), config.content.timeout_s
+        checks += [prohibited.make(x, reader, timeout_s=timeout_s, fail_mode=mode) for x in prohibited.LABELS]
+    return checks
+
+
+def _claims(config: Config) -> list[Check]:
+    if not config.authentication.enabled:
+        return []
+    # A little more than the resolver gives a message, so that its own answer comes first.
+    deadline_s = config.dns.deadline_s + 1
+    return [
+        spf.make(deadline_s=deadline_s, check_helo=config.authentication.check_helo),
+        dkim.make(deadline_s=deadline_s),
+        dmarc.make(deadline_s=deadline_s, rfc7489=config.authentication.rfc7489),
+        arc.make(deadline_s=deadline_s),
+    ]
+
+
+def _parts(config: Config) -> list[Check]:
+    checks = []
+    if config.attachments.enabled:
+        checks.append(attachments.make(config.attachments, timeout_s=config.attachments.timeout_s))
+    if config.links.enabled:
+        feed = links.FeedFile(config.links.feed) if config.links.feed else None
+        protected = config.links.protected_domains
+        checks.append(links.make(feed, protected_domains=protected, timeout_s=config.links.timeout_s))
+    if config.pii.enabled:
+        checks.append(pii.make(config.pii, timeout_s=config.pii.timeout_s))
+    return checks
+
+
+def _terms(config: Config, neighbours: Neighbours) -> list[Check]:
+    if config.terms.folder is None:
+        return []
+    folder = TermFolder(config.terms.folder, neighbours.clock, on_reading=_say_reading)
+    folder.open()
+    return [terms.make(folder, timeout_s=config.terms.timeout_s)]
+
+
+def _sender(config: Config, neighbours: Neighbours) -> list[Check]:
+    if neighbours.owner_of is None:
+        return []
+    names = tuple((item.name, item.domains) for item in config.sender.protected_name)
+    check = sender.make(
+        neighbours.owner_of,
+        deadline_s=config.sender.timeout_s,
+        protected=Protected(domains=config.sender.protected_domains, names=names),
+        delegated=config.sender.delegated,
+        is_declared=_is_declared,
+        account_of=neighbours.account_of,
+    )
+    return [check]
+
+
+def _is_declared(context: Context) -> bool:
+    return context.domains_declared
+
+
+def _say_reading(reading: Reading) -> None:
+    """Tell the operator which lists are in force, and why a change was not taken."""
+    if reading.error is not None:
+        service_log().error("term_lists_kept", error=reading.error)
+    else:
+        service_log().info("term_lists", in_force=list(reading.in_force), expired=list(reading.expired))

@@ -1,0 +1,169 @@
+"""TOML to a frozen Config. Every key has a default and its meaning beside it; errors name file, line and key.
+
+Read by `cli` and `app` only. An unknown key is an error: a typo must not switch a protection off.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from filterd.config.checks import (
+    AttachmentsConfig,
+    AuthenticationConfig,
+    ClamdConfig,
+    ContentConfig,
+    DnsConfig,
+    LinksConfig,
+    PiiConfig,
+    ProtectedNameConfig,
+    RateConfig,
+    SenderConfig,
+    SpamConfig,
+    TermsConfig,
+)
+from filterd.config.doors import (
+    HttpConfig,
+    ListenerConfig,
+    NextHopConfig,
+    PolicyConfig,
+)
+from filterd.config.section import Section
+from filterd.model.toml_source import TomlSource, validate
+
+__all__ = [
+    "AccountsConfig",
+    "AgreementConfig",
+    "AttachmentsConfig",
+    "AuthenticationConfig",
+    "ClamdConfig",
+    "Config",
+    "ContentConfig",
+    "DnsConfig",
+    "HttpConfig",
+    "InboundConfig",
+    "LinksConfig",
+    "ListenerConfig",
+    "NextHopConfig",
+    "NodeConfig",
+    "NoticesConfig",
+    "PiiConfig",
+    "PolicyConfig",
+    "ProtectedNameConfig",
+    "RateConfig",
+    "ReachConfig",
+    "Section",
+    "SenderConfig",
+    "SpamConfig",
+    "TermsConfig",
+    "load",
+]
+
+
+class NodeConfig(Section):
+    """`[node]`: this machine."""
+
+    name: str = Field("node1", pattern=r"^[a-z0-9-]{1,32}$", description="Part of every writer's name in the streams.")
+    state_dir: Path = Field(
+        Path("filterd-state"), description="Ledger, keys, vault, spool, events and socket live here."
+    )
+    clock: Literal["system", "settable"] = Field(
+        "system", description="`settable` is for demonstrations and only loads with next_hop.address = 'sink'."
+    )
+
+
+class AgreementConfig(Section):
+    """`[agreement]`: which terms bind an account that nobody imported, and how much is automatic."""
+
+    directory: Path | None = Field(None, description="Folder of agreement files; None: those that come with filterd.")
+    default: str = Field("tencent-exmail", description="`default_agreement` of accounts created by first mail.")
+    preset: Literal["attended", "supervised", "standing_order"] = "supervised"
+
+
+class AccountsConfig(Section):
+    """`[accounts]`: automatic creation on first authenticated mail."""
+
+    auto_create: bool = True
+    max_auto_created_per_day: int = Field(
+        500, ge=0, description="Beyond this, mail passes unattributed and it is logged."
+    )
+
+
+class InboundConfig(Section):
+    """`[inbound]`: protection of your own users from strangers' mail; never points (CLAUSES 0.13)."""
+
+    virus: Literal["reject", "tag", "accept"] = "reject"
+    spam: Literal["reject", "tag", "accept"] = "tag"
+    phishing: Literal["reject", "tag", "accept"] = "tag"
+    attachments: Literal["reject", "tag", "accept"] = Field(
+        "reject", description="Programs and other active content, and what is dressed as something harmless."
+    )
+    impersonation: Literal["reject", "tag", "accept"] = "tag"
+    dmarc: Literal["reject", "tag", "accept"] = Field(
+        "tag", description="Mail whose From domain asks receivers to reject or quarantine it."
+    )
+
+
+class NoticesConfig(Section):
+    """`[notices]`: statements of reasons by mail."""
+
+    sender: str = Field(
+        "Mail policy <policy@filterd.invalid>", description="The From field, in the enforcing party's name."
+    )
+    appeals_address: str = Field("appeals@filterd.invalid", description="Where objections go; always reachable.")
+    object_url: str | None = Field(None, description="Prefix of the page with the case; the case id is put behind it.")
+    why_url: str | None = Field(None, description="Public prefix of the pages /why/; the short code follows.")
+    merge_s: float = Field(60, ge=0, description="How long a notice waits for more of the same incident to join it.")
+    relay: str | None = Field(None, description="`host:port` that takes notices; None: the next hop.")
+    copy_to_tenant: bool = True
+
+
+class ReachConfig(Section):
+    """`[always_reachable]`: recipients a suspended account can still write to."""
+
+    addresses: tuple[str, ...] = Field((), description="Whole addresses, besides the appeals address.")
+    local_parts: tuple[str, ...] = Field(("postmaster", "abuse"), description="At the tenant's own domains.")
+
+
+class Config(Section):
+    """The whole file."""
+
+    node: NodeConfig = NodeConfig()
+    listener: tuple[ListenerConfig, ...] = (ListenerConfig(),)
+    policy_service: PolicyConfig = PolicyConfig()
+    next_hop: NextHopConfig = NextHopConfig()
+    clamd: ClamdConfig = ClamdConfig()
+    spam: SpamConfig = SpamConfig()
+    content: ContentConfig = ContentConfig()
+    dns: DnsConfig = DnsConfig()
+    authentication: AuthenticationConfig = AuthenticationConfig()
+    attachments: AttachmentsConfig = AttachmentsConfig()
+    links: LinksConfig = LinksConfig()
+    pii: PiiConfig = PiiConfig()
+    terms: TermsConfig = TermsConfig()
+    sender: SenderConfig = SenderConfig()
+    rate: RateConfig = RateConfig()
+    agreement: AgreementConfig = AgreementConfig()
+    accounts: AccountsConfig = AccountsConfig()
+    inbound: InboundConfig = InboundConfig()
+    notices: NoticesConfig = NoticesConfig()
+    always_reachable: ReachConfig = ReachConfig()
+    http: HttpConfig = HttpConfig()
+
+    @model_validator(mode="after")
+    def _clock_only_with_sink(self) -> Config:
+        if self.node.clock == "settable" and self.next_hop.address != "sink":
+            raise ValueError("node.clock = 'settable' needs next_hop.address = 'sink': real mail keeps real time")
+        names = [item.name for item in self.listener]
+        if len(set(names)) != len(names):
+            raise ValueError("two listeners bear the same name")
+        return self
+
+
+def load(file: Path | None) -> Config:
+    """Read a configuration file, or the embedded defaults for None. Raises ConfigError with file, line and key."""
+    if file is None:
+        return Config()
+    return validate(Config, TomlSource.read(file))

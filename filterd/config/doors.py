@@ -1,0 +1,120 @@
+"""Where mail comes in and where it goes: listeners, policy service, next hop, monitoring."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from filterd.config.section import Port, Seconds, Section
+
+
+class ListenerConfig(Section):
+    """`[[listener]]`: one SMTP or LMTP port with exactly one attribution source (HOUSE rule 7)."""
+
+    name: str = Field("smtp", pattern=r"^[a-z0-9-]{1,32}$")
+    bind: str = Field("127.0.0.1", description="Address to listen on (loopback unless you mean it), or `unix:/path`.")
+    port: Port = Field(10025, description="Plays no part with `unix:/path`.")
+    socket_mode: str = Field(
+        "0660", pattern=r"^0?[0-7]{3}$", description="Permissions of a UNIX socket; its group is its folder's (setgid)."
+    )
+    protocol: Literal["smtp", "lmtp"] = Field(
+        "smtp", description="`lmtp`: LHLO, and one reply a recipient after the message (RFC 2033)."
+    )
+    hostname: str = Field("filterd.invalid", description="What the greeting and our header fields call this host.")
+    direction: Literal["auto", "outbound", "inbound"] = Field(
+        "auto", description="`auto`: outbound when an account answers for the mail, else inbound."
+    )
+    trusted_peers: tuple[str, ...] = Field(
+        ("127.0.0.0/8", "::1/128"),
+        description="Who may send XFORWARD and XCLIENT and is believed about logins. `unix`: whoever can open the "
+        "UNIX socket.",
+    )
+    attribution: Literal["none", "xclient", "received", "header"] = "none"
+    received_by: str | None = Field(None, description="For `received`: the `by` host the trusted peer writes.")
+    header_name: str | None = Field(None, description="For `header`: the field with the login; removed on exit.")
+    login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+    after_queue: bool = Field(
+        False,
+        description="Behind the queue (content_filter). A refusal there would be a bounce, so what has a durable "
+        "record is discarded with that record and the rest waits with 451.",
+    )
+    selective_rcpt: bool = Field(True, description="False behind speed_adjust: all recipients stand or fall together.")
+    max_message_bytes: int = Field(52_428_800, ge=65_536, description="Announced as SIZE; larger mail gets 552 5.3.4.")
+    max_recipients: int = Field(1000, ge=100, description="More RCPT in one transaction get 452 4.5.3.")
+    max_connections: int = Field(500, ge=1, description="More get 421 4.3.2.")
+    command_timeout_s: Seconds = 300
+    data_timeout_s: Seconds = Field(180, description="Longest pause inside DATA.")
+    session_timeout_s: Seconds = Field(
+        900, description="A session in which no message begins or ends for so long is closed with 421."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM, the certificate first, then its chain: STARTTLS is offered. Read again when it changes."
+    )
+    tls_key: Path | None = Field(None, description="PEM, not encrypted; None: the key is in `tls_certificate`, too.")
+    tls_required: bool = Field(False, description="No mail before STARTTLS: 530 5.7.0, also for loopback.")
+    authserv_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$",
+        description="Our name in Authentication-Results; copies that claim it are taken out. None: `hostname`.",
+    )
+
+    @field_validator("trusted_peers")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if item != "unix":
+                ipaddress.ip_network(item)
+        return value
+
+    @field_validator("bind")
+    @classmethod
+    def _socket_path(cls, value: str) -> str:
+        # unix(7): sun_path holds 108 octets with the NUL behind it.
+        if value.startswith("unix:") and not (value.startswith("unix:/") and len(value.encode()) <= len("unix:") + 107):
+            raise ValueError("unix: wants an absolute path of at most 107 octets")
+        return value
+
+    @model_validator(mode="after")
+    def _source_is_whole(self) -> ListenerConfig:
+        if self.attribution == "received" and not self.received_by:
+            raise ValueError("attribution = 'received' needs received_by, the host name the trusted peer writes")
+        if self.attribution == "header" and not self.header_name:
+            raise ValueError("attribution = 'header' needs header_name")
+        if self.protocol == "lmtp" and self.port == 25 and not self.bind.startswith("unix:"):
+            # RFC 2033 §5
+            raise ValueError("LMTP must not be spoken on port 25")
+        if self.tls_certificate is None and (self.tls_required or self.tls_key is not None):
+            raise ValueError("tls_required and tls_key need tls_certificate")
+        return self
+
+
+class PolicyConfig(Section):
+    """`[policy_service]`: the door for Postfix check_policy_service; knows the login before DATA."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 10027
+    enabled: bool = True
+    login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+
+
+class NextHopConfig(Section):
+    """`[next_hop]`: where accepted mail goes."""
+
+    address: str = Field("sink", description="`host:port`, `unix:/path`, or `sink` (a built-in loopback sink).")
+    helo: str = "filterd.invalid"
+    max_connections: int = Field(20, ge=1)
+    connect_timeout_s: Seconds = 10
+    command_timeout_s: Seconds = 60
+    data_timeout_s: Seconds = Field(85, description="Below the 100 s Postfix waits for a before-queue filter.")
+    idle_s: Seconds = Field(30, description="A kept connection older than this is closed.")
+
+
+class HttpConfig(Section):
+    """`[http]`: /metrics and /healthz."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 10080
+    enabled: bool = True

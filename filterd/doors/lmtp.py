@@ -1,0 +1,34 @@
+"""LMTP: the same door for a mail server that delivers (RFC 2033; Postfix `lmtp:`, Dovecot's submission and proxy).
+
+What differs from SMTP: LHLO in place of EHLO and HELO (500), DATA without a recipient gets 503, and a message gets one
+reply for each RCPT that was accepted, in their order, also where two named the same mailbox. Transactions, parameters,
+pipelining and STARTTLS are those of smtp_verbs.
+
+The gate judges a message once, and the next hop, which speaks SMTP, answers it once. So all recipients behind the dot
+share one fate: a refusal of ours, or the next hop's reply, is repeated for each. A recipient the next hop does not take
+is refused at its RCPT, alone and at once. Hence no message is ever delivered to a part of its accepted recipients, and
+a client that tries again after a 4xx repeats nothing that was done, with one exception that SMTP has as well: when the
+connection broke behind our dot (451 4.4.2) nobody knows whether the next hop took the mail, and all its recipients may
+get it twice. X-Filterd-Id then bears the same fingerprint in both copies.
+"""
+
+from __future__ import annotations
+
+from filterd.doors import smtp_replies as replies
+from filterd.doors.smtp_transaction import MailTransaction
+from filterd.doors.smtp_verbs import VERBS, SmtpProtocol
+
+
+class LmtpProtocol(SmtpProtocol):
+    """A connection that speaks LMTP."""
+
+    verbs = ("LHLO", *(verb for verb in VERBS if verb not in {"EHLO", "HELO"}))
+    need_helo = replies.NEED_LHLO
+    no_recipients = replies.NO_LMTP_RECIPIENTS
+
+    async def smtp_LHLO(self, arg: str | None) -> None:
+        await self.begin_extended(arg, "LMTP")
+
+    def replies_to(self, transaction: MailTransaction) -> int:
+        # RFC 2033 §4.2
+        return transaction.recipients

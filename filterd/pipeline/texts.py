@@ -1,0 +1,455 @@
+"""Every code a reply of ours can begin with, and its words in both languages.  STANDING 5.10, MAIL-PATH §4g.
+
+The catalogue is code and not a file of the operator's: each sentence is filled in by the function that picks it, so a
+sentence and its blanks must change together, and the type asks for both languages. What an operator chooses (appeals
+address, links) comes from the configuration. Replies, the page /why/CODE and `filterd explain` all read from here.
+
+`reply` names what happened, under what, until when, and what still works; a text of `reply` in English is ASCII, for
+that is all a client without SMTPUTF8 can be told (RFC 6531 §3.7.4.2). Nothing here says a rule, a score or a term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Why(StrEnum):
+    """The short codes. F: a feature that is off; S, H: standing; M: this message; T: for now; D: on record."""
+
+    EXTERNAL = "F-EXTERNAL"
+    ATTACHMENTS = "F-ATTACHMENTS"
+    LINKS = "F-LINKS"
+    BULK = "F-BULK"
+    ADDRESS = "F-ADDRESS"
+    RECIPIENTS = "F-RECIPIENTS"
+    MESSAGES_HOUR = "F-HOUR"
+    MESSAGES_DAY = "F-DAY"
+    RECIPIENTS_HOUR = "F-HOUR-RCPT"
+    RECIPIENTS_DAY = "F-DAY-RCPT"
+    OTHER_FEATURE = "F-OTHER"
+    SUSPENDED = "S-SUSPENDED"
+    LOCKED = "H-LOCKED"
+    VIRUS = "M-VIRUS"
+    CONTENT = "M-CONTENT"
+    UNCOUNTED = "M-UNCOUNTED"
+    INBOUND = "M-INBOUND"
+    UNCHECKED = "T-CHECK"
+    LEDGER = "T-LEDGER"
+    LOGIN = "T-LOGIN"
+    DISCARDED = "D-RECORD"
+
+
+class Kind(StrEnum):
+    """What somebody who disagrees can do about it."""
+
+    SANCTION = "sanction"
+    HOLD = "hold"
+    MESSAGE = "message"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """One thing said in both languages."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a code says.
+
+    Args:
+        reply: with the blanks of pipeline/replies: off, also, limit, until, under, what, whom, others, desk, id.
+        meaning, works: for the page and the command line, without blanks.
+    """
+
+    kind: Kind
+    reply: Text
+    meaning: Text
+    works: Text
+
+
+# The features of agreement.terms.FEATURES by their codes; `sending` is standing and has its own words.
+OF_FEATURE: Mapping[str, Why] = {
+    "external_recipients": Why.EXTERNAL,
+    "attachments": Why.ATTACHMENTS,
+    "links": Why.LINKS,
+    "bulk": Why.BULK,
+    "recipient": Why.ADDRESS,
+    "recipients_per_message": Why.RECIPIENTS,
+    "messages_per_hour": Why.MESSAGES_HOUR,
+    "messages_per_day": Why.MESSAGES_DAY,
+    "recipients_per_hour": Why.RECIPIENTS_HOUR,
+    "recipients_per_day": Why.RECIPIENTS_DAY,
+}
+
+# What a message was refused for as protection alone: by the area of the finding, for mail of our own accounts.
+OF_AREA: Mapping[str, Text] = {
+    "attachment": Text(en="an attachment of a kind that is not taken", zh="附件类型不被接受"),
+    "auth": Text(en="the sender's domain cannot be verified", zh="发件域名无法验证"),
+    "content": Text(en="content that is not taken", zh="内容不被接受"),
+    "link": Text(en="a link known to be harmful", zh="含有已知的有害链接"),
+    "pii": Text(en="personal data of many people", zh="含有大量个人信息"),
+    "rate": Text(en="too much mail at once", zh="一次发信过多"),
+    "sender": Text(
+        en="a sender name or address that is not this account's (use a domain of your organisation, or have your"
+        " administrator declare this one)",
+        zh="发件人名称或地址不属于本账号（请使用本单位的域名，或请管理员登记该域名）",
+    ),
+    "virus": Text(en="a virus or destructive program", zh="含有病毒等破坏性程序"),
+}
+# And by the group of agreement/protection, for mail nobody of ours answers for.
+OF_GROUP: Mapping[str, Text] = {
+    "virus": OF_AREA["virus"],
+    "attachments": OF_AREA["attachment"],
+    "phishing": Text(en="taken for phishing", zh="疑似钓鱼邮件"),
+    "spam": Text(en="taken for unsolicited mail", zh="疑似垃圾邮件"),
+    "impersonation": Text(en="the sender looks like somebody else", zh="发件人疑似冒充他人"),
+    "dmarc": Text(
+        en="the owner of the From domain asks to refuse mail that fails authentication as this did",
+        zh="发件域名所有者要求拒收未通过身份验证的邮件",
+    ),
+}
+
+# How to object, by kind, for the page and the command line.
+OBJECTION: Mapping[Kind, Text] = {
+    Kind.SANCTION: Text(
+        en="Objecting is free of charge and never adds points. Use the link in the reply or write to the appeals"
+        " address, with the case number from the reply in the subject; that address takes your mail whatever else is"
+        " switched off. A person answers.",
+        zh="申诉免费，也绝不会因此增加记分。请使用退信或回复中的链接，或发邮件至申诉地址，并在主题中写明案件编号；"
+        "无论停用了哪些功能，申诉地址始终可以收到您的邮件。由人工答复。",
+    ),
+    Kind.HOLD: Text(
+        en="Your administrator can have it unlocked, after making sure that only you use the account. If you think it"
+        " is wrong, write to the appeals address with the case number from the reply; that is free of charge.",
+        zh="管理员确认该账号只由您本人使用后，可以为您解锁。如认为有误，请发邮件至申诉地址并写明案件编号，费用全免。",
+    ),
+    Kind.MESSAGE: Text(
+        en="If the message was not what we took it for, write to the appeals address with the case number from the"
+        " reply. That is free of charge and never adds points. A person looks at it.",
+        zh="如邮件被误判，请发邮件至申诉地址并写明案件编号。申诉免费，也绝不会因此增加记分。由人工复核。",
+    ),
+    Kind.WAIT: Text(
+        en="There is nothing to object to: the mail is tried again by itself, and nothing counts against you.",
+        zh="无需申诉：邮件会自动重试，也不会对您产生任何不利记录。",
+    ),
+}
+
+
+def _feature(*, reply: Text, meaning: Text, works: Text) -> Entry:
+    return Entry(kind=Kind.SANCTION, reply=reply, meaning=meaning, works=works)
+
+
+CATALOGUE: Mapping[Why, Entry] = {
+    Why.EXTERNAL: _feature(
+        reply=Text(
+            en="Mail to recipients outside your organisation {off}; mail inside it still works{also}.",
+            zh="向本单位以外的收件人发信{off}；本单位内部的邮件仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account cannot write to recipients outside its own organisation. Where only those"
+            " recipients were refused, the others of the same mail got it.",
+            zh="该账号暂时不能向本单位以外的收件人发信。如仅这些收件人被拒收，同一封邮件的其他收件人不受影响。",
+        ),
+        works=Text(
+            en="Mail to everybody inside the organisation, and receiving mail from anybody.",
+            zh="向本单位内部任何人发信，以及接收任何来信。",
+        ),
+    ),
+    Why.ATTACHMENTS: _feature(
+        reply=Text(
+            en="Sending attachments {off}; mail without attachments still works{also}.",
+            zh="发送附件{off}；不带附件的邮件仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account cannot send mail with attachments.", zh="该账号暂时不能发送带附件的邮件。"
+        ),
+        works=Text(
+            en="Mail without attachments, and receiving mail with or without them.",
+            zh="发送不带附件的邮件，以及接收任何来信（含附件）。",
+        ),
+    ),
+    Why.LINKS: _feature(
+        reply=Text(
+            en="Sending links {off}; mail without links still works{also}.",
+            zh="发送含链接的邮件{off}；不含链接的邮件仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account cannot send mail with links (web addresses) in it; links in a signature"
+            " count.",
+            zh="该账号暂时不能发送含链接（网址）的邮件，签名中的链接也计算在内。",
+        ),
+        works=Text(
+            en="Mail without links, and receiving mail with or without them.",
+            zh="发送不含链接的邮件，以及接收任何来信（含链接）。",
+        ),
+    ),
+    Why.BULK: _feature(
+        reply=Text(
+            en="Mail to more than {limit} recipients at once {off}; mail to up to {limit} still works{also}.",
+            zh="一次发给超过{limit}个收件人{off}；发给{limit}个以内收件人的邮件仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account cannot send one message to many recipients at once.",
+            zh="该账号暂时不能将一封邮件同时发给许多收件人。",
+        ),
+        works=Text(
+            en="Mail to few recipients at once; the reply says how many.",
+            zh="一次发给少量收件人的邮件；具体数量见回复。",
+        ),
+    ),
+    Why.ADDRESS: _feature(
+        reply=Text(
+            en="Mail to {whom} {off}; mail to everybody else still works{also}.",
+            zh="向{whom}发信{off}；发给其他任何人的邮件仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account cannot write to one particular address. Where only that recipient was"
+            " refused, the others of the same mail got it.",
+            zh="该账号暂时不能向某一个特定地址发信。如仅该收件人被拒收，同一封邮件的其他收件人不受影响。",
+        ),
+        works=Text(en="Mail to everybody else.", zh="向其他任何人发信。"),
+    ),
+    Why.RECIPIENTS: _feature(
+        reply=Text(
+            en="Mail with more than {limit} recipients {off}; up to {limit} a message still work, send the rest in"
+            " another{also}.",
+            zh="收件人超过{limit}个的邮件{off}；每封{limit}个以内仍可发送，其余收件人请另发一封{also}。",
+        ),
+        meaning=Text(
+            en="For a time, a message of this account can have only so many recipients.",
+            zh="该账号每封邮件的收件人数量暂时受到限制。",
+        ),
+        works=Text(
+            en="Messages with fewer recipients; the reply says how many. The rest can get a message of their own.",
+            zh="收件人较少的邮件；具体数量见回复。其余收件人可另发一封。",
+        ),
+    ),
+    Why.MESSAGES_HOUR: _feature(
+        reply=Text(
+            en="Sending more than {limit} messages an hour {off}; up to {limit} still work, this one is taken"
+            " later{also}.",
+            zh="每小时发信超过{limit}封{off}；每小时{limit}封以内仍可发送，本邮件稍后可再投递{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can send only so many messages an hour. Beyond that, mail has to wait.",
+            zh="该账号每小时的发信数量暂时受到限制，超出部分需要等待。",
+        ),
+        works=Text(
+            en="So many messages an hour as the reply says. A mail server tries again by itself.",
+            zh="每小时在回复所示数量以内发信。邮件服务器会自动重试。",
+        ),
+    ),
+    Why.MESSAGES_DAY: _feature(
+        reply=Text(
+            en="Sending more than {limit} messages a day {off}; up to {limit} still work, this one is taken"
+            " later{also}.",
+            zh="每天发信超过{limit}封{off}；每天{limit}封以内仍可发送，本邮件稍后可再投递{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can send only so many messages in 24 hours. Beyond that, mail has to wait.",
+            zh="该账号24小时内的发信数量暂时受到限制，超出部分需要等待。",
+        ),
+        works=Text(
+            en="So many messages a day as the reply says. A mail server tries again by itself.",
+            zh="每天在回复所示数量以内发信。邮件服务器会自动重试。",
+        ),
+    ),
+    Why.RECIPIENTS_HOUR: _feature(
+        reply=Text(
+            en="Mail to more than {limit} recipients an hour {off}; up to {limit} still work, this mail is taken"
+            " later{also}.",
+            zh="每小时发给超过{limit}个收件人{off}；每小时{limit}个以内仍可发送，本邮件稍后可再投递{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can write to only so many recipients an hour, all its messages together.",
+            zh="该账号每小时所有邮件的收件人总数暂时受到限制。",
+        ),
+        works=Text(
+            en="So many recipients an hour as the reply says. A mail server tries again by itself.",
+            zh="每小时在回复所示收件人数以内发信。邮件服务器会自动重试。",
+        ),
+    ),
+    Why.RECIPIENTS_DAY: _feature(
+        reply=Text(
+            en="Mail to more than {limit} recipients a day {off}; up to {limit} still work, this mail is taken"
+            " later{also}.",
+            zh="每天发给超过{limit}个收件人{off}；每天{limit}个以内仍可发送，本邮件稍后可再投递{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can write to only so many recipients in 24 hours, all its messages together.",
+            zh="该账号24小时内所有邮件的收件人总数暂时受到限制。",
+        ),
+        works=Text(
+            en="So many recipients a day as the reply says. A mail server tries again by itself.",
+            zh="每天在回复所示收件人数以内发信。邮件服务器会自动重试。",
+        ),
+    ),
+    Why.OTHER_FEATURE: _feature(
+        reply=Text(
+            en="This kind of mail {off}; other mail still works{also}.",
+            zh="发送此类邮件{off}；其他邮件仍可发送{also}。",
+        ),
+        meaning=Text(en="For a time, this account cannot send one kind of mail.", zh="该账号暂时不能发送某一类邮件。"),
+        works=Text(en="Every other kind of mail.", zh="发送其他各类邮件。"),
+    ),
+    Why.SUSPENDED: Entry(
+        kind=Kind.SANCTION,
+        reply=Text(
+            en="Sending is suspended {until}{under}; receiving mail and writing to {desk} still work.",
+            zh="该账号发信已暂停{until}{under}；收信以及向 {desk} 发信仍可使用。",
+        ),
+        meaning=Text(
+            en="This account cannot send mail for the time the reply says. It is not closed, and its mail is kept.",
+            zh="在回复所示期限内，该账号不能发信。账号没有关闭，邮件都会保留。",
+        ),
+        works=Text(
+            en="Receiving and reading mail, and writing to the appeals address and to the administrator's addresses"
+            " (postmaster, abuse) of your own organisation.",
+            zh="收信和读信，以及向申诉地址和本单位的管理地址（postmaster、abuse）发信。",
+        ),
+    ),
+    Why.LOCKED: Entry(
+        kind=Kind.HOLD,
+        reply=Text(
+            en="Sending is locked {until} to protect this account; receiving mail still works. Your administrator can"
+            " unlock it.",
+            zh="为保护该账号，发信已锁定{until}；收信仍可使用。请联系管理员解锁。",
+        ),
+        meaning=Text(
+            en="Sending was locked because somebody else may be using the account. It is not a penalty and gives no"
+            " points. If you did not send the mail yourself, change your password on a device you trust.",
+            zh="由于可能有他人在使用该账号，发信已被锁定。这不是处罚，也不产生记分。"
+            "如果邮件不是您本人发出的，请在可信的设备上修改密码。",
+        ),
+        works=Text(
+            en="Receiving and reading mail, and writing to the appeals address and to your own administrator.",
+            zh="收信和读信，以及向申诉地址和本单位管理员发信。",
+        ),
+    ),
+    Why.VIRUS: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Message refused: it holds a virus or destructive program{under}; {others}.",
+            zh="邮件被拒收：含有病毒等破坏性程序{under}；{others}。",
+        ),
+        meaning=Text(
+            en="A virus scanner recognised something in this message. Check the computer it was written on.",
+            zh="病毒扫描程序在该邮件中识别出有害内容。请检查写信所用的电脑。",
+        ),
+        works=Text(
+            en="This reply is about this message; a notice says whether anything else follows.",
+            zh="本回复仅针对该邮件；如有其他后果，将另行通知。",
+        ),
+    ),
+    Why.CONTENT: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Message refused: {what}{under}; {others}.", zh="邮件被拒收：{what}{under}；{others}。"
+        ),
+        meaning=Text(
+            en="The message was taken for something that the service agreement does not allow. The reply names the"
+            " kind and the clause.",
+            zh="该邮件被判断为服务协议不允许的内容，类别和条款见回复。",
+        ),
+        works=Text(
+            en="This reply is about this message; a notice says whether anything else follows.",
+            zh="本回复仅针对该邮件；如有其他后果，将另行通知。",
+        ),
+    ),
+    Why.UNCOUNTED: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Message refused: {what}{under}; nothing counts against you, and other mail still works.",
+            zh="邮件被拒收：{what}{under}；不会对您记分，其他邮件仍可发送。",
+        ),
+        meaning=Text(
+            en="The message as it is cannot be sent from this account, for example because its From field bears a"
+            " domain that belongs to somebody else. It gives no points.",
+            zh="该邮件按现状不能由此账号发出，例如发件人栏使用了属于他人的域名。不产生记分。",
+        ),
+        works=Text(
+            en="All other mail, and this one once what the reply names is changed.",
+            zh="其他所有邮件；改正回复所指事项后，该邮件也可发送。",
+        ),
+    ),
+    Why.INBOUND: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Message refused to protect its recipients: {what}; {others}.",
+            zh="为保护收件人，邮件被拒收：{what}；{others}。",
+        ),
+        meaning=Text(
+            en="A message from outside was refused to protect the recipients. No account of ours sent it.",
+            zh="为保护收件人，拒收了一封外来邮件。该邮件不是由本服务的账号发出的。",
+        ),
+        works=Text(en="Other mail from you is not touched by this.", zh="您的其他邮件不受影响。"),
+    ),
+    Why.UNCHECKED: Entry(
+        kind=Kind.WAIT,
+        reply=Text(
+            en="Mail could not be checked, please try again later; nothing counts against you ({id})",
+            zh="邮件暂时无法检查，请稍后重试；不会产生任何记分（{id}）",
+        ),
+        meaning=Text(
+            en="A check of ours did not work just then, so we did not take the mail.",
+            zh="我方某项检查当时无法进行，因此没有接收该邮件。",
+        ),
+        works=Text(en="Trying again: a mail server does it by itself.", zh="稍后重试；邮件服务器会自动重试。"),
+    ),
+    Why.LEDGER: Entry(
+        kind=Kind.WAIT,
+        reply=Text(
+            en="Policy service is not available, please try again later; nothing counts against you",
+            zh="策略服务暂时不可用，请稍后重试；不会产生任何记分",
+        ),
+        meaning=Text(
+            en="We could not look up the account just then, so we did not take the mail.",
+            zh="当时无法查询账号状态，因此没有接收该邮件。",
+        ),
+        works=Text(en="Trying again: a mail server does it by itself.", zh="稍后重试；邮件服务器会自动重试。"),
+    ),
+    Why.LOGIN: Entry(
+        kind=Kind.WAIT,
+        reply=Text(
+            en="The login of this session cannot be read, so nobody answers for the mail; ask your administrator",
+            zh="无法识别本次会话的登录名，因此没有账号对该邮件负责；请联系管理员",
+        ),
+        meaning=Text(
+            en="The mail server told us a login that cannot be one. An administrator has to look at its set-up.",
+            zh="邮件服务器提供的登录名无效，需要管理员检查配置。",
+        ),
+        works=Text(en="Mail from logins that can be read.", zh="登录名可识别的账号可以正常发信。"),
+    ),
+    Why.DISCARDED: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Discarded{under}, on record as {id}; it was not delivered.",
+            zh="邮件已丢弃并存档{under}，记录编号 {id}；该邮件未投递。",
+        ),
+        meaning=Text(
+            en="Behind the mail queue a message cannot be refused without a bounce to an address nobody has checked."
+            " So it was taken, kept on record and not delivered; its sender gets a notice.",
+            zh="在邮件队列之后无法直接拒收，否则退信会发往未经核实的地址。因此该邮件已接收并存档，但未投递；发件人将收到通知。",
+        ),
+        works=Text(
+            en="This is about this message; a notice says whether anything else follows.",
+            zh="仅针对该邮件；如有其他后果，将另行通知。",
+        ),
+    ),
+}
+
+
+def known_language(tag: str) -> str | None:
+    """Match a language tag (RFC 5646) to ours. Traditional Chinese is not simplified Chinese."""
+    parts = tag.replace("_", "-").lower().split("-")
+    if parts[0] == "en":
+        return "en"
+    if parts[0] == "zh" and not {"hant", "tw", "hk", "mo"} & set(parts[1:]):
+        return "zh-Hans"
+    return None

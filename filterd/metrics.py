@@ -116,6 +116,8 @@ BUILD_INFO = Gauge(
     registry=REGISTRY,
 )
 BUILD_INFO.labels(filterd.__version__).set(1)
+# prometheus_client forgets values at a fork.
+os.register_at_fork(after_in_child=lambda: BUILD_INFO.labels(filterd.__version__).set(1))
 
 # Checks that ask a program outside.
 SCANNERS = ("clamd",)

@@ -108,6 +108,7 @@ class _Supervisor:
 
     def __init__(self, config: Config, workers: int, ready: Callable[[], None]):
         # prometheus_client chooses its storage when it is first imported, in this process or its children.
+        config.node.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         shared = config.node.state_dir / "metrics"
         shared.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)

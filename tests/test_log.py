@@ -181,7 +181,7 @@ def say_everything(log: Log) -> None:
     log.relay_failed("t_3", "550 no <bob@example.org>", is_unknown=True)
     log.denied(session, "acc_1", NO, reverse_path=path("a@example.com"), recipient=path("b@example.org"))
     log.denied(session, "acc_1", NO)
-    log.bypassed("t_5", session, transaction().envelope, "b_1", "d" * 64)
+    log.bypassed("t_5", session, transaction().envelope, "b_1", "d" * 64, message_id="<x@y>")
     log.troubled("t_4", "spam", ValueError("words of the mail"))
     log.entry(entry())
     log.outbox_done("o_1", "notice", attempts=1)

@@ -120,7 +120,7 @@ def _claims(config: Config) -> list[Check]:
     deadline_s = config.dns.deadline_s + 1
     return [
         spf.make(deadline_s=deadline_s, check_helo=config.authentication.check_helo),
-        dkim.make(deadline_s=deadline_s),
+        dkim.make(deadline_s=deadline_s, is_public_suffix=psl.registries().is_public_suffix),
         dmarc.make(deadline_s=deadline_s, rfc7489=config.authentication.rfc7489),
         arc.make(deadline_s=deadline_s),
     ]

@@ -19,11 +19,12 @@ class SuffixList:
 
     Args:
         lines: of a list in the format of publicsuffix.org; None: the one that comes with the package.
+        only_registries: leave out the section of companies that let customers use names below their own (github.io).
     """
 
-    def __init__(self, lines: Iterable[str] | None = None):
+    def __init__(self, lines: Iterable[str] | None = None, *, only_registries: bool = False):
         # The package encodes the rules as A-labels, so that both forms of a name are found.
-        self._list = PublicSuffixList(lines) if lines is not None else PublicSuffixList()
+        self._list = PublicSuffixList(lines, only_icann=only_registries)
         self.registrable = lru_cache(maxsize=KEPT)(self._registrable)
 
     def is_public_suffix(self, domain: str) -> bool:
@@ -47,3 +48,9 @@ def _is_name(domain: str) -> bool:
 def load() -> SuffixList:
     """Give the list that comes with the package, read once."""
     return SuffixList()
+
+
+@lru_cache(maxsize=1)
+def registries() -> SuffixList:
+    """Give the part of the list that registries wrote: nobody can be answerable for all of `co.uk`. Read once."""
+    return SuffixList(only_registries=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from filterd.cli.link import ask
 from filterd.cli.options import ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import bypass_of, find_token, load_config
 from filterd.cli.say import complain, printable, result
-from filterd.errors import ConfigError, UsageError
+from filterd.errors import ConfigError, LedgerUnavailable, UsageError
 
 if TYPE_CHECKING:
     from filterd.config import Config
@@ -43,7 +43,7 @@ def on(
     if without_ledger:
         said = _without_ledger(settings, minutes, reason)
     else:
-        said = ask(settings, "bypass.on", minutes=minutes, reason=reason, token=find_token(token))
+        said = _ask(settings, "bypass.on", minutes=minutes, reason=reason, token=find_token(token))
 
     def lines() -> Iterable[str]:
         yield f"all mail passes unjudged until {said['until']} (order {said['order_id']}, by {printable(said['by'])})"
@@ -74,7 +74,7 @@ def off(
         BypassFile(bypass_of(settings)).end()
         said = {"order_id": order.order_id, "by": _BY_ROOT}
     else:
-        said = ask(settings, "bypass.off", order_id=order.order_id, token=find_token(token))
+        said = _ask(settings, "bypass.off", order_id=order.order_id, token=find_token(token))
     result(said, as_json=as_json, text=lambda: [f"mail is checked again (order {said['order_id']} ended)"])
 
 
@@ -103,10 +103,18 @@ def status(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json 
     result(said, as_json=as_json, text=lines)
 
 
+def _ask(settings: Config, verb: str, **arguments: Any) -> dict[str, str]:
+    """Ask the ledger; when it is away, say how to do without it."""
+    try:
+        return dict(ask(settings, verb, **arguments))
+    except LedgerUnavailable as err:
+        raise LedgerUnavailable(f"{err}. If it cannot come back now: the same as root, with --without-ledger") from err
+
+
 def _minutes(text: str) -> int:
     found = _LENGTH.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"{text!r} is no length such as 30m or 2h", key="--for")
+        raise ConfigError(f"{text!r} is no length such as 30m or 2h; a day at most", key="--for")
     return int(found[1]) * (60 if found[2] == "h" else 1)
 
 

@@ -65,11 +65,16 @@ def _decided(event: dict[str, Any]) -> str:
 
 
 def _details(event: dict[str, Any]) -> Iterator[str]:
+    skipped = [f"{check['check']} ({check['reason']})" for check in event.get("checks", ()) if _is_skipped(check)]
     for check in event.get("checks", ()):
+        if _is_skipped(check):
+            continue
         findings = "  ".join(f"{f['code']} {f['confidence']:.2f}" for f in check.get("findings", ()))
         scores = "  ".join(f"{label}={score:.3f}" for label, score in check.get("scores", {}).items())
         words = (check.get("reason"), findings, scores)
         yield f"{check['check']} {check['version']}: {check['outcome']}  {'  '.join(w for w in words if w)}".rstrip()
+    if skipped:
+        yield f"skipped: {', '.join(skipped)}"
     decision = event.get("decision", {})
     for reason in decision.get("reasons", ()):
         ids = f" ({', '.join(reason['ids'])})" if reason.get("ids") else ""
@@ -80,6 +85,10 @@ def _details(event: dict[str, Any]) -> Iterator[str]:
     if decision.get("rung_before") != decision.get("rung_after"):
         yield f"standing {decision['rung_before']} -> {decision['rung_after']}"
     yield f"policy {str(decision.get('policy_digest'))[:12]}  {event.get('elapsed_ms')} ms"
+
+
+def _is_skipped(check: dict[str, Any]) -> bool:
+    return check["outcome"] == "skipped" and not check.get("findings")
 
 
 def _pairs(fields: dict[str, Any]) -> str:

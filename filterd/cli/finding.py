@@ -49,7 +49,7 @@ class FoundMail:
             f"{said['at'][:19].replace('T', ' ')}Z",
             said["tx"],
             said["direction"] or "unjudged",
-            said["account_id"] or "nobody of ours",
+            said["account_id"] or ("nobody of ours" if said["direction"] else "login not read"),
             said["disposition"],
             ",".join(said["reasons"]),
             said["outcome"] or "no answer on record",

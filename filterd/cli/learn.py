@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from filterd.cli.options import Json
-from filterd.cli.say import Progress, result, table
+from filterd.cli.say import Progress, complain, result, table
 from filterd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,6 +69,15 @@ def train(
     )
     progress.end()
     result(trained.manifest, as_json=as_json, text=lambda: _train_lines(trained.folder, trained.manifest))
+    present = [label for label in trained.manifest["labels"] if _is_present(label)]
+    if not present:
+        from filterd.learning.evidence import RULE
+
+        complain(f"WARNING: no label is present in any language; this model refuses and marks nothing. {RULE}")
+
+
+def _is_present(label: Any) -> bool:
+    return any(row["is_present"] for row in label["evidence"].values())
 
 
 def evaluate(

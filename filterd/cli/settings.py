@@ -40,9 +40,11 @@ def show(config: ConfigFile = None, as_json: Json = False) -> None:
 
 def look_closer(config: Config, file: Path | None) -> Iterator[str]:
     """Check what the file's own shape does not say. Raises ConfigError; says what is only worth a look."""
-    from filterd.app import load_agreements
+    from filterd.app import Neighbours, build_checks, dns_resolver, load_agreements
     from filterd.clients.clamd import ClamdScanner
+    from filterd.clients.clock import SystemClock
     from filterd.clients.relay_connection import Address
+    from filterd.errors import ModelError
 
     try:
         load_agreements(config)
@@ -59,6 +61,17 @@ def look_closer(config: Config, file: Path | None) -> Iterator[str]:
                 read(address)
         except ConfigError as err:
             raise _placed(err, key, file) from err
+    for listener in config.listener:
+        for key, found in (("tls_certificate", listener.tls_certificate), ("tls_key", listener.tls_key)):
+            if found is not None and not found.is_file():
+                raise _placed(ConfigError(f"{found}: there is no such file"), key, file)
+    try:
+        build_checks(config, Neighbours(scanner=None, clock=SystemClock()))
+        dns_resolver(config)
+    except ModelError as err:
+        raise _placed(ConfigError(str(err)), "spam.model", file) from err
+    except ConfigError as err:
+        raise err if err.file is not None else _placed(err, err.key or "checks", file) from err
     yield from warnings_about(config)
 
 

@@ -14,7 +14,7 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import clamd
@@ -160,11 +160,8 @@ async def _instream(where: _Address, data: bytes) -> str:
         except OSError as err:
             raise PortError(f"clamd at {where}: {_why(err)}") from err
         try:
-            await loop.sock_sendall(sock, b"zINSTREAM\0")
-            for start in range(0, len(data), CHUNK_BYTES):
-                chunk = data[start : start + CHUNK_BYTES]
-                await loop.sock_sendall(sock, len(chunk).to_bytes(4, "big") + chunk)
-            await loop.sock_sendall(sock, bytes(4))
+            for piece in _pieces(data):
+                await loop.sock_sendall(sock, piece)
         except OSError as err:
             broken = err
         try:
@@ -179,6 +176,18 @@ async def _instream(where: _Address, data: bytes) -> str:
     if not reply.endswith(b"\0"):
         raise PortError(f"clamd at {where}: half an answer") from broken
     return reply[:-1].decode("ascii", "replace")
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut what is sent: command, chunks each with its length, the empty chunk that ends it. Most mail is one piece."""
+    ahead = b"zINSTREAM\0"
+    for start in range(0, len(data), CHUNK_BYTES):
+        chunk = data[start : start + CHUNK_BYTES]
+        end = bytes(4) if start + CHUNK_BYTES >= len(data) else b""
+        yield b"".join((ahead, len(chunk).to_bytes(4, "big"), chunk, end))
+        ahead = b""
+    if ahead:
+        yield ahead + bytes(4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 from filterd.clients.resolver_cache import Cache
@@ -37,12 +38,23 @@ MAX_ENTRIES = 20_000
 MAX_CACHE_BYTES = 32_000_000
 # Each is a socket; 1024 file descriptors are a common limit of a process.
 MAX_IN_FLIGHT = 256
+# Beside these, for the names of policies: two dozen mails with ten keys each in a black hole take all the others.
+MAX_POLICIES_IN_FLIGHT = 64
 MAX_BRIEF_CHARACTERS = 300
 
 Key = tuple[str, str]
 Ask = Callable[[tuple[bytes, ...], str], Awaitable[Reply]]
 
 _NO_SUCH_NAME = DnsAnswer(exists=False)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A question on its way. `has_begun`: it has a slot, and the network was asked."""
+
+    task: asyncio.Task[DnsAnswer]
+    waiting: int = 0
+    has_begun: bool = False
 
 
 class DnsResolver:
@@ -67,8 +79,9 @@ class DnsResolver:
         self._ask = ask
         self._budget, self._deadline_s = budget, deadline_s
         self._cache: Cache[DnsAnswer | str] = Cache(max_entries=max_entries, max_bytes=max_bytes, clock=clock)
-        self._in_flight: dict[Key, asyncio.Task[DnsAnswer]] = {}
+        self._in_flight: dict[Key, _Flight] = {}
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._policy_slots = asyncio.Semaphore(MAX_POLICIES_IN_FLIGHT)
 
     def for_message(self) -> MessageLookups:
         return MessageLookups(self, budget=self._budget, deadline_s=self._deadline_s)
@@ -82,25 +95,34 @@ class DnsResolver:
 
     async def answer(self, key: Key, until: float) -> DnsAnswer:
         """Ask the network, or wait with those who already do. Raises PortError, and TimeoutError at `until`."""
-        task = self._in_flight.get(key)
-        if task is None:
+        flight = self._in_flight.get(key)
+        if flight is None:
             # The task is nobody's own: who asked first may be gone, and the others still want the answer.
-            task = asyncio.create_task(self._fetch(key), name=f"dns {key[1]}")
-            self._in_flight[key] = task
-            task.add_done_callback(lambda done: self._forget(key, done))
-        async with asyncio.timeout_at(until):
-            return await asyncio.shield(task)
+            flight = _Flight(asyncio.create_task(self._fetch(key), name=f"dns {key[1]}"))
+            self._in_flight[key] = flight
+            flight.task.add_done_callback(partial(self._forget, key))
+        flight.waiting += 1
+        try:
+            async with asyncio.timeout_at(until):
+                return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not (flight.waiting or flight.has_begun or flight.task.done()):
+                # Nobody wants it any more: it must not stand in the way of those who come now.
+                del self._in_flight[key]
+                flight.task.cancel()
 
     async def close(self) -> None:
         """Give up what is in flight."""
-        tasks = list(self._in_flight.values())
+        tasks = [flight.task for flight in self._in_flight.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, key: Key) -> DnsAnswer:
         try:
-            async with self._slots:
+            async with self._policy_slots if _is_policy(key) else self._slots:
+                self._in_flight[key].has_begun = True
                 reply = await self._ask(wire_labels(key[0]) or (), key[1])
         except PortError as err:
             self._cache.put(key, str(err), ttl_s=FAILURE_TTL_S)
@@ -111,7 +133,9 @@ class DnsResolver:
         return answer
 
     def _forget(self, key: Key, task: asyncio.Task[DnsAnswer]) -> None:
-        del self._in_flight[key]
+        # One that was given up may have a successor.
+        if (flight := self._in_flight.get(key)) is not None and flight.task is task:
+            del self._in_flight[key]
         if not task.cancelled():
             # Read, so that a failure nobody waited for is not reported as never retrieved.
             task.exception()

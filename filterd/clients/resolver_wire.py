@@ -22,6 +22,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
+from filterd.clients.resolver_sockets import Sockets
 from filterd.errors import ConfigError, PortError
 from filterd.ports import DnsAnswer
 
@@ -75,6 +76,8 @@ class NameServers:
     ):
         self._servers = [_Server(*read_address(a)) for a in (system_servers() if addresses is None else addresses)]
         self._patience_s, self._clock = patience_s, clock
+        # What dnspython calls a backend; its own class has no name that type checkers see.
+        self._sockets: Any = Sockets()
         if not self._servers:
             raise ConfigError("no name server; give at least one")
 
@@ -92,6 +95,7 @@ class NameServers:
                     port=server.port,
                     ignore_unexpected=True,
                     ignore_errors=True,
+                    backend=self._sockets,
                 )
             except dns.exception.Timeout:
                 self._note_silence(server)

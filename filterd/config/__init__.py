@@ -112,7 +112,11 @@ class NoticesConfig(Section):
     sender: str = Field(
         "Mail policy <policy@filterd.invalid>", description="The From field, in the enforcing party's name."
     )
-    appeals_address: str = Field("appeals@filterd.invalid", description="Where objections go; always reachable.")
+    appeals_address: str = Field(
+        "appeals@filterd.invalid",
+        pattern=r"^[^@\s<>]+@[^@\s<>]+$",
+        description="Where objections go; always reachable. A bare address, its domain in A-labels.",
+    )
     object_url: str | None = Field(None, description="Prefix of the page with the case; the case id is put behind it.")
     why_url: str | None = Field(None, description="Public prefix of the pages /why/; the short code follows.")
     merge_s: float = Field(60, ge=0, description="How long a notice waits for more of the same incident to join it.")
@@ -159,6 +163,13 @@ class Config(Section):
         names = [item.name for item in self.listener]
         if len(set(names)) != len(names):
             raise ValueError("two listeners bear the same name")
+        places: dict[tuple[str, int], str] = {}
+        for item in self.listener:
+            place = (item.bind, 0 if item.bind.startswith("unix:") else item.port)
+            if place in places and (item.port or item.bind.startswith("unix:")):
+                where = f"{item.bind}:{item.port}"
+                raise ValueError(f"listener {item.name!r} is where {places[place]!r} is already: {where}")
+            places[place] = item.name
         return self
 
 

@@ -148,7 +148,16 @@ class Log:
         )
         service_log().info("denied", session=session.id, account=account_id, code=reply.code)
 
-    def bypassed(self, transaction_id: str, session: Session, envelope: Envelope, order_id: str, digest: str) -> None:
+    def bypassed(
+        self,
+        transaction_id: str,
+        session: Session,
+        envelope: Envelope,
+        order_id: str,
+        digest: str,
+        *,
+        message_id: str | None,
+    ) -> None:
         """Record a mail that passes unjudged under a bypass order."""
         self._append(
             "bypassed",
@@ -160,6 +169,7 @@ class Log:
             sender=facts.sender_facts(self._key, envelope.reverse_path),
             recipients=len(envelope.forward_paths),
             digest=digest,
+            message={"message_id": facts.message_id_hash(self._key, message_id)},
         )
         opened = _Open(account_id=None, disposition=Disposition.ACCEPT, incident_id=None, started=time.monotonic())
         self._keep(transaction_id, opened)

@@ -57,7 +57,7 @@ def decided_facts(
             "fp": transaction.message_fp,
             "digest": transaction.digest,
             "text_fp": case.text_fp,
-            "message_id": None if message_id is None else keyed_hash(key, "message-id", _octets(message_id)),
+            "message_id": message_id_hash(key, message_id),
             "has_attachments": case.facts.has_attachments,
             "has_links": case.facts.has_links,
         },
@@ -69,6 +69,11 @@ def decided_facts(
         "asked_policy_digest": case.policy_digest,
         "decision": decision_facts(decision),
     }
+
+
+def message_id_hash(key: bytes, message_id: str | None) -> str | None:
+    """Say the keyed hash of a Message-ID, None when there is none."""
+    return None if message_id is None else keyed_hash(key, "message-id", _octets(message_id))
 
 
 def pseudonym(key: bytes, address: str) -> str:

@@ -14,10 +14,14 @@ import re
 from dataclasses import dataclass
 
 from filterd.errors import PeerError
+from filterd.mail.fields import sift
+from filterd.mail.limits import DEFAULT
 from filterd.mail.names import canonical_domain
 from filterd.model.message import Field, Message
 
 _ANGLE = re.compile(r"<[^<>@]*@([^<>@\s]+)>")
+# Whatever looks like an address in brackets to somebody, well formed or not, closed or not.
+_BRACKETS = re.compile(r"<([^<>@]*+@[^<>]*+)")
 _BARE = re.compile(r"@([^\s<>@,;()\"]+)")
 # A From field longer than this is not written by people; the rest is not read.
 _MAX_CHARACTERS = 4096
@@ -33,6 +37,8 @@ _BLANK = re.compile(rb"[ \t]++")
 _WORD = re.compile(rb"%b|(?:%b|\.)++" % (_QUOTED, _ATEXT))
 _DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+)*+")
 _MAX_NESTING = 8
+# A line that starts a mailbox file and may also be read as a From field.
+_MBOX_FIELD = re.compile(rb">*From[ \t]++:")
 _UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
 
 
@@ -41,7 +47,8 @@ class Author:
     """The author domain in lower-case A-labels, or the code of why there is no single one.
 
     `problem`: `unread` (a header longer than what is read: there may be another From field behind), `missing` (no
-    From field), `fields` (several), `spelling` (blanks before the colon), `long`,
+    From field), `fields` (several, also where one stands behind a line that is no field, which some step over),
+    `spelling` (blanks before the colon, also in a first line that mailbox files would have), `long`,
     `characters` (control characters), `syntax` (also: several addresses, a group, a route, no address), `encoded` (an
     encoded word in the address), `hidden` (another address in brackets within the display name or a comment),
     `literal` (an address literal), `domain` (what stands behind the sign cannot be a domain).
@@ -67,6 +74,10 @@ def author(message: Message) -> Author:
         return Author(problem="unread")
     if len(fields) != 1:
         return Author(problem="fields" if fields else "missing")
+    if _MBOX_FIELD.match(message.raw):
+        return Author(problem="spelling")
+    if "header.line.broken" in message.defects and _stands_below(message):
+        return Author(problem="fields")
     field = fields[0]
     name, _, raw = field.raw.partition(b":")
     if name != name.strip():
@@ -93,13 +104,19 @@ def _author_of(address: re.Match[bytes], field: Field) -> Author:
         domain = _canonical(address["domain"].decode("utf-8"))
     except (PeerError, UnicodeDecodeError):
         return Author(problem="domain")
-    for other in _ANGLE.findall(field.value):
+    for other in _BRACKETS.findall(field.value):
         try:
-            if _canonical(other) != domain:
+            if _canonical(other.rpartition("@")[2]) != domain:
                 return Author(problem="hidden")
         except PeerError:
             return Author(problem="hidden")
     return Author(domain=domain)
+
+
+def _stands_below(message: Message) -> bool:
+    """Say whether a From field stands below the line at which the header broke off."""
+    block, _ = sift(message.raw, message.body_offset, len(message.raw), DEFAULT)
+    return any(name.lower() == b"from" for _, name, _, _ in block.fields)
 
 
 def _only_address(value: bytes) -> re.Match[bytes] | None:

@@ -24,9 +24,15 @@ def remove_fields(raw: bytes, names: Collection[str]) -> bytes:
     return remove_where(raw, lambda name, _: name in doomed)
 
 
-def remove_where(raw: bytes, is_doomed: Callable[[bytes, bytes], bool]) -> bytes:
-    """Take out the fields for which `is_doomed(name in lower case, whole raw field)` holds. The same object if none."""
-    block = fields.split(raw, limits=None)
+def remove_where(
+    raw: bytes, is_doomed: Callable[[bytes, bytes], bool], block: fields.Block | None = None
+) -> bytes:
+    """Take out the fields for which `is_doomed(name in lower case, whole raw field)` holds. The same object if none.
+
+    `block` is the header of `raw` with all its fields, for those who have it already.
+    """
+    if block is None:
+        block = fields.split(raw, limits=None)
     start = at = fields.header_start(raw, 0, len(raw))
     # Slices of what stays: no offset shifts, as it would when one field after the other goes (CVE-2022-48521).
     kept = [raw[:start]]
@@ -53,9 +59,8 @@ def prepend_fields(raw: bytes, new: Iterable[tuple[str, str]]) -> bytes:
     rendered = b"".join(render_field(name, value) for name, value in new)
     if not rendered:
         return raw
-    block = fields.split(raw, limits=None)
     at = fields.header_start(raw, 0, len(raw))
-    has_header = bool(block.fields) or raw.startswith((b"\r\n", b"\n"), at)
+    has_header = fields.starts_with_field(raw, at) or raw.startswith((b"\r\n", b"\n"), at)
     return raw[:at] + rendered + (b"" if has_header else b"\r\n") + raw[at:]
 
 

@@ -19,6 +19,8 @@ from filterd.model.message import Field
 
 # One field: the whole of it, its name, blanks before the colon, the value with its folds. Possessive: linear.
 _FIELD = re.compile(rb"(?m)^(([!-9;-~]++)([ \t]*+):([^\n]*+\n(?:[ \t][^\n]*+\n)*+))")
+# Enough to know that one begins.
+_FIRST = re.compile(rb"[!-9;-~]++[ \t]*+:")
 _LINES = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
 _MBOX_FROM = re.compile(rb">*From [^\n]*+\n?")
 # A line of nothing but blanks inside the block: a fold for us, the end of the header for others.
@@ -81,6 +83,11 @@ def header_start(data: bytes, start: int, end: int) -> int:
         return start
     mbox = _MBOX_FROM.match(data, start, end)
     return mbox.end() if mbox else start
+
+
+def starts_with_field(data: bytes, start: int) -> bool:
+    """Say whether `split` would find a field at `start`, where a header begins."""
+    return _FIRST.match(data, start) is not None
 
 
 def sift(data: bytes, start: int, end: int, limits: Limits) -> tuple[Block, bytes]:

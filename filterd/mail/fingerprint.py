@@ -88,7 +88,7 @@ def text_fp(prose: str) -> str:
     hashes *= _ODD
     hashes ^= hashes >> np.uint64(29)
     bits = np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64)
-    majority = bits.sum(axis=0, dtype=np.int64) * 2 > len(bits)
+    majority = bits.sum(axis=0, dtype=np.uint32) * 2 > len(bits)
     return np.packbits(majority).tobytes().hex()
 
 

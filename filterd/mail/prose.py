@@ -27,7 +27,9 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-_ASCII_INVISIBLE = dict.fromkeys([*range(9), *range(14, 28), 127])
+_ASCII_INVISIBLE = bytes([*range(9), *range(14, 28), 127])
+# Four separators are white space to `str` and not to `bytes`.
+_ASCII_BLANKS = bytes.maketrans(b"\x1c\x1d\x1e\x1f", b"    ")
 
 
 def prose(message: Message, limit: int = LIMIT) -> str:
@@ -48,7 +50,9 @@ def prose(message: Message, limit: int = LIMIT) -> str:
 def fold(text: str, limit: int = LIMIT) -> str:
     """Normalise one text to a single line of at most `limit` characters."""
     if text.isascii():
-        return _cut(" ".join(text.translate(_ASCII_INVISIBLE).split()), limit)
+        # As octets it takes half the time.
+        words = text.encode("ascii").translate(_ASCII_BLANKS, _ASCII_INVISIBLE).split()
+        return _cut(b" ".join(words).decode("ascii"), limit)
     # Blanks and invisible characters go first: else padding with them would push the words out.
     short = _cut(" ".join(_INVISIBLE.sub("", text).split()), limit)
     return _cut(" ".join(_INVISIBLE.sub("", _nfkc(short)).split()), limit)

@@ -81,6 +81,8 @@ def feature(text: str) -> Feature:
         return Feature(name=name, value=detail or None)
     if colon and not (detail.isascii() and detail.isdigit()):
         raise ValueError(f"not a feature: {text!r}; a limit is a whole number")
+    if colon and int(detail) == 0:
+        raise ValueError(f"{text!r}: a limit is at least 1; what may not be used at all is a feature of its own")
     return Feature(name=name, limit=int(detail) if colon else None)
 
 

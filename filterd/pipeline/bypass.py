@@ -8,6 +8,7 @@ mark, has its event `bypassed`, and the alarm sounds once a minute. It ends by i
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,10 @@ MAX_REASON_CHARS = 500
 # Who may stop all checks: not those who only look, and not those who only write policies.
 ROLES = ("moderator", "approver", "admin")
 BY_CLOCK = "clock"
+MAX_HEADER_BYTES = 65_536
+
+# At the start of a line, on one line, in brackets: what any program writes.
+_MESSAGE_ID = re.compile(rb"(?:\A|\n)Message-ID:[ \t]{0,80}(<[!-;=?-~]{1,250}>)", re.IGNORECASE)
 
 
 def table() -> dict[str, PlainVerb]:
@@ -72,6 +77,12 @@ def reason_of(given: object) -> str:
     if not reason or len(reason) > MAX_REASON_CHARS or not reason.isprintable():
         raise RefusedError(f"a reason has 1 to {MAX_REASON_CHARS} printable characters; it goes into the ledger")
     return reason
+
+
+def message_id(raw: bytes) -> str | None:
+    """Say the Message-ID of a mail nobody parses, None when it is not plain to see; for finding it again."""
+    found = _MESSAGE_ID.search(raw[:MAX_HEADER_BYTES])
+    return found[1].decode("ascii") if found else None
 
 
 def marked(

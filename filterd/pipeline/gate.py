@@ -39,7 +39,7 @@ from filterd.model.session import Direction, Path, Session, Transaction
 from filterd.model.standing import History
 from filterd.model.verdict import Assessment
 from filterd.pipeline.attribution import AttributionRule, Claim, attribute
-from filterd.pipeline.bypass import marked
+from filterd.pipeline.bypass import marked, message_id
 from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
@@ -289,7 +289,7 @@ class MailGate:
         remove = (rule.attribution.header_name,) if rule.attribution.header_name else ()
         now = self._clock.now()
         transaction_id, digest, raw = marked(intake, now, order, remove=remove, authserv_id=rule.authserv_id)
-        self._recorder.bypassed(transaction_id, intake, order.order_id, digest)
+        self._recorder.bypassed(transaction_id, intake, order.order_id, digest, message_id(intake.raw))
         return Answer(transaction_id=transaction_id, reply=None, raw=raw)
 
     # --- steps --------------------------------------------------------------------------------------------------------

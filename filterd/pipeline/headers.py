@@ -137,17 +137,18 @@ def without_claims(raw: bytes, names: tuple[str, ...], authserv_id: str | None, 
             return True
         return authserv_id is not None and name.startswith(_AUTHRES) and authres.is_own(whole, authserv_id)
 
-    return remove_where(_closed(raw, is_doomed), is_doomed)
+    block = fields_of_mail.split(raw, limits=None)
+    closed = _closed(raw, block, is_doomed)
+    return remove_where(closed, is_doomed, block if closed is raw else None)
 
 
-def _closed(raw: bytes, is_doomed: Callable[[bytes, bytes], bool]) -> bytes:
+def _closed(raw: bytes, block: fields_of_mail.Block, is_doomed: Callable[[bytes, bytes], bool]) -> bytes:
     """Put the empty line in where the header ends at a line that is no field, when a claim stands behind it.
 
     For us and Postfix that line starts the body, and there Postfix puts the same empty line. Readers that step over it
     would find the claim. So, too, where no field above it stays, lest it be taken for the beginning of another header.
     The body stays as it is, and so does mail that hides nothing.
     """
-    block = fields_of_mail.split(raw, limits=None)
     if block.broken is None or not block.fields:
         return raw
     everything = Limits(fields=len(raw), header_bytes=len(raw))

@@ -58,6 +58,8 @@ def _read(txn: LedgerTxn, text: str) -> Feature:
     except ValueError as err:
         raise RefusedError(str(err)) from err
     known = [name for name in FEATURES if name != "sending"]
+    if item.name == "sending":
+        raise RefusedError("a suspension by a person does not exist yet; external_recipients and bulk come nearest")
     if item.name not in known:
         raise RefusedError(f"no feature {item.name!r}; known: {', '.join(known)}")
     if item.name == RECIPIENT:

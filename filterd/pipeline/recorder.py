@@ -57,11 +57,15 @@ class Recorder:
         metrics.observe_denied(session.door)
         self._log.denied(session, account_id, reply, reverse_path=reverse_path, recipient=recipient)
 
-    def bypassed(self, transaction_id: str, intake: Intake, order_id: str, digest: str) -> None:
+    def bypassed(
+        self, transaction_id: str, intake: Intake, order_id: str, digest: str, message_id: str | None
+    ) -> None:
         """Tell of a mail that passes unjudged; a stream that takes nothing must not stop it."""
         metrics.observe_bypassed(intake.session.door)
         with _counted():
-            self._log.bypassed(transaction_id, intake.session, intake.envelope, order_id, digest)
+            self._log.bypassed(
+                transaction_id, intake.session, intake.envelope, order_id, digest, message_id=message_id
+            )
 
     def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
         metrics.observe_trouble(what)

@@ -397,6 +397,7 @@ class ReviewVerbs:
     def _appeals(self, txn: LedgerTxn, account: Account) -> list[dict[str, Any]]:
         records = txn.records(account.account_id)
         outcomes = {x.appeal_id: x.outcome for x in records if isinstance(x, r.AppealDecided)}
+        annulled = {x.incident_id for x in records if isinstance(x, r.StrikeAnnulled)}
         return [
             {
                 "appeal_id": x.appeal_id,
@@ -405,7 +406,8 @@ class ReviewVerbs:
                 "incident_id": x.incident_id,
                 "filed_at": _iso(x.at),
                 "channel": x.channel,
-                "outcome": outcomes.get(x.appeal_id),
+                # What was objected to is gone: nothing is left to decide.
+                "outcome": outcomes.get(x.appeal_id) or ("moot" if x.incident_id in annulled else None),
             }
             for x in records
             if isinstance(x, r.ObjectionFiled)

@@ -83,16 +83,25 @@ class CountingLedger(NoLedger):
 
 
 class Hearer(Recorder):
-    """The real recorder, and what it was told: the last decision, and every trouble of a check."""
+    """Hears the last decision and every trouble of a check, and passes on to the real recorder, if there is one."""
 
-    def __init__(self, log: Log):
-        super().__init__(log)
+    def __init__(self, inner: Recorder | None):
+        self._inner = inner
         self.heard: tuple[Read, Case, Decision] | None = None
         self.troubles: list[tuple[str, str]] = []
 
     def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float) -> None:
         self.heard = (item, case, decision)
-        super().decided(item, case, decision, elapsed_s)
+        if self._inner is not None:
+            self._inner.decided(item, case, decision, elapsed_s)
+
+    def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
+        if self._inner is not None:
+            self._inner.delivered(transaction_id, reply, refused_recipients)
+
+    def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
+        if self._inner is not None:
+            self._inner.refused(transaction_id, reply, refused_recipients)
 
     def forget(self) -> None:
         self.heard = None
@@ -115,6 +124,7 @@ class House:
         zone: all of DNS.
         scanner: None: no virus check.
         around: wraps each check, for measuring.
+        is_recorded: False: as `filterd scan` does it, without event stream, metrics and log line.
     """
 
     def __init__(
@@ -123,6 +133,8 @@ class House:
         zone: Zone,
         scanner: Scanner | None = None,
         around: Callable[[Check], Check] = lambda check: check,
+        *,
+        is_recorded: bool = True,
     ):
         folder.mkdir(exist_ok=True)
         self.config = _config(folder)
@@ -133,7 +145,8 @@ class House:
         ledger = CountingLedger(terms, rules.preset)
         neighbours = app.Neighbours(scanner=scanner, clock=clock, owner_of=ledger.domain_owner, account_of=_nobody)
         self.checks = tuple(around(check) for check in app.build_checks(self.config, neighbours))
-        self.recorder = Hearer(Log(EventStream(folder, "bench", clock.now), pseudonym_key=keys.pseudonym))
+        log = Log(EventStream(folder, "bench", clock.now), pseudonym_key=keys.pseudonym) if is_recorded else None
+        self.recorder = Hearer(Recorder(log) if log is not None else None)
         listeners = {
             "out": ListenerRule(attribution=AttributionRule(source="xclient"), direction="outbound"),
             "in": ListenerRule(attribution=AttributionRule(), direction="inbound", authserv_id="mx.tenant.example"),

@@ -21,6 +21,7 @@ _SIGNED_OF_FIVE = (0, 1, 3)
 _DOMAINS = tuple(f"d{number:02}.bench.example" for number in range(6))
 _SELECTOR = b"s1"
 _OLD = re.compile(rb"(?i)(dkim-signature|arc-[a-z-]+|authentication-results|domainkey-signature):")
+_NAME = re.compile(rb"[!-9;-~]+:")
 _FIELDS = [b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type"]
 
 
@@ -68,13 +69,13 @@ class Signers:
 
 
 def _fields(raw: bytes) -> list[bytes]:
-    """Cut the header into fields, each with its folded lines; what is no field line stays with the one before."""
+    """Cut the header into fields, each with its folded lines; lines that are no field are left out."""
     head, _, _ = raw.partition(b"\r\n\r\n")
     fields: list[bytes] = []
     for line in head.split(b"\r\n"):
-        if fields and (line[:1] in b" \t" or b":" not in line):
+        if fields and line[:1] in (b" ", b"\t") and line.strip():
             fields[-1] += line + b"\r\n"
-        else:
+        elif _NAME.match(line):
             fields.append(line + b"\r\n")
     return fields
 

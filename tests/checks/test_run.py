@@ -6,14 +6,15 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from filterd.checks.run import arrange, run
-from filterd.checks.spec import IN_PLACE_MAX_BYTES, Check, Code, Context, in_place
+from filterd.checks.run import arrange, run, timed
+from filterd.checks.spec import IN_PLACE_MAX_BYTES, Check, Code, Context, Prompt, in_place
 from filterd.errors import UsageError
-from filterd.model.verdict import Assessment, FailMode, Finding, Outcome, Verdict
+from filterd.model.verdict import Assessment, AuthResult, FailMode, Finding, Outcome, Verdict
 from tests.checks.contexts import RAW, context
 
 Run = Callable[[Context], Awaitable[Verdict]]
@@ -257,6 +258,98 @@ async def test_declared_finding_passes() -> None:
 def test_arrange_refuses_what_could_not_run(checks: tuple[Check, ...], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         arrange(checks)
+
+
+# --- checks that need not wait ------------------------------------------------------------------------------------
+
+
+def prompt(name: str, judge: Callable[[Context], Verdict | None], later: Run | None = None, **changes: Any) -> Check:
+    async def never(_context: Context) -> Verdict:
+        raise AssertionError("asked twice")
+
+    return check(name, Prompt(judge, later or never), **changes)
+
+
+async def test_checks_that_answer_at_once_need_no_task() -> None:
+    tasks: list[set[asyncio.Task[Any]]] = []
+
+    def judge(context: Context) -> Verdict:
+        tasks.append(asyncio.all_tasks())
+        return clean("one" if not context.earlier else "two")
+
+    actual = await ask(prompt("two", judge, needs=("one",)), prompt("one", judge))
+    assert [v.check for v in actual.verdicts] == ["one", "two"]
+    assert tasks == [{asyncio.current_task()}] * 2
+
+
+async def test_what_cannot_be_said_at_once_is_asked_later_within_its_deadline() -> None:
+    async def answer(_context: Context) -> Verdict:
+        await asyncio.sleep(0)
+        return clean("slow")
+
+    async def hang(_context: Context) -> Verdict:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    checks = (prompt("slow", lambda _: None, answer), prompt("stuck", lambda _: None, hang, deadline_s=0.02))
+    actual = await ask(*checks, check("after", needs=("slow",)))
+    said = {v.check: (v.outcome, v.reason) for v in actual.verdicts}
+    assert said["slow"] == said["after"] == (Outcome.CLEAN, None)
+    assert said["stuck"] == (Outcome.TEMPERROR, "deadline")
+
+
+@pytest.mark.parametrize("error", [ValueError(), Panic(), asyncio.CancelledError()])
+async def test_a_prompt_check_that_raises_is_a_temperror_like_any_other(error: BaseException) -> None:
+    def fail(_context: Context) -> Verdict:
+        raise error
+
+    errors = Errors()
+    actual = await ask(prompt("bad", fail), prompt("good", lambda _: clean("good")), on_error=errors)
+    bad, good = actual.verdicts
+    assert (bad.outcome, bad.reason, good.outcome) == (Outcome.TEMPERROR, "exception", Outcome.CLEAN)
+    assert actual.fail_modes == (("bad", FailMode.DEFER),)
+    assert errors.told == [("bad", "t_1", type(error).__name__)]
+
+
+async def test_a_prompt_check_is_held_to_its_declaration() -> None:
+    actual = await ask(prompt("liar", lambda _: found("x.y.z")))
+    assert (actual.verdicts[0].outcome, actual.findings) == (Outcome.TEMPERROR, ())
+
+
+async def test_questions_travel_before_the_others_judge() -> None:
+    order: list[str] = []
+
+    async def travel(_context: Context) -> Verdict:
+        order.append("asked")
+        await asyncio.sleep(0)
+        return clean("far")
+
+    def judge(_context: Context) -> Verdict:
+        order.append("judged")
+        return clean("near")
+
+    await ask(prompt("near", judge), check("far", travel))
+    assert order == ["asked", "judged"]
+
+
+def test_timing_a_verdict_changes_nothing_else() -> None:
+    finding = Finding(code="a.b.c", confidence=0.5)
+    result = AuthResult(method="spf", result="pass")
+    said: dict[str, Any] = {
+        "check": "one",
+        "version": "7",
+        "outcome": Outcome.FOUND,
+        "findings": (finding,),
+        "scores": (("spam", 0.25),),
+        "reason": "why",
+        "elapsed_ms": 0.0,
+        "results": (result,),
+    }
+    assert set(said) == {item.name for item in fields(Verdict)}
+    actual = timed(Verdict(**said), time.perf_counter() - 0.5)
+    assert 500 <= actual.elapsed_ms < 1000
+    assert replace(actual, elapsed_ms=0.0) == Verdict(**said)
+    assert timed(Verdict(**said), time.perf_counter()).elapsed_ms == 0.0
 
 
 # --- judges of large mail -----------------------------------------------------------------------------------------

@@ -36,7 +36,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(data: Path) -> Path:
     out = data.parent / "model"
     said = run("train", "--data", data, "--out", out, "--name", "own", "--model-version", "9", "--quick", "--json")
-    assert (said.code, said.err) == (0, "")
+    # So few texts prove nothing.
+    assert said.code == 0
+    assert "no label is present" in said.err
     assert (said.json["name"], said.json["version"]) == ("own", "9")
     return out
 

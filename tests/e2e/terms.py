@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from filterd.share import path as shared
 
 
-def tagging(folder: Path) -> Path:
-    """Put the agreement as it is shipped into a folder, but with a spam that is tagged; says the folder."""
+def tagging(folder: Path) -> dict[str, Any]:
+    """Say the settings of a node that marks spam and lets it pass: the agreement as it is shipped, but for that.
+
+    Spam alone: some of the adverts would be refused as fraud.
+    """
     text, *examples = shared("policies/agreements/tencent-exmail.toml").read_text().split("\n[[example]]\n")
     head, category, rest = text.partition('id = "spam.outbound"')
     text = head + category + rest.replace('disposition = "reject"', 'disposition = "tag"', 1)
     # Those that tell of spam say otherwise.
     examples = [x for x in examples if "content.spam.model" not in x and "rate.unknown.high" not in x]
     (folder / "tencent-exmail.toml").write_text("\n[[example]]\n".join([text, *examples]))
-    return folder
+    return {"agreement": {"directory": str(folder)}, "content": {"enabled": False}}

@@ -126,7 +126,7 @@ def _passes(place: str, kind: str) -> bool:
 
 @pytest.fixture(scope="module")
 def campaign(site: Site, make_module_node: Callable[..., Node], tmp_path_factory: pytest.TempPathFactory) -> Campaign:
-    node = make_module_node({"agreement": {"directory": str(tagging(tmp_path_factory.mktemp("agreements")))}})
+    node = make_module_node(tagging(tmp_path_factory.mktemp("agreements")))
     return Campaign(site=site, node=node)
 
 

@@ -25,7 +25,7 @@ SPAM_EACH = 3
 
 
 def _node(make_node: Callable[..., Node], tmp_path: Path, workers: int) -> Node:
-    return make_node({"agreement": {"directory": str(tagging(tmp_path))}}, workers=workers)
+    return make_node(tagging(tmp_path), workers=workers)
 
 
 def _everything(node: Node) -> None:

@@ -223,7 +223,7 @@ async def test_before_data_one_recipient_is_refused_and_the_others_pass(house: S
 
 async def test_before_data_nothing_is_refused_that_is_about_the_whole_message(house: Staffed) -> None:
     login = "alice@cust.example"
-    await impose(house, login, "attachments", "bulk", "links", "messages_per_hour:0", "recipients_per_day:0")
+    await impose(house, login, "attachments", "bulk", "links", "messages_per_hour:1", "recipients_per_day:1")
     session = Session(id="c", door=Door.POLICY, listener="policy", peer_address="127.0.0.1", login=login)
     to = [await house.gate.admit(session, None, parse_forward_path(f"<{a}>".encode()), 40) for a in people(2)]
     assert to == [None, None]
@@ -321,7 +321,8 @@ async def test_mail_that_cannot_be_counted_waits_only_where_a_number_is_kept(hou
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"features": ["sending"]}, "no feature 'sending'"),
+        ({"features": ["sending"]}, "suspension by a person"),
+        ({"features": ["messages_per_hour:0"]}, "at least 1"),
         ({"features": ["colour"]}, "no feature 'colour'"),
         ({"features": ["messages_per_hour"]}, "needs number"),
         ({"features": ["messages_per_hour:many"]}, "whole number"),

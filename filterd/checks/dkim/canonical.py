@@ -11,13 +11,16 @@ from collections.abc import Iterable
 from filterd.model.message import Message
 
 _CRLF = b"\r\n"
+_UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
 
 
 class Canonical:
-    """One mail, for as many signatures as it has."""
+    """One mail, for as many signatures as it has. `is_whole`: its header was read to the end."""
 
     def __init__(self, message: Message):
         self._message = message
+        # A name takes the lowest fields there are (§5.4.2); with the lowest ones unread, it would take others.
+        self.is_whole = _UNREAD.isdisjoint(message.defects)
         self._fields: dict[str, list[bytes]] = {}
         for field in message.fields:
             self._fields.setdefault(field.key, []).append(field.raw)

@@ -35,6 +35,7 @@ class Fate(Enum):
     SHA1 = ("policy", "rsa-sha1 is not accepted")
     KEY_WEAK = ("policy", "key is too short")
     KEY_LARGE = ("policy", "key is too large")
+    UNREAD = ("policy", "header is too long to be read whole")
     PUBLIC_SUFFIX = ("policy", "d= is a public suffix")
 
     @property

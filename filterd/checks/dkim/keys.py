@@ -31,6 +31,12 @@ MAX_RECORD_BYTES = 4_096
 # A thousand parsed keys are below 10 MB even when all are as large as they may be.
 _KEPT = 1_024
 
+# RFC 7748 §7, RFC 8032 §5.1: y of the eight points of small order on edwards25519, in every spelling below 2^255; the
+# sign is left out. With such a key, the zeros of a placeholder too, anybody can write a signature that holds.
+_P = 2**255 - 19
+_ORDER_EIGHT = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _P - 1, _P, _P + 1, _ORDER_EIGHT, _P - _ORDER_EIGHT})
+
 _PADDING, _PREHASHED = PKCS1v15(), Prehashed(SHA256())
 
 
@@ -109,4 +115,6 @@ def _rsa(octets: bytes) -> RSAPublicKey | Fate:
 
 def _ed25519(octets: bytes) -> Ed25519PublicKey | Fate:
     # RFC 8463 §4: 32 octets without any wrapping.
-    return Ed25519PublicKey.from_public_bytes(octets) if len(octets) == 32 else Fate.KEY_SYNTAX
+    if len(octets) != 32 or int.from_bytes(octets, "little") & (2**255 - 1) in _SMALL_ORDER:
+        return Fate.KEY_SYNTAX
+    return Ed25519PublicKey.from_public_bytes(octets)

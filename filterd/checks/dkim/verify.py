@@ -32,6 +32,8 @@ def before_key(signature: Signature, canonical: Canonical, now: int) -> Fate | N
     Args:
         now: seconds since 1970, when the mail came.
     """
+    if not canonical.is_whole:
+        return Fate.UNREAD
     signed = signature.signed.count("from")
     # An ARC field may leave From out (RFC 8617 §4.1.2 has no rule of its own for h=, and the conformance suite does).
     if not signed and signature.instance is None:

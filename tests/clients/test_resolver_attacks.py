@@ -1,0 +1,143 @@
+"""A hostile name server and hostile mail against the resolver: what they may cost is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from contextlib import suppress
+
+import dns.message
+import pytest
+
+from filterd.clients import resolver as resolver_module
+from filterd.clients.resolver import DnsResolver, make_resolver
+from filterd.clients.resolver_sockets import MAX_RECORDS
+from filterd.clients.resolver_wire import Reply
+from filterd.demo.zone import Responder
+from filterd.errors import PortError
+from filterd.ports import DnsAnswer
+from tests.kit.zones import Zone, ZoneServer
+
+POLICY = DnsAnswer(records=((b"v=DMARC1; p=reject",),))
+# A name of as many labels as fit: parsing one costs the most.
+DEEP = ".".join(["a"] * 100) + ".example"
+
+
+class Many(Responder):
+    """Answers everything with `count` tiny TXT records, over UDP truncated unless `also_udp`."""
+
+    def __init__(self, count: int, *, also_udp: bool = False):
+        super().__init__(Zone({}))
+        self._count, self._also_udp = count, also_udp
+
+    def replies(self, wire: bytes, *, is_udp: bool) -> list[bytes]:
+        query = dns.message.from_wire(wire)
+        end = wire.index(b"\0", 12) + 5
+        is_cut = is_udp and not self._also_udp
+        count = 0 if is_cut else self._count
+        head = struct.pack(">HHHHHH", query.id, 0x8380 if is_cut else 0x8180, 1, count, 0, 0)
+        records = (b"\xc0\x0c" + struct.pack(">HHIHBH", 16, 1, 60, 3, 2, i) for i in range(count))
+        return [head + wire[12:end] + b"".join(records)]
+
+
+@pytest.mark.parametrize("also_udp", [False, True])
+async def test_a_reply_of_very_many_records_is_not_parsed(also_udp: bool) -> None:
+    with ZoneServer(Zone({}), responder=Many(4_300, also_udp=also_udp)) as server:
+        lookups = make_resolver([server.address], patience_s=0.3).for_message()
+        slowest = await _slowest_step(lookups.query(DEEP, "TXT"))
+    # Unbounded it was 1.6 s.
+    assert slowest < 0.4
+
+
+async def _slowest_step(question: object) -> float:
+    """Say how long the event loop was held, in seconds, while a question was asked that has no answer."""
+    slowest, last = 0.0, time.monotonic()
+    task = asyncio.ensure_future(question)  # type: ignore[call-overload]
+    while not task.done():
+        await asyncio.sleep(0.005)
+        slowest, last = max(slowest, time.monotonic() - last), time.monotonic()
+    with pytest.raises(PortError, match=r"no answer|broken answer"):
+        await task
+    return slowest
+
+
+async def test_as_many_records_as_allowed_are_read() -> None:
+    with ZoneServer(Zone({}), responder=Many(MAX_RECORDS)) as server:
+        answer = await make_resolver([server.address], patience_s=1).for_message().query("a.example", "TXT")
+    assert len(answer.records) == MAX_RECORDS
+
+
+class Hole:
+    """Names below `hole` are silent until `opened`; all others have a policy."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.asked: list[bytes] = []
+
+    async def ask(self, labels: tuple[bytes, ...], rdtype: str) -> Reply:
+        self.asked.append(b".".join(labels))
+        if labels[-1] == b"hole":
+            await self.opened.wait()
+        return Reply(answer=POLICY, ttl_s=60)
+
+
+async def _flood(resolver: DnsResolver, mails: int) -> None:
+    async def one(mail: int) -> None:
+        lookups = resolver.for_message()
+        names = [f"s{key}.m{mail}.hole" for key in range(10)]
+        await asyncio.gather(*(lookups.query(name, "TXT") for name in names), return_exceptions=True)
+
+    await asyncio.gather(*(one(mail) for mail in range(mails)))
+
+
+async def test_keys_in_a_black_hole_do_not_hide_the_policies_of_others() -> None:
+    hole = Hole()
+    resolver = DnsResolver(hole.ask, deadline_s=2.0)
+    flood = asyncio.create_task(_flood(resolver, 60))
+    await asyncio.sleep(0.1)
+    assert await resolver.for_message().query("_dmarc.bank.example", "TXT") == POLICY
+    flood.cancel()
+    await resolver.close()
+
+
+async def test_questions_whose_mail_has_given_up_do_not_stand_in_the_way() -> None:
+    hole = Hole()
+    resolver = DnsResolver(hole.ask, deadline_s=0.3)
+    await _flood(resolver, 60)
+    hole.opened.set()
+    assert await resolver.for_message().query("late.example", "TXT") == POLICY
+    # Those that had a slot were asked; the other 344 never.
+    assert len(hole.asked) <= resolver_module.MAX_IN_FLIGHT + 1
+    await resolver.close()
+
+
+async def test_a_question_that_was_given_up_can_be_asked_again() -> None:
+    hole = Hole()
+    resolver = DnsResolver(hole.ask, deadline_s=0.3)
+    flood = asyncio.create_task(_flood(resolver, 26))
+    await asyncio.sleep(0.05)
+    first = asyncio.create_task(resolver.for_message().query("key.example", "TXT"))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    second = asyncio.create_task(resolver.for_message().query("key.example", "TXT"))
+    await asyncio.sleep(0)
+    hole.opened.set()
+    assert await second == POLICY
+    with suppress(asyncio.CancelledError):
+        await first
+    await flood
+    await resolver.close()
+
+
+async def test_one_asker_that_goes_does_not_take_the_answer_from_the_other() -> None:
+    hole = Hole()
+    resolver = DnsResolver(hole.ask)
+    first, second = (asyncio.create_task(resolver.for_message().query("k.hole", "TXT")) for _ in range(2))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.sleep(0.01)
+    hole.opened.set()
+    assert await second == POLICY
+    assert hole.asked == [b"k.hole"]
+    await resolver.close()

@@ -47,7 +47,7 @@ MAX_KEYS = 10
 _RESULTS, _MESSAGE, _SEAL = "arc-authentication-results", "arc-message-signature", "arc-seal"
 _NAMES = (_RESULTS, _MESSAGE, _SEAL)
 # §4.1.1: the instance comes first, with comments around it at will.
-_BLANKS = rb"(?:\s|\([^()]*+\))*+"
+_BLANKS = rb"(?>(?:\s|\([^()]*+\))*)"
 _INSTANCE = re.compile(rb"%b[iI]%b=%b([0-9]{1,2})%b;" % ((_BLANKS,) * 4))
 # A seal's algorithm and the kind of key it takes.
 _KINDS = {b"rsa-sha256": "rsa", b"ed25519-sha256": "ed25519"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from functools import lru_cache
 from typing import Any, TextIO
 
 import orjson
@@ -53,16 +52,7 @@ def set_up(level: str = "info", json: bool = False, stream: TextIO | None = None
 
 def service_log() -> structlog.typing.FilteringBoundLogger:
     """Say the logger: `service_log().warning("scanner_away", tx=…)`. The event is a code, values are ids, numbers."""
-    return _bound(id(structlog.get_config()["processors"]), structlog.get_config()["logger_factory"])
-
-
-@lru_cache(maxsize=1)
-def _bound(_processors: int, _factory: object) -> structlog.typing.FilteringBoundLogger:
-    """Make the logger of a configuration: once, because making it costs more than a line.
-
-    The logger keeps the list of processors alive, so that no other list can get its id while this one is remembered.
-    """
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("filterd").bind()
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger("filterd")
     return logger
 
 

@@ -33,10 +33,10 @@ MAX_DOMAIN_BYTES = 255
 MAX_PATH_BYTES = 256
 
 # The path ends at the first `>` outside a quoted string. Possessive: linear on any input.
-_BRACKETED = re.compile(rb'<(?:"(?:[^"\\]|\\.)*+"|[^">])*+>')
+_BRACKETED = re.compile(rb'<(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^">])*)>')
 _ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]++"
-_DOT_STRING = re.compile(rb"%b(?:\.%b)*+" % (_ATOM, _ATOM))
-_QUOTED = re.compile(rb'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\x20-\x7e])*+"')
+_DOT_STRING = re.compile(rb"%b(?>(?:\.%b)*)" % (_ATOM, _ATOM))
+_QUOTED = re.compile(rb'"(?>(?:[\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\x20-\x7e])*)"')
 _LABEL = rb"[A-Za-z0-9_\x80-\xff](?:[A-Za-z0-9_\x80-\xff-]{0,251}[A-Za-z0-9_\x80-\xff])?"
 _DOMAIN = re.compile(rb"%b(?:\.%b)*" % (_LABEL, _LABEL))
 _PARAMETER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[^\x00-\x20\x7f]+)?")

@@ -28,14 +28,14 @@ _MAX_CHARACTERS = 4096
 
 # Possessive: linear on any input. Octets above 7F count as letters (RFC 6532).
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
-_QUOTED = rb'"(?:[^"\\\x00-\x08\x0a-\x1f]|\\[\x20-\x7e])*+"'
+_QUOTED = rb'"(?>(?:[^"\\\x00-\x08\x0a-\x1f]|\\[\x20-\x7e])*)"'
 _ADDRESS = re.compile(
-    rb"(?P<local>%(atext)s++(?:\.%(atext)s++)*+|%(quoted)s)@(?P<domain>[A-Za-z0-9_.\x80-\xff-]++|\[[^\[\]<>\x00-\x20]*+\])"
+    rb"(?P<local>%(atext)s++(?>(?:\.%(atext)s++)*)|%(quoted)s)@(?P<domain>[A-Za-z0-9_.\x80-\xff-]++|\[[^\[\]<>\x00-\x20]*+\])"
     % {b"atext": _ATEXT, b"quoted": _QUOTED}
 )
 _BLANK = re.compile(rb"[ \t]++")
-_WORD = re.compile(rb"%b|(?:%b|\.)++" % (_QUOTED, _ATEXT))
-_DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?+)*+")
+_WORD = re.compile(rb"%b|(?>(?:%b|\.)+)" % (_QUOTED, _ATEXT))
+_DOMAIN = re.compile(r"[a-z0-9_](?>(?:[a-z0-9_-]*[a-z0-9_])?)(?>(?:\.[a-z0-9_](?>(?:[a-z0-9_-]*[a-z0-9_])?))*)")
 _MAX_NESTING = 8
 # A line that starts a mailbox file and may also be read as a From field.
 _MBOX_FIELD = re.compile(rb">*From[ \t]++:")

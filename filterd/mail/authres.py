@@ -34,7 +34,7 @@ _PROPERTY = re.compile(r"[A-Za-z0-9-]+\.[A-Za-z0-9_-]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]+")
 # RFC 8601 §2.2 pvalue: a domain behind an `@`, with a dot-atom before it or nothing.
 _ATOM, _LABEL = r"[!#$%&'*+^_`{|}~0-9A-Za-z-]++", r"[0-9A-Za-z_-]++"
-_ADDRESS = re.compile(rf"(?:{_ATOM}(?:\.{_ATOM})*+)?@{_LABEL}(?:\.{_LABEL})*+")
+_ADDRESS = re.compile(rf"(?:{_ATOM}(?>(?:\.{_ATOM})*))?@{_LABEL}(?>(?:\.{_LABEL})*)")
 # `=?` would make an encoded word of the whole value.
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]|(?<==)\?")
 _NOT_COMMENT = re.compile(r"[^\x20-\x7e]|[()\\]|(?<==)\?")

@@ -18,10 +18,10 @@ from filterd.mail.words import decode
 from filterd.model.message import Field
 
 # One field: the whole of it, its name, blanks before the colon, the value with its folds. Possessive: linear.
-_FIELD = re.compile(rb"(?m)^(([!-9;-~]++)([ \t]*+):([^\n]*+\n(?:[ \t][^\n]*+\n)*+))")
+_FIELD = re.compile(rb"(?m)^(([!-9;-~]++)([ \t]*+):([^\n]*+\n(?>(?:[ \t][^\n]*+\n)*)))")
 # Enough to know that one begins.
 _FIRST = re.compile(rb"[!-9;-~]++[ \t]*+:")
-_LINES = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
+_LINES = re.compile(rb"[^\n]*+\n(?>(?:[ \t][^\n]*+\n)*)")
 _MBOX_FROM = re.compile(rb">*From [^\n]*+\n?")
 # A line of nothing but blanks inside the block: a fold for us, the end of the header for others.
 _BLANK_LINE = re.compile(rb"\n[ \t]++\r?\n")

@@ -14,7 +14,7 @@ _STYLE = re.compile(r"""(?i)(?<![\w-])style\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^
 _HIDDEN_ATTRIBUTE = re.compile(r"(?i)(?<![^\s\"'/])hidden(?![^\s/=])")
 _QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
 # Nothing, or less than one pixel.
-_ZERO = re.compile(r"(?=[.0])0*+(?:(?:\.0*+)?+(?:px|pt|em|rem|ex|%|in|cm|mm)?+|\.[0-9]++p[xt])")
+_ZERO = re.compile(r"(?=[.0])0*+(?:(?>(?:\.0*+)?)(?>(?:px|pt|em|rem|ex|%|in|cm|mm)?)|\.[0-9]++p[xt])")
 # Sizes that are a share of the size around them: of nothing, they are nothing.
 _RELATIVE = re.compile(r"[0-9.]++(?:em|ex|%)|inherit|larger|smaller")
 # End tags further back than this count as closing something outside.

@@ -28,15 +28,15 @@ MAX_ANCHOR_CHARS = 400
 _RAW = "script|style|title|iframe|noframes|noembed|template"
 # `>` ends a tag outside of quotes, and a quote only means something right after `=`. A tag or a comment that never ends
 # swallows the rest, as in a browser. Possessive throughout: linear.
-_ATTRIBUTES = r"""(?:[\s/]*+=?+[^\s/>=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+))?+|[\s/]++|=)*+"""
-_COMMENT = r"<!--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>|\Z))"
+_ATTRIBUTES = r"""(?>(?:[\s/]*+=?+[^\s/>=]++(?>(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+))?)|[\s/]++|=)*)"""
+_COMMENT = r"<!--(?:-?>|(?>(?:[^-]++|-(?!-!?>))*)(?:--!?>|\Z))"
 _TAG = rf"<(/?[A-Za-z][^\s/>]*+)({_ATTRIBUTES})(?:>|\Z)"
 _OTHER = r"<[!?/][^>]*+(?:>|\Z)"
-_HIDING = rf"<(?P<raw>(?i:{_RAW}))(?=[\s/>]){_ATTRIBUTES}>(?:[^<]++|<(?!/(?i:(?P=raw))[\s/>]))*+"
+_HIDING = rf"<(?P<raw>(?i:{_RAW}))(?=[\s/>]){_ATTRIBUTES}>(?>(?:[^<]++|<(?!/(?i:(?P=raw))[\s/>]))*)"
 _TOKEN = re.compile(f"{_HIDING}|{_TAG}|{_COMMENT}|{_OTHER}")
 # In SVG and MathML scripts and styles are ordinary elements and CDATA is text; there all of it is read.
 _FOREIGN_TOKEN = re.compile(rf"(?P<raw>(?!))|<!\[CDATA\[|{_TAG}|{_COMMENT}|{_OTHER}")
-_ATTRIBUTE = re.compile(r"""([^\s/>="'][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?+""")
+_ATTRIBUTE = re.compile(r"""([^\s/>="'][^\s/>=]*+)(?>(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?)""")
 
 _BREAK = "\v"
 _BREAKS = (

@@ -24,7 +24,7 @@ _RISKY_NAMES = "me io co cc tv ru su de uk eu us in to ly gl gd app link live cl
 _RISKY = frozenset(_RISKY_NAMES.split())
 _HOST_CHARS = ".-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PATH = re.compile(r"/\w")
-_AUTHORITY = re.compile(r"(?:(?i:https?|ftp)://)?+([^/?#\\]*+)")
+_AUTHORITY = re.compile(r"(?>(?:(?i:https?|ftp)://)?)([^/?#\\]*+)")
 _MAX_HOST = 253
 _TRAILING = ".,;:!?'\"*_~"
 

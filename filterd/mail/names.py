@@ -21,7 +21,7 @@ MAX_LABEL_BYTES = 63
 
 # Control, format (zero-width, bidi), surrogate, private, unassigned; line and paragraph separators.
 _REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_PLAIN = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]++(?>(?:\.[A-Za-z0-9_-]++)*)")
 # UTS 46 §2.3: what else counts as the dot between labels.
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 

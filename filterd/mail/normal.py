@@ -33,7 +33,7 @@ _MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
 )
 # Between two Chinese characters: blanks and anything that is neither a word nor a barrier.
-_BETWEEN = re.compile(rf"(?<=[{_HAN}])(?:[^\w{_BARRIERS}]|[ _])++(?=[{_HAN}])")
+_BETWEEN = re.compile(rf"(?<=[{_HAN}])(?>(?:[^\w{_BARRIERS}]|[ _])+)(?=[{_HAN}])")
 # A blank beside a Chinese character that stands alone.
 _ALONE = re.compile(rf"(?<=[{_HAN}])(?<![{_HAN}][{_HAN}]) (?=[{_HAN}])|(?<=[{_HAN}]) (?=[{_HAN}](?![{_HAN}]))")
 _BREAKS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
@@ -95,7 +95,7 @@ _LETTERS = str.maketrans(_SIGNS, "oleastasll")
 _HINT = re2.compile(rf"[{_FOREIGN}]|[a-z][{_SIGNS}]|[{_SIGNS}][a-z]|\b[a-z](?:[ ._*-][a-z]\b){{3}}")
 _SPELLED = r"(?<![^\W_])[a-z](?:[ ._*-][a-z](?![^\W_])){3,}+"
 # A word, perhaps with signs in it, which neither begins nor ends with one that is punctuation there.
-_WORD = rf"(?:[^\W_{_HAN}]++|(?<![@$])[@$]++[^\W_{_HAN}]++)(?:[@$!|]++[^\W_{_HAN}]++)*+\$*+"
+_WORD = rf"(?:[^\W_{_HAN}]++|(?<![@$])[@$]++[^\W_{_HAN}]++)(?>(?:[@$!|]++[^\W_{_HAN}]++)*)\$*+"
 _TOKEN = re.compile(rf"{_SPELLED}|{_WORD}")
 _JOINTS = re.compile(r"[ ._*-]")
 # Shorter words with digits are names of models and sizes, and so are those with fewer letters than signs.

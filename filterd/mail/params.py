@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from filterd.mail import charset
 from filterd.mail.words import decode, literal
 
-_PARAMETER = re.compile(r"""([^=;\s]++)\s*+(?:=\s*+("(?:[^"\\]|\\.)*+"?|[^;]*+))?+""", re.DOTALL)
+_PARAMETER = re.compile(r"""([^=;\s]++)\s*+(?>(?:=\s*+("(?>(?:[^"\\]|\\.)*)"?|[^;]*+))?)""", re.DOTALL)
 _EXTENDED = re.compile(r"([^*]++)(?:\*([0-9]{1,5}))?(\*)?")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TYPE = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]++/[!#$%&'*+.0-9A-Z^_`a-z{|}~-]++")

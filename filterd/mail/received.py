@@ -25,14 +25,14 @@ from filterd.mail.fields import unfold
 from filterd.model.message import Message
 
 # A top-level comment; Postfix balances brackets inside and replaces backslashes.
-_COMMENT = rb"\((?:[^()\\]|\([^()\\]*+\))*+\)"
+_COMMENT = rb"\((?>(?:[^()\\]|\([^()\\]*+\))*)\)"
 _DATE = (
     rb"(?:[A-Z][a-z]{2}, )?[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}"
     rb"(?: \([A-Za-z0-9 +-]{1,40}\))?"
 )
 _FORM = re.compile(
     rb"from [^\s()<>;\"\\]++ \([^\s()<>;\"\\]++ \[[0-9A-Za-z:.%]++\]\)"
-    rb"(?P<comments>(?: " + _COMMENT + rb")*+)"
+    rb"(?P<comments>(?>(?: " + _COMMENT + rb")*))"
     rb" by (?P<by>[^\s()<>;\"\\]++) \([^()\\]*+\) with (?P<protocol>[A-Z0-9]++)"
     rb"(?: id (?P<id>[0-9A-Za-z]++))?(?: for <[^\s<>]++>)?; " + _DATE
 )

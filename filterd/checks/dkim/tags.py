@@ -12,7 +12,7 @@ from binascii import a2b_base64
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # The names of a list, joined: one look at all of them.
-_NAMES = re.compile(rb"[A-Za-z][A-Za-z0-9_]*+(?:;[A-Za-z][A-Za-z0-9_]*+)*+")
+_NAMES = re.compile(rb"[A-Za-z][A-Za-z0-9_]*+(?>(?:;[A-Za-z][A-Za-z0-9_]*+)*)")
 _SIGNATURE = re.compile(rb";\s*+b\s*+=([^;]*+)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*+={0,2}")
 # RFC 6376 §3.5, `t=` and `x=`: 1*12DIGIT. For `l=` it allows 76 digits, of which no mail needs more than these.

@@ -20,7 +20,7 @@ MAX_PATH_CHARS = 4_096
 _MAX_ADDRESS_CHARS = 64
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 
-_SCHEME = re.compile(r"\s*+(?:([A-Za-z][A-Za-z0-9+.\-]*+):)?+[/\\]{2,}+")
+_SCHEME = re.compile(r"\s*+(?>(?:([A-Za-z][A-Za-z0-9+.\-]*+):)?)[/\\]{2,}+")
 _AUTHORITY = re.compile(r"[^/?#\\]*+")
 # WHATWG URL §3.1, forbidden host code points.
 _FORBIDDEN = re.compile(r"[\x00-\x20#/:<>?@\[\\\]^|%\x7f]")

@@ -93,7 +93,7 @@ _SIGNS = "013457@$!|"
 _LETTERS = str.maketrans(_SIGNS, "oleastasll")
 # Only whether a closer look is worth its time, so re2's boundaries of ASCII words will do.
 _HINT = re2.compile(rf"[{_FOREIGN}]|[a-z][{_SIGNS}]|[{_SIGNS}][a-z]|\b[a-z](?:[ ._*-][a-z]\b){{3}}")
-_SPELLED = r"(?<![^\W_])[a-z](?:[ ._*-][a-z](?![^\W_])){3,}+"
+_SPELLED = r"(?<![^\W_])[a-z](?>(?:[ ._*-][a-z](?![^\W_])){3,})"
 # A word, perhaps with signs in it, which neither begins nor ends with one that is punctuation there.
 _WORD = rf"(?:[^\W_{_HAN}]++|(?<![@$])[@$]++[^\W_{_HAN}]++)(?>(?:[@$!|]++[^\W_{_HAN}]++)*)\$*+"
 _TOKEN = re.compile(rf"{_SPELLED}|{_WORD}")

@@ -157,7 +157,14 @@ def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
 def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     command = [sys.executable, "-m", "filterd", "log", "tail", "-f", "--state-dir", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)

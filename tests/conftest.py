@@ -8,6 +8,7 @@ A run in which nothing ran fails.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import structlog
 
 from filterd.clients.clamd_private import PrivateClamd, start_private_clamd
 
@@ -181,3 +183,13 @@ class RunRecord:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RunRecord(), RunRecord.NAME)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Put logging back: a command that was run inside a test leaves it writing to a stream that is closed by then."""
+    root, config = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.configure(**config)
+    root.handlers, root.level = handlers, level

@@ -24,9 +24,9 @@ MAX_MAILBOXES = 64
 _UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
 
 # Bounded, and escaped characters are passed over: a string that never ends is not searched for its end ever again.
-_QUOTED = rb'"(?:[^"\\]|\\.){0,998}+"'
-_COMMENT = rb"\((?:[^()\\]|\\.){0,998}+\)"
-_ANGLE = rb'<(?:"(?:[^"\\]|\\.){0,128}+"|[^<>"]){0,330}+>'
+_QUOTED = rb'"(?>(?:[^"\\]|\\.){0,998})"'
+_COMMENT = rb"\((?>(?:[^()\\]|\\.){0,998})\)"
+_ANGLE = rb'<(?>(?:"(?>(?:[^"\\]|\\.){0,128})"|[^<>"]){0,330})>'
 _TEXT = rb'(?>(?:[^"(<,;:\\]|\\.)+)'
 _TOKEN = re.compile(rb"%b|%b|%b|[,;:]|%b|." % (_QUOTED, _COMMENT, _ANGLE, _TEXT), re.DOTALL)
 _QUOTED_LOCAL = re.compile(rb"\s*%b\s*@" % _QUOTED, re.DOTALL)

@@ -21,7 +21,7 @@ OWN = "own"
 _TWINS = (("0", "o"), ("1", "l"), ("1", "i"), ("rn", "m"), ("vv", "w"))
 _MOST_CANDIDATES = 8
 _MAX_NAME_CHARS = 256
-_NAMED_DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}+)")
+_NAMED_DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?>(?:\.[a-z0-9-]{1,63}){1,8}))")
 
 
 @dataclass(frozen=True, slots=True)

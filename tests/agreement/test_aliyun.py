@@ -29,6 +29,8 @@ from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
 from filterd.share import path
 from tests.agreement.contract import CODES
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("aliyun-mail", "aliyun-supplement", "tencent-exmail")
 SIGNED = Supplement(
     agreement="aliyun-supplement",

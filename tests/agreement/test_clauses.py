@@ -18,6 +18,8 @@ from filterd.errors import ConfigError
 from filterd.share import path
 from tests.agreement.contract import CODES, shipped
 
+pytestmark = pytest.mark.slow
+
 TEXT = path("policies/agreements/tencent-exmail.toml").read_text(encoding="utf-8")
 
 

@@ -10,6 +10,8 @@ from filterd.checks import ALL_CODES
 from filterd.model.sanction import Mode, Preset
 from tests.agreement.contract import CODES, CONTENT, LABELS, shipped
 
+pytestmark = pytest.mark.slow
+
 # category: clauses, mode (with that of a single letter), severity, mail, ARF, XARF, DSA
 CATEGORIES = {
     "spam.outbound": ("tail-a", "A", "S1-S3", "reject", "abuse", "messaging/spam", "SCAMS_AND_FRAUD"),

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from filterd.mail.lines import canonical
 from tests.checks.dkim_oracle import DOMAIN, ours, sign, sign_by_hand, theirs, words
 
+pytestmark = pytest.mark.slow
+
 HEAD = (
     b"From: Ann <ann@example.org>\r\nTo: Bob <bob@example.net>\r\n"
     b"Subject: =?utf-8?q?a_b?= c\r\n  folded\ttwice \r\n\tand again\r\n"

@@ -30,6 +30,8 @@ from filterd.model.verdict import Outcome
 from filterd.ports import DnsAnswer
 from tests.checks.contexts import context
 
+pytestmark = pytest.mark.slow
+
 FROM = b"From: a@b.example\r\n"
 LEAF = b"Content-Type: text/plain\r\n\r\n"
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.rig import House
+
+pytestmark = pytest.mark.slow
 
 
 def write(folder: Path, name: str, text: str) -> Path:

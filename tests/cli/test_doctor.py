@@ -27,6 +27,8 @@ from filterd.config import Config
 from tests.cli.rig import House, run
 from tests.kit.terms import tencent
 
+pytestmark = pytest.mark.slow
+
 
 def examine(probe: Probe, **config: Any) -> list[tuple[str, str]]:
     """Ask one question of a configuration; say status and words."""

@@ -18,6 +18,8 @@ from filterd.share import path
 from tests.checks.letters import HAM, SPAM
 from tests.cli.rig import run
 
+pytestmark = pytest.mark.slow
+
 LABELS = {spam.LABEL, *prohibited.LABELS}
 TEXTS = {**SPAM, **HAM, "padded": HAM["en meeting"] * 8 + SPAM["en meds"] * 9 + HAM["en meeting"] * 5, "few": "hello"}
 

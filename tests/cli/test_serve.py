@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.rig import run
 
+pytestmark = pytest.mark.slow
+
 
 def serve(file: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "filterd", "serve", "--config", str(file), *options]

@@ -19,6 +19,8 @@ from filterd.errors import ConfigError, PortError
 from filterd.mail.address import parse_forward_path, parse_reverse_path
 from filterd.model.session import ForwardPath, Path
 
+pytestmark = pytest.mark.slow
+
 SENDER = parse_reverse_path(b"<a@example.com>")
 RCPT = ForwardPath(path=parse_forward_path(b"<b@example.org>"))
 RAW = b"Subject: x\r\n\r\nbody\r\n"

@@ -16,6 +16,8 @@ from filterd.errors import ConfigError, DnsBudgetSpent, PortError, UsageError
 from filterd.ports import DnsAnswer
 from tests.kit.zones import Mischief, Zone, ZoneServer
 
+pytestmark = pytest.mark.slow
+
 BIG = "v=spf1 " + "a" * 64_000
 ZONE = Zone(
     {

@@ -19,6 +19,8 @@ from filterd.errors import PortError
 from filterd.ports import DnsAnswer
 from tests.kit.zones import Zone, ZoneServer
 
+pytestmark = pytest.mark.slow
+
 POLICY = DnsAnswer(records=((b"v=DMARC1; p=reject",),))
 # A name of as many labels as fit: parsing one costs the most.
 DEEP = ".".join(["a"] * 100) + ".example"

@@ -10,6 +10,8 @@ from filterd.doors.smtp_settings import Bounds
 from tests.dialogs.client import Dialog
 from tests.dialogs.house import FakeGate, House, eventually, open_house
 
+pytestmark = pytest.mark.slow
+
 SHORT = {"command_timeout_s": 0.2, "data_timeout_s": 0.2}
 
 

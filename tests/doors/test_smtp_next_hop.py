@@ -9,6 +9,8 @@ import pytest
 from filterd.clients.sink import SinkScript
 from tests.dialogs.house import FakeGate, open_house
 
+pytestmark = pytest.mark.slow
+
 NO_NEXT_HOP = "451 4.4.1 Next hop cannot be reached, try again later"
 LOST = "451 4.4.2 Connection to the next hop lost, try again later"
 CLOSING = "451 4.3.2 Next hop not accepting mail now, try again later"

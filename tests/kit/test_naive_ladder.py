@@ -24,6 +24,8 @@ from tests.kit.naive_ladder import (
     standing,
 )
 
+pytestmark = pytest.mark.slow
+
 SPAM = frozenset({"bulk", "messages_per_hour:20"})
 LINKS = frozenset({"links", "external_recipients"})
 NOTHING = frozenset[str]()

@@ -29,6 +29,8 @@ from tests.checks.fake_model import FakeModel
 from tests.checks.fake_model import head as fake_head
 from tests.learning import heaps
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 RECIPE = Recipe(bits=12, epochs=3)
 

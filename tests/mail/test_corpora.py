@@ -18,6 +18,8 @@ from filterd.mail.lines import canonical
 from filterd.mail.parse import parse
 from filterd.mail.prose import prose
 
+pytestmark = pytest.mark.slow
+
 
 def members(archive: Path, part: str = "") -> Iterator[tuple[str, bytes]]:
     with tarfile.open(archive) as tar:

@@ -10,6 +10,8 @@ from filterd.mail.defects import FAILED
 from filterd.mail.parse import parse
 from filterd.mail.prose import LIMIT, prose
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 
 

@@ -28,6 +28,8 @@ from filterd.share import path
 from tests.dialogs.house import open_house
 from tests.kit.house import House, letter
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "listener": [
         {"name": "submission", "attribution": "xclient", "direction": "outbound"},

@@ -22,6 +22,8 @@ from filterd.share import path
 from tests.agreement.contract import CODES
 from tests.kit.house import START, House, letter
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "listener": [{"name": "submission", "attribution": "xclient", "direction": "outbound"}],
     "notices": {"appeals_address": "appeals@provider.example", "merge_s": 60, "sender": "Mail <desk@provider.example>"},

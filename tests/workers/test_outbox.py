@@ -35,6 +35,8 @@ from tests.kit.clock import FrozenClock
 from tests.kit.terms import tencent
 from tests.workers.rig import ACCOUNT, SETTINGS, TENANT, VIRUS, Story, at, first_virus, templates, three_bursts
 
+pytestmark = pytest.mark.slow
+
 OK = Reply(code=250, enhanced="2.0.0", text="queued")
 BUSY = Reply(code=451, enhanced="4.3.0", text="later, dave@corp.example")
 GONE = Reply(code=550, enhanced="5.1.1", text="no such user dave@corp.example")

@@ -43,16 +43,16 @@ for folder in ${FILTERD_BARE_MOUNTS:-}; do mount_into "$folder" "$folder"; done
 mount -t proc proc "$root/proc" && mounts+=("$root/proc")
 mount --rbind /dev "$root/dev" && mounts+=("$root/dev")
 mount -t tmpfs tmpfs "$root/tmp" && mounts+=("$root/tmp")
-if [ -n "$data" ]; then mount_into "$data" /root/shared; fi
+if [ -n "$data" ]; then mount_into "$data" /srv/shared; fi
 
-rm -rf "$root/root/filterd"
-git clone --quiet "$repo" "$root/root/filterd"
+rm -rf "$root/srv/filterd"
+git clone --quiet "$repo" "$root/srv/filterd"
 
 inside() {
     chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 TERM=dumb \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ${CI:+CI="$CI"} ${FILTERD_REQUIRE_DATA:+FILTERD_REQUIRE_DATA="$FILTERD_REQUIRE_DATA"} \
-        bash -c 'cd /root/filterd && "$@"' bash "$@" </dev/null
+        bash -c 'cd /srv/filterd && "$@"' bash "$@" </dev/null
 }
 if [ "$#" -gt 0 ]; then
     inside "$@"

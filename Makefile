@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install venv run check test nightly bench lint lock clean
+.PHONY: help install venv run check test nightly bench chaos lint lock clean
 
 # Where it is set, pytest would compile every plugin anew in every process: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,7 +39,7 @@ lint: venv ## ruff and mypy
 	$(BIN)/mypy
 
 check: lint ## before every commit: lint and the tests that need no server; no root, under 90 s
-	$(PYTEST) $(SPREAD) -m 'not (server or slow or bench_smoke or nightly)' $(ARGS)
+	$(PYTEST) $(SPREAD) -m 'not (server or database or slow or bench_smoke or nightly)' $(ARGS)
 
 test: install lint ## everything but nightly, with real servers; at most 15 min
 	@rm -f $(RECORD)
@@ -59,6 +59,9 @@ nightly: test ## the long runs too
 
 bench: install ## measure; prints numbers, judges nothing
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: install ## the kill campaign: 20,000 mails, 520 kills, both stores; ARGS='--help' says more
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: venv ## resolve again what pyproject.toml asks for (UPGRADE=1: newest versions)
 	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --system-certs \

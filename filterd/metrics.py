@@ -3,7 +3,7 @@
 Labels are bounded: enums, names of our own checks, and categories that `allow` was told. Never an account, a domain, a
 tenant or a term. A locked category (C1) is never allowed, so that nothing here moves when one is hit.
 
-With several processes the supervisor calls `prepare_dir` before it starts them and `mark_dead` after each has ended;
+With several processes the supervisor empties the folder before this is imported, and calls `mark_dead` after each end;
 any of them can then say `exposition` for all. prometheus_client looks at PROMETHEUS_MULTIPROC_DIR when it is imported,
 so processes are started afresh (spawn, exec) or the folder is prepared before this module is first imported.
 """
@@ -11,7 +11,7 @@ so processes are started afresh (spawn, exec) or the folder is prepared before t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -107,7 +107,38 @@ OUTBOX_OLDEST_SECONDS = Gauge(
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
+LEDGER_STORE_UP = Gauge(
+    "filterd_ledger_store_up",
+    "1 while the ledger's database answers, 0 while standing is enforced as it was last known.",
+    multiprocess_mode="livemin",
+    registry=REGISTRY,
+)
+LEDGER_TIMERS = Gauge(
+    "filterd_ledger_timers",
+    "1 on the node that sends notices and keeps house for all that share a database.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 OUTBOX_RESULTS = Counter("filterd_outbox_results", "Attempts of the outbox.", ["result"], registry=REGISTRY)
+RETENTION = Counter(
+    "filterd_retention", "What was erased because its time was over, by kind.", ["result"], registry=REGISTRY
+)
+RETENTION_FROZEN = Gauge(
+    "filterd_retention_frozen",
+    "1 while nothing is erased because the clock cannot be believed.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+RELOADS = Counter("filterd_reloads", "Reloads of the policy: taken, or refused.", ["result"], registry=REGISTRY)
+PROCESS_ENDS = Counter(
+    "filterd_process_ends", "Processes that ended unasked or hung, by role.", ["role", "outcome"], registry=REGISTRY
+)
+PROCESSES_FAILING = Gauge(
+    "filterd_processes_failing",
+    "Processes that end again and again.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 BUILD_INFO = Gauge(
     "filterd_build_info",
     "Always 1; the label says which filterd runs.",
@@ -240,8 +271,37 @@ def observe_outbox(pending: int, oldest_s: float) -> None:
     OUTBOX_OLDEST_SECONDS.set(oldest_s)
 
 
+def observe_retention(counts: Mapping[str, int], *, is_frozen: bool) -> None:
+    """Count what a run of the retention worker erased, by kind, or say that it may not."""
+    for result, count in counts.items():
+        RETENTION.labels(result).inc(count)
+    RETENTION_FROZEN.set(is_frozen)
+
+
+def observe_store(*, is_there: bool, has_timers: bool) -> None:
+    """Say whether the ledger's database answers, and whether this node keeps the timers."""
+    LEDGER_STORE_UP.set(is_there)
+    LEDGER_TIMERS.set(has_timers)
+
+
 def observe_outbox_result(*, is_done: bool, is_final: bool = True) -> None:
     OUTBOX_RESULTS.labels("done" if is_done else "given_up" if is_final else "failed").inc()
+
+
+# --- the processes ----------------------------------------------------------------------------------------------------
+
+
+def observe_reload(*, is_taken: bool) -> None:
+    RELOADS.labels("taken" if is_taken else "refused").inc()
+
+
+def observe_process_end(role: str, *, has_hung: bool) -> None:
+    """Count a process that the supervisor starts again; `role` is `ledger`, `worker` or `sink`."""
+    PROCESS_ENDS.labels(role, "hung" if has_hung else "ended").inc()
+
+
+def observe_processes_failing(count: int) -> None:
+    PROCESSES_FAILING.set(count)
 
 
 # --- several processes ------------------------------------------------------------------------------------------------

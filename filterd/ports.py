@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from filterd.model.decision import Case, Counts, Decision
+from filterd.model.directory import DirectoryFacts
 from filterd.model.entry import Entry
+from filterd.model.evidence import WHOLE, Evidence, Portion
+from filterd.model.found import FoundMail, IndexStatus, JudgedMail, MailAnswer, MailQuery, StreamPosition
+from filterd.model.held import HeldMail, HeldState
 from filterd.model.principal import Account, Supplement, Tenant
 from filterd.model.records import Record
 from filterd.model.reply import Reply
@@ -213,6 +217,81 @@ class BypassStore(Protocol):
     def end(self) -> None: ...
 
 
+# --- the search index -------------------------------------------------------------------------------------------------
+
+
+class VerdictIndex(Protocol):
+    """Search over the event streams: made of them, to be thrown away at any time, never asked by the mail path.
+
+    Every method blocks, and raises PortError when the index is away, damaged or of another version.
+    """
+
+    def position(self, writer: str) -> StreamPosition | None:
+        """Say how far a writer's stream is in here, None for not at all."""
+        ...
+
+    def add(
+        self,
+        writer: str,
+        before: StreamPosition | None,
+        after: StreamPosition,
+        first_seq: int,
+        rows: Sequence[JudgedMail | MailAnswer],
+    ) -> bool:
+        """Put in the rows of the events from `first_seq` to `after.seq`, instead of any it has of these, and move the
+        position, in one transaction; False, and nothing done, when the position is not `before`."""
+        ...
+
+    def rewind(self, writer: str, last_seq: int) -> None:
+        """Forget what stands behind `last_seq`, and the position: the stream will be read again from its beginning."""
+        ...
+
+    def find(self, query: MailQuery, transactions: Collection[str] | None = None) -> list[FoundMail]:
+        """Say the latest mails that are meant, oldest first; `transactions`: only of these, whatever their queue id."""
+        ...
+
+    def expire(self, before: datetime) -> int:
+        """Take out what happened before, and say how many rows that were."""
+        ...
+
+    def kept_since_us(self) -> int | None:
+        """Say before when things were taken out, in microseconds since 1970; None: nothing ever was."""
+        ...
+
+    def clear(self) -> None: ...
+
+    def status(self) -> IndexStatus: ...
+
+    def close(self) -> None: ...
+
+
+# --- the operator's directory -----------------------------------------------------------------------------------------
+
+
+class DirectorySource(Protocol):
+    """Where the operator keeps who has which mailbox. Asked outside every transaction, and never about an address that
+    only a mail names."""
+
+    @property
+    def name(self) -> str:
+        """Say what entries of the ledger call it: `ldap`, `sql`."""
+        ...
+
+    async def look_up(self, login: str) -> DirectoryFacts | None:
+        """Say what is known of a canonical login; None when there is no such login.
+
+        Raises PortError, temporary when it cannot say anything just now (away, too slow), not temporary when what it
+        says of this login is unclear: two people, an id that cannot be read.
+        """
+        ...
+
+    async def ping(self) -> str:
+        """Say who answers. Raises PortError."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +300,9 @@ class AccountRef:
     """What the directory says of a login, enough for the mail path.
 
     `domains_declared`: the tenant's domains were imported, so that they are known to be all. `supplement`: the tenant's
-    record of a signed supplement, in force or not.
+    record of a signed supplement, in force or not. `plan`, `tenant_expires_on`: the tenant's; `expires_on`: the
+    account's own. `refreshed_at`: when the operator's directory last said so, None: never. `keep_s`: for how long a
+    copy is good; None: until the directory says that something changed.
     """
 
     account_id: str
@@ -232,13 +313,19 @@ class AccountRef:
     tenant_domains: tuple[str, ...]
     domains_declared: bool = False
     supplement: Supplement | None = None
+    plan: str | None = None
+    expires_on: date | None = None
+    tenant_expires_on: date | None = None
+    refreshed_at: datetime | None = None
+    keep_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountRequest:
     """One submission to count. Recipients counted before (same delivery key) in the window are not counted again.
 
-    `unknown` are recipients the next hop refused as not existing. Hashes are keyed pseudonyms.
+    `unknown` are recipients the next hop refused as not existing. Hashes are keyed pseudonyms, and so is `client_id`,
+    the client's address; None: nobody says which that is, or it says nothing of who sends.
     """
 
     account_id: str
@@ -247,6 +334,8 @@ class CountRequest:
     delivery_keys: tuple[str, ...]
     recipient_hashes: tuple[str, ...]
     unknown: int = 0
+    tenant_id: str | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,16 +385,81 @@ class LedgerTxn(Protocol):
         lists in (union) instead and keeps its own due time; says the item's id."""
         ...
 
-    def promote_evidence(self, transaction_id: str, account_id: str, retention_until: datetime) -> str | None:
-        """Move the sealed spool of a transaction into the vault under the subject's key, fsynced; says the
-        SHA-256 of the message, or None when there is no spool. Doing it twice is harmless."""
+    def promote_evidence(
+        self, transaction_id: str, account_id: str, retention_until: datetime, portion: Portion = WHOLE
+    ) -> str | None:
+        """Move a portion of the sealed spool of a transaction into the vault under the subject's key, fsynced; says the
+        SHA-256 of the whole message, or None when there is no spool or nothing is to be kept. Doing it twice is
+        harmless."""
         ...
 
-    def find_account(self, login: str) -> AccountRef | None: ...
+    def evidence_of(self, account_id: str) -> tuple[Evidence, ...]:
+        """Say what is kept of an account's mail, the oldest first."""
+        ...
+
+    def read_evidence(self, transaction_id: str) -> bytes | None:
+        """Say the octets that are kept of a transaction, None where there are none. Raises PortError when altered."""
+        ...
+
+    def hold_mail(
+        self,
+        transaction_id: str,
+        account_id: str,
+        tenant_id: str | None,
+        reason: str,
+        envelope: Envelope,
+        due_at: datetime,
+    ) -> str:
+        """Move the sealed spool of a transaction into quarantine, whole and with its envelope, fsynced, with its row;
+        says the item's id, which may be given with a 250 once this is committed. Doing it twice is harmless."""
+        ...
+
+    def move_held(self, item_id: str, before: HeldState, after: HeldState, *, by: str, reason: str) -> HeldMail:
+        """Take a held mail from one state to the next, with its row; say what it was. Released, it is in the outbox
+        (topic `release`). Raises RefusedError when it is not in `before` any more."""
+        ...
+
+    def held_mail(self, item_id: str) -> HeldMail | None: ...
+
+    def held_mails(
+        self, states: Collection[HeldState], *, due_before: datetime | None = None, limit: int | None = None
+    ) -> tuple[HeldMail, ...]:
+        """Say the held mails in these states, the first due first."""
+        ...
+
+    def held_counts(self) -> dict[HeldState, int]:
+        """Say how many held mails are in each state."""
+        ...
+
+    def held_envelope(self, item_id: str) -> Envelope | None:
+        """Say the envelope of a held mail, None when it or its subject is gone."""
+        ...
+
+    def read_held(self, item_id: str) -> tuple[Envelope, bytes] | None:
+        """Say the envelope and the octets of a held mail, None when it or its subject is gone."""
+        ...
+
+    def find_account(self, login: str) -> AccountRef | None:
+        """Find an account by its login or one of its aliases."""
+        ...
 
     def account(self, account_id: str) -> Account | None: ...
 
+    def account_with_login(self, login: str) -> Account | None:
+        """Find an account by its login; its aliases do not count."""
+        ...
+
+    def account_by_external(self, external_id: str) -> Account | None:
+        """Find an account by what the operator's directory calls it, retired or not."""
+        ...
+
+    def note_refreshed(self, account_id: str) -> None:
+        """Remember that the operator's directory has just told of this account and its tenant."""
+        ...
+
     def tenant(self, tenant_id: str) -> Tenant | None: ...
+
+    def tenant_by_external(self, external_id: str) -> Tenant | None: ...
 
     def tenant_of_domain(self, domain: str) -> Tenant | None: ...
 
@@ -360,6 +514,10 @@ class Ledger(Protocol):
         """Say the account's folded records; kept warm by pushes, so this is usually a dictionary look-up."""
         ...
 
+    def last_word(self, login: str) -> tuple[AccountRef, History] | None:
+        """Say what was last heard of a login, while the ledger is away; None when nothing was, or too long ago."""
+        ...
+
     async def count(self, request: CountRequest) -> Counts: ...
 
     async def decide(self, case: Case) -> Decision:
@@ -387,7 +545,8 @@ class Keys:
     """Keys derived from the node's master key, 32 octets each, one a purpose.
 
     fingerprint: message_fp. pseudonym: addresses in logs, counters and look-ups. chain: ledger rows. spool: evidence
-    not yet promoted. wrap: wraps the subject keys. token: signs links and case ids.
+    not yet promoted. wrap: wraps the subject keys. token: signs links and case ids. checkpoint: the seed of the Ed25519
+    key that signs checkpoints.
     """
 
     fingerprint: bytes
@@ -396,6 +555,7 @@ class Keys:
     spool: bytes
     wrap: bytes
     token: bytes
+    checkpoint: bytes
 
 
 class EvidenceSpool(Protocol):

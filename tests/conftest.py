@@ -1,6 +1,7 @@
 """What every run needs: tiers, the outside data, private servers, and an honest last word on what did not run.
 
-Tiers are markers (pyproject.toml); `e2e`, and a server fixture, imply `server`. A missing server program is a failure.
+Tiers are markers (pyproject.toml); `e2e`, and a server fixture, imply `server`, PostgreSQL implies `database`, which may
+run side by side with others. A missing server program is a failure.
 Missing outside data is a skip that the summary names loudly; with FILTERD_REQUIRE_DATA=1 it is a failure.
 A run in which nothing ran fails.
 """
@@ -68,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if item.get_closest_marker("e2e") or fixtures & SERVER_FIXTURES:
             item.add_marker("server")
+        if "postgres_server" in fixtures:
+            item.add_marker("database")
         if "data_dir" in fixtures:
             item.add_marker("data")
 
@@ -93,6 +96,16 @@ def clamd_server(request: pytest.FixtureRequest) -> Iterator[PrivateClamd]:
         _wait_for(clamd.stop())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A PostgreSQL of our own; whoever takes a database drops it. A test that kills it starts it again."""
+    from tests.kit.postgres import Postgres
+
+    with Postgres() as server:
+        record_server(request.config, "postgresql", server.version)
+        yield server
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "markers": set(),
     "share": {"errors"},
+    "systemd": {"errors"},
     "mail": {"mail"} | LOW,
     "ports": {"ports"} | LOW,
     "log": {"log"} | LOW,

@@ -168,12 +168,17 @@ def fail_on_broken(file: FilePath, number: int, why: str) -> None:
 
 
 def decide(log: Log, **changes: Any) -> None:
-    log.decided(transaction(), case(), decision(**changes), message_id="<1@example.com>", elapsed_ms=12.0)
+    asked = (("_dmarc.example.com", "TXT", "v=DMARC1; p=none"),)
+    log.decided(
+        transaction(), case(), decision(**changes), message_id="<1@example.com>", elapsed_ms=12.0, asked=asked
+    )
 
 
 def say_everything(log: Log) -> None:
     """One event of each kind; two where something may be null."""
     session = transaction().session
+    log.stopped("cut")
+    os.truncate(log.stream.path, 0)
     log.started(version="0.1.0", role="worker", checks={"clamd": "1"}, policies={"tencent-exmail": "p_1"})
     decide(log)
     log.delivered("t_1", YES, 1)
@@ -187,6 +192,7 @@ def say_everything(log: Log) -> None:
     log.outbox_done("o_1", "notice", attempts=1)
     log.outbox_failed("o_2", "notice", attempts=3, reason="to bob@example.org: timeout", is_final=False)
     log.config(checks={"clamd": "1"}, policies={})
+    log.config_refused(file="filterd.toml", line=3, key="spam.model")
     log.stopped("sigterm")
     # As after a crash: the next event closes the line.
     os.write(os.open(log.stream.path, os.O_WRONLY | os.O_APPEND), b'{"v":1,"ev')
@@ -587,6 +593,55 @@ def test_full_disk_is_temporary_and_costs_no_seq(tmp_path: FilePath, monkeypatch
     actual = [(e["event"], e["seq"]) for e in read_events([one.path])]
     assert actual == [("stopped", 1), ("stream.torn", 2), ("stopped", 3)]
     one.close()
+
+
+def test_full_disk_while_a_tear_is_mended_costs_no_seq(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = stream(tmp_path)
+    one.append("stopped", None, {"reason": "1"})
+    write = os.write
+    for room in (10, 1, 0, 7):
+        monkeypatch.setattr(os, "write", lambda fd, octets, room=room: write(fd, octets[:room]))
+        with pytest.raises(PortError):
+            one.append("stopped", None, {"reason": "2"})
+    monkeypatch.setattr(os, "write", write)
+    one.append("stopped", None, {"reason": "3"})
+    assert [(e["event"], e["seq"]) for e in read_events([one.path])] == [
+        ("stopped", 1),
+        ("stream.torn", 2),
+        ("stopped", 3),
+    ]
+    one.close()
+
+
+def test_copytruncate_is_noticed(tmp_path: FilePath) -> None:
+    one = stream(tmp_path)
+    for _ in range(3):
+        one.append("stopped", None, {"reason": "x"})
+    size = one.path.stat().st_size
+    (tmp_path / "w1.jsonl.1").write_bytes(one.path.read_bytes())
+    os.truncate(one.path, 0)
+    one.append("stopped", None, {"reason": "y"})
+    one.append("stopped", None, {"reason": "z"})
+    events = list(read_events([one.path]))
+    assert [(e["event"], e["seq"]) for e in events] == [("stream.cut", 4), ("stopped", 5), ("stopped", 6)]
+    assert events[0]["octets"] == size
+    one.close()
+
+
+def test_the_note_never_knows_more_than_the_disk(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is synced before the note is replaced: at the start, at a rotation the old file, at the end."""
+    done: list[str] = []
+    sync, replace = os.fdatasync, os.replace
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (done.append(f"sync {os.fstat(fd).st_ino}"), sync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("note"), replace(a, b))[1])
+    one = stream(tmp_path)
+    first = one.path.stat().st_ino
+    one.append("stopped", None, {"reason": "x"})
+    one.path.rename(tmp_path / "w1.jsonl.1")
+    one.append("stopped", None, {"reason": "y"})
+    second = one.path.stat().st_ino
+    one.close()
+    assert done == [f"sync {first}", "note", f"sync {first}", "note", f"sync {second}", "note"]
 
 
 def test_folder_that_cannot_be_made_is_a_port_error(tmp_path: FilePath) -> None:

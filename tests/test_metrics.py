@@ -115,7 +115,7 @@ def test_all_metrics_are_ours_and_in_our_registry() -> None:
 def test_no_label_could_name_a_customer_or_a_term() -> None:
     assert set().union(*names().values()) == {
         "category", "check", "class", "direction", "disposition", "door", "family", "mode", "origin", "outcome",
-        "result", "rung", "scanner", "version", "where",
+        "result", "role", "rung", "scanner", "version", "where",
     }  # fmt: skip
 
 
@@ -168,6 +168,19 @@ def test_the_mail_path() -> None:
     assert rise(lambda: metrics.observe_denied(Door.POLICY), "filterd_denied_total", door="policy") == 1
     assert rise(lambda: metrics.observe_trouble("ledger"), "filterd_troubles_total", where="ledger") == 1
     assert rise(metrics.observe_lost_event, "filterd_lost_events_total") == 1
+    for is_taken, label in ((True, "taken"), (False, "refused")):
+        reload = lambda is_taken=is_taken: metrics.observe_reload(is_taken=is_taken)  # noqa: E731
+        assert rise(reload, "filterd_reloads_total", result=label) == 1
+    hung = rise(
+        lambda: metrics.observe_process_end("worker", has_hung=True),
+        "filterd_process_ends_total",
+        role="worker",
+        outcome="hung",
+    )
+    assert hung == 1
+    metrics.observe_processes_failing(2)
+    assert value("filterd_processes_failing") == 2
+    metrics.observe_processes_failing(0)
     metrics.observe_scanner("clamd", is_up=False)
     assert value("filterd_scanner_up", scanner="clamd") == 0
     metrics.observe_scanner("clamd", is_up=True)

@@ -66,6 +66,9 @@ class Category(Section):
         agreeing_groups: how many signal groups must agree for `mode`; what fewer are worth, each rule says (`alone`).
         requires: a finding without which the category is not touched, however many other groups agree.
         people_only: no check finds it; a person may decide on it.
+        evidence: how much of a mail in breach is kept (model.evidence). Of several categories the one that asks most
+            counts, below the operator's ceiling; "hash_only" is never more than the digest, whatever else the mail
+            breaches, for what nobody may keep (child-abuse imagery).
         arf, xarf, dsa: what reports and statements call it: feedback type (RFC 5965), XARF v4 category/type, statement
             category and keyword of DSA Art. 17 without their prefixes. None or empty where there is no word.
     """
@@ -85,6 +88,7 @@ class Category(Section):
     agreeing_groups: int = Field(1, ge=1, le=3)
     requires: str | None = None
     people_only: bool = False
+    evidence: Literal["none", "hash", "hash_only", "headers", "excerpt", "full"] = "full"
     arf: Literal["abuse", "fraud", "virus", "other"] | None = None
     xarf: Annotated[str, Field(pattern=r"^[a-z]+/[a-z_]+$")] | None = None
     dsa: tuple[Annotated[str, Field(pattern=r"^[A-Z_]+$")], ...] = Field((), max_length=2)

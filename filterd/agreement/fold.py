@@ -73,9 +73,13 @@ def apply(history: History, record: r.Record) -> History:
             return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
         case r.TaskOpened():
             return _incident(history, record.incident_id, lambda i: replace(i, tasks=i.tasks | {record.task_id}))
-        case r.TenantOpened() | r.AccountOpened() | r.AppealDecided():
+        case r.TenantOpened() | r.AccountOpened() | r.AccountRetired() | r.AppealDecided():
             return history
         case r.PersonAdded() | r.BypassOpened() | r.BypassClosed() | r.TenantChanged() | r.AccountChanged():
+            return history
+        case r.SubjectErased() | r.LedgerRestored():
+            return history
+        case r.EvidenceHeld() | r.EvidenceReleased() | r.EvidenceViewed() | r.MailHeld() | r.HeldMailMoved():
             return history
 
 

@@ -27,7 +27,7 @@ from filterd.checks.sender_facts import AccountOf, OwnerOf
 from filterd.checks.sender_names import Protected
 from filterd.checks.spec import Check, Context
 from filterd.clients.clamd import ClamdScanner, locate
-from filterd.clients.modelstore import load_model
+from filterd.clients.modelstore import StoredModel, load_model
 from filterd.clients.resolver import DnsResolver, make_resolver
 from filterd.clients.term_lists import Reading, TermFolder
 from filterd.config import Config
@@ -52,6 +52,29 @@ class Neighbours:
     account_of: AccountOf | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What the checks read from files. The feed and the term lists follow their files by themselves from here on."""
+
+    model: StoredModel | None
+    feed: links.FeedFile | None
+    terms: TermFolder | None
+
+
+def read_files(config: Config, clock: Clock) -> Files:
+    """Read the files of the checks that are switched on. Raises ConfigError or ModelError naming the file."""
+    model, feed, lists = None, None, None
+    if config.spam.enabled or config.content.enabled:
+        folder = Path(config.spam.model)
+        model = load_model(folder if folder.is_dir() else path(f"models/{config.spam.model}"))
+    if config.links.enabled and config.links.feed:
+        feed = links.FeedFile(config.links.feed)
+    if config.terms.folder is not None:
+        lists = TermFolder(config.terms.folder, clock, on_reading=_say_reading)
+        lists.open()
+    return Files(model=model, feed=feed, terms=lists)
+
+
 async def make_scanner(config: Config) -> Scanner | None:
     """Find the virus scanner; None when it is switched off. An `auto` that finds none still gets a scanner that fails,
     so that its fail mode decides and nothing passes as clean."""
@@ -73,15 +96,20 @@ def dns_resolver(config: Config) -> DnsResolver | None:
     )
 
 
-def build_checks(config: Config, neighbours: Neighbours) -> tuple[Check, ...]:
-    """Make the checks that are switched on, in an order that honours what each needs."""
+def build_checks(config: Config, neighbours: Neighbours, files: Files | None = None) -> tuple[Check, ...]:
+    """Make the checks that are switched on, in an order that honours what each needs.
+
+    Args:
+        files: None: they are read here.
+    """
+    files = files or read_files(config, neighbours.clock)
     # Once a process and not with the first mail: the list takes a tenth of a second.
     psl.load()
-    checks = [*_virus(config, neighbours), *_text(config), *_claims(config), *_parts(config)]
+    checks = [*_virus(config, neighbours), *_text(config, files), *_claims(config), *_parts(config, files)]
     if config.rate.enabled:
         bulk = config.rate.bulk_recipients_message
         checks.append(rate.make(config.rate, timeout_s=config.rate.timeout_s, bulk_recipients_message=bulk))
-    checks += [*_terms(config, neighbours), *_sender(config, neighbours)]
+    checks += [*_terms(config, files), *_sender(config, neighbours)]
     return arrange(checks)
 
 
@@ -97,12 +125,11 @@ def _virus(config: Config, neighbours: Neighbours) -> list[Check]:
     return [check]
 
 
-def _text(config: Config) -> list[Check]:
+def _text(config: Config, files: Files) -> list[Check]:
     """Spam and the prohibited labels read a mail once, together."""
-    if not (config.spam.enabled or config.content.enabled):
+    if files.model is None:
         return []
-    folder = Path(config.spam.model)
-    reader = Reader(load_model(folder if folder.is_dir() else path(f"models/{config.spam.model}")))
+    reader = Reader(files.model)
     checks = []
     if config.spam.enabled:
         mode = FailMode(config.spam.fail_mode)
@@ -126,25 +153,20 @@ def _claims(config: Config) -> list[Check]:
     ]
 
 
-def _parts(config: Config) -> list[Check]:
+def _parts(config: Config, files: Files) -> list[Check]:
     checks = []
     if config.attachments.enabled:
         checks.append(attachments.make(config.attachments, timeout_s=config.attachments.timeout_s))
     if config.links.enabled:
-        feed = links.FeedFile(config.links.feed) if config.links.feed else None
         protected = config.links.protected_domains
-        checks.append(links.make(feed, protected_domains=protected, timeout_s=config.links.timeout_s))
+        checks.append(links.make(files.feed, protected_domains=protected, timeout_s=config.links.timeout_s))
     if config.pii.enabled:
         checks.append(pii.make(config.pii, timeout_s=config.pii.timeout_s))
     return checks
 
 
-def _terms(config: Config, neighbours: Neighbours) -> list[Check]:
-    if config.terms.folder is None:
-        return []
-    folder = TermFolder(config.terms.folder, neighbours.clock, on_reading=_say_reading)
-    folder.open()
-    return [terms.make(folder, timeout_s=config.terms.timeout_s)]
+def _terms(config: Config, files: Files) -> list[Check]:
+    return [terms.make(files.terms, timeout_s=config.terms.timeout_s)] if files.terms is not None else []
 
 
 def _sender(config: Config, neighbours: Neighbours) -> list[Check]:

@@ -1,9 +1,9 @@
 """Does this account behave unlike itself?  STANDING 5.11 (running burst, bulk), CLAUSES tail-a.
 
 Needs the counters of the account answerable, this mail included; no other verdict. Finds: rate.burst.running,
-rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, rate.message.bulk, all of the signal
-group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is temporary; without counters it is
-skipped.
+rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, rate.message.bulk, rate.tenant.burst,
+rate.client.high, all of the signal group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is
+temporary; without counters it is skipped.
 
 The baseline is the account's own recipients a day. A burst is a rate, so it is compared with a rate: a day's baseline
 falls into eight hours (people do not write evenly around the clock), hence 8 parts for an hour, 48 for 10 minutes. An
@@ -11,6 +11,9 @@ account with fewer than 480 recipients a day then bursts at the floor of 100 (10
 is to be caught (STANDING 7.3, story_s1); one that mails 5,000 people a day may reach 1,041 in 10 minutes. Compared with
 the whole day instead, a stolen account that usually writes to 50 people a day could write to 500 unnoticed. Who sends
 the whole day's mail at once does look like a burst: that is a signal of behaviour, and never enough alone.
+
+A tenant and a client address are compared with themselves in the same way. What is found there is about all who share
+it, and says nothing of whose mail this is: an agreement does well to leave it to people (`advisory`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
 NAME = "rate"
-VERSION = "2"
+VERSION = "3"
 
 BURST = "rate.burst.running"
 RECIPIENTS = "rate.recipients.high"
@@ -31,6 +34,8 @@ MESSAGES = "rate.messages.high"
 UNKNOWN = "rate.unknown.high"
 STRANGERS = "rate.strangers.high"
 BULK = "rate.message.bulk"
+TENANT = "rate.tenant.burst"
+CLIENT = "rate.client.high"
 SIGNAL = "behaviour"
 
 CODES = (
@@ -40,6 +45,8 @@ CODES = (
     Code(code=UNKNOWN, signal=SIGNAL, label="Many recipients in an hour do not exist: an old or a bought list."),
     Code(code=STRANGERS, signal=SIGNAL, label="Many recipients in an hour, most of them never written to before."),
     Code(code=BULK, signal=SIGNAL, label="One message to many recipients outside the tenant."),
+    Code(code=TENANT, signal=SIGNAL, label="Recipients of a whole tenant in 10 minutes far above its own baseline."),
+    Code(code=CLIENT, signal=SIGNAL, label="Recipients from one client address in an hour above its own baseline."),
 )
 
 HOURS_A_DAY = 8
@@ -66,6 +73,10 @@ class Limits(Protocol):
     def volume_times_baseline(self) -> float: ...
     @property
     def unknown_recipients_hour(self) -> int: ...
+    @property
+    def tenant_recipients_10min(self) -> int: ...
+    @property
+    def client_recipients_hour(self) -> int: ...
 
 
 def judge(
@@ -76,21 +87,21 @@ def judge(
     Args:
         external_recipients: of this message; so many or more than `bulk_recipients_message` make it bulk by itself.
     """
+    own, tenant, client = "baseline_recipients_day", "tenant_baseline_recipients_day", "client_baseline_recipients_day"
     hour = counts.baseline_recipients_day / HOURS_A_DAY
-    ten_minutes = hour / 6
     # Every message has a recipient, so the baseline of recipients is an upper bound of that of messages.
     rows = (
-        (BURST, "recipients_10min", counts.recipients_10min, limits.burst_recipients_10min,
-         limits.burst_times_baseline * ten_minutes),
-        (RECIPIENTS, "recipients_hour", counts.recipients_hour, limits.volume_recipients_hour,
-         limits.volume_times_baseline * hour),
-        (MESSAGES, "messages_hour", counts.messages_hour, limits.volume_messages_hour,
-         limits.volume_times_baseline * hour),
+        (BURST, "recipients_10min", limits.burst_recipients_10min, limits.burst_times_baseline * hour / 6, own),
+        (RECIPIENTS, "recipients_hour", limits.volume_recipients_hour, limits.volume_times_baseline * hour, own),
+        (MESSAGES, "messages_hour", limits.volume_messages_hour, limits.volume_times_baseline * hour, own),
         # Of all tried: accepted and refused.
-        (UNKNOWN, "unknown_hour", counts.unknown_hour, limits.unknown_recipients_hour,
-         UNKNOWN_SHARE * (counts.recipients_hour + counts.unknown_hour)),
-        (STRANGERS, "strangers_hour", counts.strangers_hour, limits.volume_recipients_hour,
-         STRANGERS_SHARE * counts.recipients_hour),
+        (UNKNOWN, "unknown_hour", limits.unknown_recipients_hour,
+         UNKNOWN_SHARE * (counts.recipients_hour + counts.unknown_hour), own),
+        (STRANGERS, "strangers_hour", limits.volume_recipients_hour, STRANGERS_SHARE * counts.recipients_hour, own),
+        (TENANT, "tenant_recipients_10min", limits.tenant_recipients_10min,
+         limits.burst_times_baseline * counts.tenant_baseline_recipients_day / HOURS_A_DAY / 6, tenant),
+        (CLIENT, "client_recipients_hour", limits.client_recipients_hour,
+         limits.volume_times_baseline * counts.client_baseline_recipients_day / HOURS_A_DAY, client),
     )  # fmt: skip
     findings = tuple(
         Finding(
@@ -100,12 +111,12 @@ def judge(
                 (counter, str(count)),
                 ("floor", str(floor)),
                 ("above", f"{above:.1f}"),
-                ("baseline_recipients_day", f"{counts.baseline_recipients_day:.1f}"),
+                (baseline, f"{getattr(counts, baseline):.1f}"),
             ),
             signal=SIGNAL,
         )
-        for code, counter, count, floor, above in rows
-        if count >= floor and count > above
+        for code, counter, floor, above, baseline in rows
+        if (count := getattr(counts, counter)) >= floor and count > above
     )
     if external_recipients >= bulk_recipients_message:
         why = (("recipients_message", str(external_recipients)), ("floor", str(bulk_recipients_message)))

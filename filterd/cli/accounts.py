@@ -16,7 +16,7 @@ from filterd.cli.say import printable, result, table
 accounts = typer.Typer(help="Accounts: their standing, their history, and lists of them.")
 
 # As the ledger knows them (pipeline.import_accounts).
-_COLUMNS = ("login", "tenant", "language", "contact")
+_COLUMNS = ("login", "tenant", "language", "contact", "external_id", "aliases", "expires_on")
 
 
 @accounts.command("list")
@@ -39,7 +39,7 @@ def account_list(
             head,
             (
                 (
-                    r["login"],
+                    _name(r),
                     r["standing"],
                     r["until"],
                     f"{r['points']:g}",
@@ -87,10 +87,14 @@ def account_import(
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
-    """Create and change accounts as a list says: all of it, or nothing when a row is wrong.
+    """Create, change and retire accounts as a list says: all of it, or nothing when a row is wrong.
 
     At most 10,000 rows. Columns: login, tenant (name, id, or a domain; left empty: whose domain the login has),
-    language, contact. A column that is not there keeps what is known; an empty cell takes it away (tenant: keeps it).
+    language, contact, external_id, aliases (parted by blanks or semicolons), expires_on (YYYY-MM-DD). A column that is
+    not there keeps what is known; an empty cell takes it away (tenant: keeps it).
+
+    With external_id, what your directory calls a mailbox for good: the same one under another login is a rename and
+    keeps its record; another one under the same login is another person, and the account of the first is retired.
     """
     settings = load_config(config, state_dir)
     import_list(settings, "account.import", file, _COLUMNS, "account", token, dry_run=dry_run, as_json=as_json)
@@ -98,7 +102,14 @@ def account_import(
 
 def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
     until = f" until {shown['until']}" if shown["until"] else ""
-    yield f"{printable(shown['login'])}  {shown['account_id']}"
+    yield f"{printable(_name(shown))}  {shown['account_id']}"
+    yield f"tenant    {printable(shown['tenant'] or '-')}{_bought(shown)}"
+    if shown["aliases"]:
+        yield f"aliases   {printable(' '.join(shown['aliases']))}"
+    if shown["external_id"]:
+        yield f"external  {printable(shown['external_id'])}"
+    if shown["expires_on"]:
+        yield f"expires   {shown['expires_on']}"
     yield f"standing  {shown['standing']}{until}"
     yield f"points    {shown['points']:g} ({shown['provisional_points']:g} of them provisional)"
     if shown["features_off"]:
@@ -118,6 +129,18 @@ def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
             yield from (
                 f"  {line}" for line in table(head, ([_cell(row[name]) for name in head] for row in shown[key]))
             )
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['login']} (retired)" if row["retired_at"] else str(row["login"])
+
+
+def _bought(shown: dict[str, Any]) -> str:
+    said = [
+        *([f"plan {printable(shown['plan'])}"] if shown["plan"] else []),
+        *([f"expires {shown['tenant_expires_on']}"] if shown["tenant_expires_on"] else []),
+    ]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _cell(value: Any) -> Any:

@@ -37,7 +37,7 @@ def doctor(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json 
 
 def _probes() -> tuple[tuple[str, Probe], ...]:
     """Every question, in the order of the answers."""
-    from filterd.cli.probes import doors, house, programs, state
+    from filterd.cli.probes import database, directory, doors, house, programs, state
 
     return (
         ("agreement", house.agreement),
@@ -46,9 +46,11 @@ def _probes() -> tuple[tuple[str, Probe], ...]:
         ("clock", house.clock),
         ("state_dir", state.state_dir),
         ("key", state.key),
+        ("database", database.database),
         ("ledger", state.ledger),
         ("chain", state.chain),
         ("events", state.events),
+        ("directory", directory.directory),
         ("clamd", programs.clamd),
         ("model", programs.model),
         ("next_hop", programs.next_hop),

@@ -75,6 +75,8 @@ def _details(event: dict[str, Any]) -> Iterator[str]:
         yield f"{check['check']} {check['version']}: {check['outcome']}  {'  '.join(w for w in words if w)}".rstrip()
     if skipped:
         yield f"skipped: {', '.join(skipped)}"
+    for asked in event.get("dns", ()):
+        yield f"dns {asked['name']} {asked['type']}: {asked['answer']}"
     decision = event.get("decision", {})
     for reason in decision.get("reasons", ()):
         ids = f" ({', '.join(reason['ids'])})" if reason.get("ids") else ""

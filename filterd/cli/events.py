@@ -7,12 +7,13 @@ an incident's, and a next hop's queue id are first traced to the ids they stand 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from filterd.log.read import event_of, events_about, pieces_backwards, read_events, stream_files
+from filterd.log.read import event_of, events_about, order_of, pieces_backwards, read_events, stream_files
 
 Event = dict[str, Any]
 
@@ -51,27 +52,37 @@ def latest(directory: Path, number: int) -> list[Event]:
     return _in_order(last)[-number:]
 
 
-def ends(directory: Path) -> dict[Path, int]:
-    """Say where the files end now, for `follow`."""
-    return {path: path.stat().st_size for path in stream_files(directory) if path.suffix == ".jsonl"}
+def ends(directory: Path) -> dict[int, int]:
+    """Say where the files end now, by inode, for `follow`."""
+    found = {}
+    for path in _plain(directory):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found[status.st_ino] = status.st_size
+    return found
 
 
-def follow(directory: Path, positions: dict[Path, int]) -> list[Event]:
-    """Say what was written since `positions`, and move them on."""
+def follow(directory: Path, positions: dict[int, int]) -> list[Event]:
+    """Say what was written since `positions`, and move them on. A file that was renamed is read to its end."""
     fresh: list[Event] = []
-    for path in stream_files(directory):
-        if path.suffix != ".jsonl":
-            continue
+    for path in _plain(directory):
         # Rotation may take a file away while we look.
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            start = positions.get(path, 0)
-            # A shorter file is a new one: the old was rotated away.
-            file.seek(start if start <= path.stat().st_size else 0)
+            status = os.fstat(file.fileno())
+            if path.suffix != ".jsonl" and status.st_ino not in positions:
+                continue
+            start = positions.get(status.st_ino, 0)
+            # A shorter one is new, in the place of one that was removed.
+            file.seek(start if start <= status.st_size else 0)
             octets = file.read()
             whole = octets.rfind(b"\n") + 1
-            positions[path] = file.tell() - len(octets) + whole
+            positions[status.st_ino] = file.tell() - len(octets) + whole
             fresh += [event for line in octets[:whole].split(b"\n") if (event := event_of(line)) is not None]
     return _in_order(fresh)
+
+
+def _plain(directory: Path) -> list[Path]:
+    return [path for path in stream_files(directory) if path.suffix != ".gz"]
 
 
 def _meant(files: list[Path], quoted: str) -> Iterator[str]:
@@ -113,7 +124,7 @@ def _latest_of(directory: Path, writer: str, number: int) -> list[Event]:
 
 def _in_order(events: Iterable[Event]) -> list[Event]:
     """Put events in order; a ledger entry that was written again after a crash is said once."""
-    ordered = sorted(events, key=lambda e: (e["at"], e["writer"], e["seq"]))
+    ordered = sorted(events, key=order_of)
     said: set[tuple[str, int]] = set()
     out = []
     for event in ordered:

@@ -60,14 +60,15 @@ def _import_lines(said: dict[str, Any], noun: str) -> Iterable[str]:
             for key, v in change["fields"].items()
             if change["what"] == "change" or key not in _SAID
         )
-        yield f"{change['what']} {printable(change['name'])}: {fields}"
+        yield f"{change['what']} {printable(change['name'])}{': ' if fields else ''}{fields}"
     if (more := len(said["changes"]) - _CHANGES_SHOWN) > 0:
         yield f"and {more} more (--json shows all)"
     for note in said.get("notes", ()):
         yield printable(f"line {note['line']}: {note['message']}")
     would = "would be " if said["dry_run"] else ""
     made, changed = count(said["created"], noun), said["changed"]
-    yield f"{made} {would}created, {changed} {would}changed, {said['unchanged']} unchanged"
+    retired = f"{said['retired']} {would}retired, " if said.get("retired") else ""
+    yield f"{made} {would}created, {changed} {would}changed, {retired}{said['unchanged']} unchanged"
 
 
 def _value(value: Any) -> str:

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from filterd.cli.log_index import indexes
+from filterd.cli.log_verify import verify
 from filterd.cli.options import ConfigFile, Json, StateDir
-from filterd.cli.places import events_of, key_of, load_config
-from filterd.cli.say import dumps
+from filterd.cli.places import events_of, load_config
+from filterd.cli.say import complain, dumps
 from filterd.errors import UsageError
 
 if TYPE_CHECKING:
     from filterd.config import Config
 
 logs = typer.Typer(help="The event stream: what happened to a mail, an account, a case.")
+
+logs.command("verify")(verify)
+logs.add_typer(indexes, name="index", no_args_is_help=True)
 
 _LOOK_EVERY_S = 0.3
 
@@ -47,41 +52,79 @@ def show(
 
 @logs.command("find")
 def find(
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="From then on: 2h, 7d, 2026-11-02, or RFC 3339 (UTC).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before then, likewise.")] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", metavar="LOGIN|ID", help="Whose mail. A login needs the running ledger, an id not."),
+    ] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of which tenant.")] = None,
+    code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="With this finding.")] = None,
+    disposition: Annotated[
+        str | None,
+        typer.Option("--disposition", help="accept, tag, defer, reject, discard; bypassed (unjudged), denied (RCPT)."),
+    ] = None,
+    sender_domain: Annotated[
+        str | None, typer.Option("--sender-domain", metavar="DOMAIN", help="Domain of the envelope sender.")
+    ] = None,
     message_id: Annotated[
         str | None, typer.Option("--message-id", metavar="ID", help="The Message-ID field, with or without <>.")
     ] = None,
     queue_id: Annotated[
         str | None, typer.Option("--queue-id", metavar="ID", help="The next hop's queue id, from its own log.")
     ] = None,
-    account: Annotated[
-        str | None,
-        typer.Option("--account", metavar="LOGIN|ID", help="Whose mail. A login needs the running ledger, an id not."),
-    ] = None,
+    incident: Annotated[str | None, typer.Option("--incident", metavar="ID", help="Of this incident.")] = None,
     number: Annotated[int, typer.Option("-n", "--limit", min=1, max=100_000, help="The latest so many.")] = 50,
+    from_files: Annotated[bool, typer.Option("--files", help="Read the files, whatever the index has.")] = False,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """Find mails and say what became of each, one line a mail; with --json one object a line.
 
-    Several options narrow the search. `filterd log show TX` says everything about one of them.
+    Several options narrow the search. `filterd log show TX` says everything about one of them. Standard error says
+    whether the index was asked or the files were read.
     """
-    from filterd.cli import finding
-    from filterd.clients.keys import load_keys
+    from datetime import UTC, datetime
 
-    if message_id is None and queue_id is None and account is None:
-        raise UsageError("give --message-id, --queue-id or --account")
+    from filterd.cli import finding
+    from filterd.cli.keys import keys_of
+    from filterd.cli.log_index import index_of
+    from filterd.log.search import micros
+    from filterd.model.found import MailQuery
+
+    asked = (since, until, account, tenant, code, disposition, sender_domain, message_id, queue_id, incident)
+    if all(item is None for item in asked):
+        raise UsageError("say what to look for, such as --account or --since; `filterd log find --help` has it all")
     settings = load_config(config, state_dir)
     directory = _directory(config, state_dir)
-    hashes = None
-    if message_id is not None:
-        hashes = finding.message_id_hashes(load_keys(key_of(settings), may_create=False).pseudonym, message_id)
-    account_id = None if account is None else _account_id(settings, account)
-    found = finding.find(directory, message_ids=hashes, queue_id=queue_id, account_id=account_id)[-number:]
-    if not found:
-        raise UsageError(f"no such mail in {directory}")
-    for mail in found:
-        print(dumps(mail.as_json()) if as_json else mail.line())
+    now = datetime.now(UTC)
+    query = MailQuery(
+        since_us=None if since is None else micros(finding.moment(since, now)),
+        until_us=None if until is None else micros(finding.moment(until, now)),
+        account_id=None if account is None else _account_id(settings, account),
+        tenant_id=tenant,
+        code=code,
+        disposition=disposition,
+        sender_domain=None if sender_domain is None else sender_domain.lower(),
+        message_ids=None if message_id is None else finding.message_id_hashes(keys_of(settings).pseudonym, message_id),
+        queue_id=queue_id,
+        incident_id=incident,
+        limit=number,
+    )
+    index = None if from_files else index_of(settings)
+    try:
+        found = finding.find(directory, index, query)
+    finally:
+        if index is not None:
+            index.close()
+    if not found.mails:
+        raise UsageError(f"no such mail in {directory} ({found.source})")
+    complain(found.source)
+    for mail in found.mails:
+        print(dumps(finding.as_json(mail)) if as_json else finding.line(mail))
 
 
 def _account_id(settings: Config, text: str) -> str:

@@ -114,7 +114,7 @@ def _marked(section: Section) -> dict[str, Any]:
         elif isinstance(value, tuple) and value and all(map(_is_section, value)):
             out[name] = [_marked(item) for item in value]
         else:
-            out[name] = {"value": _plain(value), "default": value == type(section).model_fields[name].default}
+            out[name] = {"value": _plain(value), "default": value == _default(section, name)}
     return out
 
 
@@ -127,7 +127,7 @@ def _toml(section: Section, prefix: str = "") -> Iterator[str]:
         elif isinstance(value, tuple) and value and all(map(_is_section, value)):
             nested += [(f"{prefix}{name}", item, True) for item in value]
         else:
-            is_default = value == type(section).model_fields[name].default
+            is_default = value == _default(section, name)
             mark = "  # default" if is_default else ""
             # TOML has no null: a key that is not set stands as a comment.
             yield f"# {name} is not set{mark}" if value is None else f"{name} = {_literal(value)}{mark}"
@@ -135,6 +135,10 @@ def _toml(section: Section, prefix: str = "") -> Iterator[str]:
         yield ""
         yield f"[[{name}]]" if is_listed else f"[{name}]"
         yield from _toml(value, f"{name}.")
+
+
+def _default(section: Section, name: str) -> Any:
+    return type(section).model_fields[name].get_default(call_default_factory=True)
 
 
 def _is_section(value: object) -> bool:
@@ -150,5 +154,7 @@ def _plain(value: Any) -> Any:
 
 
 def _literal(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_literal(item)}" for key, item in value.items()) + "}"
     # JSON's literals for text, numbers, booleans and lists are TOML's too.
     return json.dumps(_plain(value), ensure_ascii=False)

@@ -24,6 +24,10 @@ _COLUMNS = (
     "contact",
     "seats",
     "reseller",
+    "dealer",
+    "plan",
+    "expires_on",
+    "external_id",
     "supplement",
     "supplement_document",
     "supplement_signed_by_provider",
@@ -90,6 +94,9 @@ def _tenant_lines(shown: dict[str, Any]) -> Iterable[str]:
         "domains": f"{' '.join(shown['domains']) or '-'} ({declared})",
         "accounts": shown["accounts"],
         "seats": shown["seats"],
+        "plan": shown["plan"],
+        "expires": shown["expires_on"],
+        "external id": shown["external_id"],
         "language": shown["language"],
         "contact": shown["contact"],
     }
@@ -118,9 +125,10 @@ def tenant_import(
 ) -> None:
     """Create and change tenants as a list says: all of it, or nothing when a row is wrong.
 
-    Columns: name, agreement, domains (parted by blanks or semicolons), language, contact, seats, reseller (in whose
-    name notices go out). A tenant is known by its name. A column that is not there keeps what is known; an empty
-    cell takes it away (of agreement: keeps it).
+    Columns: name, agreement, domains (parted by blanks or semicolons), language, contact, seats, reseller or dealer (in
+    whose name notices go out), plan, expires_on (YYYY-MM-DD), external_id (what your directory calls it for good). A
+    tenant is known by its external_id, else by its name. A column that is not there keeps what is known; an empty cell
+    takes it away (of agreement: keeps it).
 
     A signed supplement: supplement (the id of its file; an empty cell withdraws the record), supplement_document,
     supplement_signed_by_provider, supplement_signed_by_tenant, supplement_effective_from (days, YYYY-MM-DD) and

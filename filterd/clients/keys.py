@@ -1,7 +1,8 @@
-"""The node's keys: one master key in a file, everything else derived from it with HKDF-SHA-256 (RFC 5869).
+"""The node's keys: one master key, everything else derived from it with HKDF-SHA-256 (RFC 5869).
 
-The file holds 32 random octets, raw or as 64 hex digits, and only its owner may read it. Without it the ledger can be
-neither verified nor read: back it up apart from the state directory.
+A master key is 32 random octets, raw or as 64 hex digits. This module keeps it in a file that only its owner may read;
+`key_source` knows other places. Without it the ledger can be neither verified nor read: back it up apart from the state
+directory. Nobody overwrites keys in memory: Python gives no promise about the copies it made.
 """
 
 from __future__ import annotations
@@ -31,9 +32,14 @@ def load_keys(file: Path, *, may_create: bool = True) -> Keys:
     Raises:
         ModelError: missing, unreadable, of the wrong size, or open to group or others; names the file.
     """
+    return derive(load_master(file, may_create=may_create))
+
+
+def load_master(file: Path, *, may_create: bool = True) -> bytes:
+    """Read the master key itself, as `load_keys` does: only to put it away elsewhere."""
     if may_create and not file.exists():
         _create(file)
-    return derive(_read(file))
+    return _read(file)
 
 
 def derive(master: bytes) -> Keys:
@@ -47,6 +53,7 @@ def derive(master: bytes) -> Keys:
         spool=_derived(master, "spool"),
         wrap=_derived(master, "wrap"),
         token=_derived(master, "token"),
+        checkpoint=_derived(master, "checkpoint"),
     )
 
 
@@ -67,11 +74,20 @@ def _read(file: Path) -> bytes:
         raise ModelError(f"{file}: the master key must be a regular file")
     if mode & 0o077:
         raise ModelError(f"{file}: mode {stat.S_IMODE(mode):04o} lets others read the master key; chmod 0600")
+    return master_of(octets, str(file))
+
+
+def master_of(octets: bytes, place: str) -> bytes:
+    """Read a master key: 32 octets, or 64 hex digits with or without a line end.
+
+    Raises:
+        ModelError: anything else; names the place and the length, never the content.
+    """
     if len(octets) == _MASTER_BYTES:
         return octets
     if _HEX.fullmatch(octets):
         return bytes.fromhex(octets.decode("ascii"))
-    raise ModelError(f"{file}: {len(octets)} octets; a master key is {_MASTER_BYTES} octets or 64 hex digits")
+    raise ModelError(f"{place}: {len(octets)} octets; a master key is {_MASTER_BYTES} octets or 64 hex digits")
 
 
 def _create(file: Path) -> None:

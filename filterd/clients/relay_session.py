@@ -118,6 +118,7 @@ class NextHopSession:
             if reply.is_positive:
                 raise RelayBroken(f"DATA answered with {reply.code}")
             return reply
+        reach("relay.data")
         wire, is_after_dot = connection.wire, False
         try:
             async with asyncio.timeout(self._hop.data_timeout_s):

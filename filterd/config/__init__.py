@@ -24,12 +24,17 @@ from filterd.config.checks import (
     SpamConfig,
     TermsConfig,
 )
+from filterd.config.directory import DirectoryConfig
 from filterd.config.doors import (
     HttpConfig,
     ListenerConfig,
     NextHopConfig,
     PolicyConfig,
 )
+from filterd.config.evidence import EvidenceConfig
+from filterd.config.index import IndexConfig
+from filterd.config.keys import KeysConfig
+from filterd.config.ledger import LedgerConfig
 from filterd.config.section import Section
 from filterd.model.toml_source import TomlSource, validate
 
@@ -41,9 +46,14 @@ __all__ = [
     "ClamdConfig",
     "Config",
     "ContentConfig",
+    "DirectoryConfig",
     "DnsConfig",
+    "EvidenceConfig",
     "HttpConfig",
     "InboundConfig",
+    "IndexConfig",
+    "KeysConfig",
+    "LedgerConfig",
     "LinksConfig",
     "ListenerConfig",
     "NextHopConfig",
@@ -135,6 +145,8 @@ class Config(Section):
     """The whole file."""
 
     node: NodeConfig = NodeConfig()
+    keys: KeysConfig = KeysConfig()
+    ledger: LedgerConfig = LedgerConfig()
     listener: tuple[ListenerConfig, ...] = (ListenerConfig(),)
     policy_service: PolicyConfig = PolicyConfig()
     next_hop: NextHopConfig = NextHopConfig()
@@ -151,10 +163,13 @@ class Config(Section):
     rate: RateConfig = RateConfig()
     agreement: AgreementConfig = AgreementConfig()
     accounts: AccountsConfig = AccountsConfig()
+    directory: DirectoryConfig = DirectoryConfig()
     inbound: InboundConfig = InboundConfig()
     notices: NoticesConfig = NoticesConfig()
     always_reachable: ReachConfig = ReachConfig()
     http: HttpConfig = HttpConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
+    index: IndexConfig = IndexConfig()
 
     @model_validator(mode="after")
     def _clock_only_with_sink(self) -> Config:

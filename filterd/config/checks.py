@@ -131,5 +131,9 @@ class RateConfig(Section):
     volume_messages_hour: int = Field(60, ge=2, description="Floor of `rate.messages.high`.")
     volume_times_baseline: float = Field(5, gt=1)
     unknown_recipients_hour: int = Field(20, ge=2)
+    tenant_recipients_10min: int = Field(300, ge=2, description="Floor of `rate.tenant.burst`: all accounts together.")
+    client_recipients_hour: int = Field(
+        500, ge=2, description="Floor of `rate.client.high`: from one address (IPv6: one /64)."
+    )
     bulk_recipients_message: int = Field(50, ge=2, description="One message to so many outside recipients is bulk.")
     timeout_s: Seconds = 5

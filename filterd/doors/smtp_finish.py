@@ -81,4 +81,5 @@ async def _relayed(transaction: MailTransaction, answer: Answer, gate: Gate, *, 
     except Exception as err:
         # The next hop has answered: a record that failed must not turn its 250 into a second copy.
         report(session_id, err)
+    reach("smtp.recorded")
     return replies.accepted(reply, via) if reply.is_positive else replies.handed_on(reply)

@@ -17,6 +17,7 @@ from typing import Any, SupportsIndex, cast
 from filterd.doors import smtp_replies as replies
 from filterd.doors.smtp_data import MessageBuffer
 from filterd.doors.smtp_refused import HangUp, Refused
+from filterd.markers import reach
 from filterd.model.reply import Reply
 
 # Postfix hands on lines up to 2048 octets (line_length_limit); RFC 5321 §4.5.3.1.4 has 512 and more by extensions.
@@ -107,6 +108,7 @@ class ClientReader(asyncio.StreamReader):
         self._message = message
         try:
             while not (is_done or message.is_whole or message.is_absurd):
+                reach("smtp.in_data")
                 await self._fed(now + pause_s)
         finally:
             self._message = self._pause_s = None

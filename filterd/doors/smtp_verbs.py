@@ -176,6 +176,7 @@ class SmtpProtocol(SmtpConnection):
         )
         if self.transaction is not None:
             self.limit_envelope(self.door.bounds.envelope_s)
+            reach("smtp.mail")
         await self.answer(reply)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
@@ -185,7 +186,9 @@ class SmtpProtocol(SmtpConnection):
         forward = read_rcpt(arg, is_utf8=transaction.is_utf8)
         if transaction.recipients >= self.door.listener.max_recipients:
             raise Refused(replies.TOO_MANY_RECIPIENTS)
-        await self.answer(await transaction.rcpt(forward, self.door.gate))
+        reply = await transaction.rcpt(forward, self.door.gate)
+        reach("smtp.rcpt")
+        await self.answer(reply)
 
     # --- the message ------------------------------------------------------------------------------------------------
 

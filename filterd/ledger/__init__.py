@@ -13,8 +13,8 @@ One process owns the store. `engine.LedgerEngine` opens it; `local.LocalLedger` 
     equipment engine subscribers    what they work with, all of it opened, who is told
     spool vault sweep           sealed mail before and after it became evidence
     anchor verify dump          how a change is found
-    counters windows            numbers a minute old, in memory
-    link server remote local copies    ways in
+    counters windows seen sliding   numbers a second old, in memory
+    link server remote local copies batches    ways in
 
 What holds: a function is in the store whole or not at all, and its result is handed out only when it is on disk.
 Sequence numbers have no gap. A row that was changed, removed, added or moved is named by `verify`; rows cut off the end

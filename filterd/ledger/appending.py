@@ -46,7 +46,12 @@ class Appending:
         account_id = None if account_id is None else storable(account_id)
         tenant_id = None if tenant_id is None else storable(tenant_id)
         seq = self.head.seq + 1
-        written_at = instant_text(now if self.head.written_at is None else max(now, self.head.written_at))
+        at = now if self.head.written_at is None else max(now, self.head.written_at)
+        subject_id = account_id or tenant_id
+        if subject_id is not None:
+            self._equipment.freshen(self._connection, (subject_id,))
+            at = self._equipment.heads.next_at(self._connection, subject_id, at)
+        written_at = instant_text(at)
         row = Row(
             writer=self._equipment.writer,
             seq=seq,
@@ -56,7 +61,7 @@ class Appending:
             tenant_id=tenant_id,
             schema=SCHEMA_VERSION,
             body=body,
-            sealed=self._sealed(personal, account_id or tenant_id, seq, kind) if personal else None,
+            sealed=self._sealed(personal, subject_id, seq, kind) if personal else None,
             prev_hash=self.head.row_hash,
             row_hash=None,
         )
@@ -77,6 +82,11 @@ class Appending:
             rows, self._unwritten = self._unwritten, []
             entries.add(self._connection, rows)
             self._brought.write(self._connection)
+
+    def end(self) -> None:
+        """The function is over: write all it has changed."""
+        self.write()
+        self._equipment.heads.write(self._connection)
 
     def _sealed(self, personal: Mapping[str, str], subject_id: str | None, seq: int, kind: str) -> bytes | None:
         if subject_id is None:

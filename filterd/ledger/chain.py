@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Where a writer's chain ends. `written_at` is the latest of any writer, None for an empty store."""
+    """Where a writer's chain ends. `written_at` is that of its last row, None where there is none."""
 
     seq: int = 0
     row_hash: bytes = GENESIS
@@ -46,6 +46,11 @@ class Head:
 def row_hash(key: bytes, row: Row, prev_hash: bytes) -> bytes:
     """Say what the row's hash must be after a row whose hash is `prev_hash`."""
     sealed = hashlib.sha256(row.sealed).digest() if isinstance(row.sealed, bytes) else row.sealed
+    return row_hash_of(key, row, prev_hash, sealed)
+
+
+def row_hash_of(key: bytes, row: Row, prev_hash: bytes, sealed: Column) -> bytes:
+    """Say the same of a row whose sealed octets are not at hand. `sealed`: their SHA-256, None when there are none."""
     mac = hmac.new(key, prev_hash, hashlib.sha256)
     subjects = (row.account_id, row.tenant_id)
     for column in (row.writer, row.seq, row.written_at, row.kind, *subjects, row.schema, row.body, sealed):

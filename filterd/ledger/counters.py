@@ -1,116 +1,291 @@
-"""The counters: how much each account sends, in memory in the ledger process, so that all workers share one count.
+"""The counters: how much each account, tenant and client address sends, in memory in the ledger process, so that all
+workers share one count.  ops/docs/COUNTERS.md
 
 Not of the durable class: what came in since the last `flush` is lost in a crash; a check that used counts writes them
-down itself. Bounded: accounts that sent nothing for longest are put away first. One event loop uses this; only loading
-and saving go through the writer thread.
+down itself. Each node writes what it counted and hears what the others wrote, once a flush: what they counted within
+the last two may be missing, nothing of it is ever added twice. Bounded: who sent nothing for longest is put away first.
+One event loop uses this; only loading and saving go through the writer thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
+from filterd.errors import LedgerUnavailable
 from filterd.ledger import volumes
+from filterd.ledger.sliding import ZERO
 from filterd.ledger.txn import Txn
-from filterd.ledger.windows import Day, Window, day_of
+from filterd.ledger.volumes import Heard, Pruned, Rows
+from filterd.ledger.windows import DAY_MINUTES, Rates, Window, day_of, minute_of
+from filterd.markers import reach
+from filterd.model.about import NOTHING, About, about
 from filterd.model.decision import Counts
 from filterd.ports import CountRequest
 
 # Slots of all windows together; a slot takes about 100 octets.
 _WEIGHT_AT_MOST = 4_000_000
-_SAVED_AT_ONCE = 500
+# A decision waits for no more than one such part.
+_SAVED_AT_ONCE = 200
 # First contacts waiting for a flush; beyond this they are not written down (and may be strangers again).
 _MET_AT_MOST = 500_000
+# So that nodes write in turn, and their stamps say in which.
+_WRITERS = about(others=("counters",))
 
-Submit = Callable[[Callable[[Txn], Any]], Awaitable[Any]]
+
+class Submit(Protocol):
+    """Runs a function in the writer thread. Raises LedgerUnavailable."""
+
+    def __call__(self, function: Callable[[Txn], Any], about: About = ...) -> Awaitable[Any]: ...
 
 
 class Counters:
-    """All accounts' windows. `_days` and `_met` are what changed since the last flush, by account."""
+    """All windows, by account, tenant and client id. `_changed` and `_met` are what the store does not know yet."""
 
-    def __init__(self, submit: Submit, *, weight_at_most: int = _WEIGHT_AT_MOST):
+    def __init__(
+        self, submit: Submit, *, node: str, is_shared: bool = False, weight_at_most: int = _WEIGHT_AT_MOST
+    ):
+        """
+        Args:
+            node: whose rows are ours.
+            is_shared: whether other nodes write to the store, too.
+        """
         self._submit = submit
+        self._node = node
+        self._is_shared = is_shared
         self._weight_at_most = weight_at_most
+        # Every window that anybody holds, so that there is never a second one of the same subject.
+        self._live: WeakValueDictionary[str, Window] = WeakValueDictionary()
         self._windows: OrderedDict[str, Window] = OrderedDict()
         self._weights: dict[str, int] = {}
         self._weight = 0
-        self._loading: dict[str, asyncio.Future[Window]] = {}
-        self._days: dict[str, dict[int, Day]] = {}
+        self._loading: dict[str, asyncio.Future[dict[str, Window]]] = {}
+        self._changed: dict[str, Window] = {}
         self._met: dict[str, dict[str, int]] = {}
         self._met_count = 0
+        self._heard_until: datetime | None = None
+        self._pruned = Pruned()
         self._flushing = asyncio.Lock()
+
+    # --- counting -------------------------------------------------------------------------------------------------
 
     async def count(self, request: CountRequest) -> Counts:
         """Take in a submission and say the counts with it. Raises LedgerUnavailable for an account not warm."""
-        account_id = request.account_id
-        window = self._windows.get(account_id)
-        if window is None:
-            window = await self._load(request)
-        today = day_of(request.at)
-        met = window.add(request)
-        if met and self._met_count < _MET_AT_MOST:
-            self._met.setdefault(account_id, {}).update(dict.fromkeys(met, today))
-            self._met_count += len(met)
-        self._days.setdefault(account_id, {})[today] = window.days[today]
-        self._remember(account_id, window)
-        return window.counts(request.at)
+        counts = self.count_warm(request)
+        if counts is not None:
+            return counts
+        account = self._live.get(request.account_id)
+        try:
+            found = await self._load(request)
+        except LedgerUnavailable:
+            if account is None:
+                raise
+            # A tenant or client nobody can look up is no reason not to count an account that is warm.
+            found = {request.account_id: account}
+        return self._count(request, found)
+
+    def count_warm(self, request: CountRequest) -> Counts | None:
+        """The same without waiting; None, and nothing counted, when something must be looked up first."""
+        found = {}
+        for subject in _subjects(request):
+            window = self._live.get(subject)
+            if window is None:
+                return None
+            found[subject] = window
+        return self._count(request, found)
+
+    def _count(self, request: CountRequest, found: Mapping[str, Window]) -> Counts:
+        account_id, now = request.account_id, minute_of(request.at)
+        change = found[account_id].add(request)
+        if change.met and self._met_count < _MET_AT_MOST:
+            self._met.setdefault(account_id, {}).update(dict.fromkeys(change.met, day_of(now)))
+            self._met_count += len(change.met)
+        for subject, window in found.items():
+            if subject != account_id:
+                window.take(now, change)
+            if window.unsaved:
+                self._changed[subject] = window
+            self._remember(subject, window)
+        rates = {subject: window.rates(now) for subject, window in found.items()}
+        return _counts(rates[account_id], rates.get(request.tenant_id or ""), rates.get(request.client_id or ""))
+
+    def _remember(self, subject: str, window: Window) -> None:
+        if subject in self._windows:
+            self._windows.move_to_end(subject)
+        else:
+            self._live[subject] = self._windows[subject] = window
+        self._weigh(subject, window)
+        while self._weight > self._weight_at_most and len(self._windows) > 1:
+            self._put_away(next(iter(self._windows)))
+
+    def _weigh(self, subject: str, window: Window) -> None:
+        weight = window.weight
+        self._weight += weight - self._weights.get(subject, 0)
+        self._weights[subject] = weight
+
+    def _put_away(self, subject: str) -> None:
+        del self._windows[subject]
+        self._weight -= self._weights.pop(subject)
+
+    # --- loading --------------------------------------------------------------------------------------------------
+
+    async def _load(self, request: CountRequest) -> dict[str, Window]:
+        """Say the windows of a request, those looked up that were not warm."""
+        found = {subject: window for subject in _subjects(request) if (window := self._live.get(subject)) is not None}
+        cold = tuple(subject for subject in _subjects(request) if subject not in found)
+        if unasked := tuple(subject for subject in cold if subject not in self._loading):
+            task: asyncio.Future[dict[str, Window]] = asyncio.ensure_future(self._loaded(unasked, request))
+            self._loading.update(dict.fromkeys(unasked, task))
+            task.add_done_callback(partial(self._ended, unasked))
+        for loading in {self._loading[subject] for subject in cold}:
+            # Whoever gives up waiting must not take the others' load with them.
+            loaded = await asyncio.shield(loading)
+            found.update((subject, loaded[subject]) for subject in cold if subject in loaded)
+        return found
+
+    def _ended(self, subjects: Iterable[str], task: asyncio.Future[dict[str, Window]]) -> None:
+        for subject in subjects:
+            del self._loading[subject]
+        if not task.cancelled():
+            # Nobody may be left to hear of it.
+            task.exception()
+
+    async def _loaded(self, subjects: tuple[str, ...], request: CountRequest) -> dict[str, Window]:
+        now = minute_of(request.at)
+
+        def look(txn: Txn) -> tuple[datetime | None, dict[str, Window]]:
+            connection = txn.connection
+            # Before the rows: whatever is written in between is heard later.
+            stamp = volumes.last_stamp(connection) if self._is_shared else None
+            return stamp or _LONG_AGO, {
+                subject: volumes.load(
+                    connection, subject, now, self._node, is_account=subject == request.account_id
+                )
+                for subject in subjects
+            }
+
+        stamp, loaded = await self._submit(look, NOTHING)
+        if self._heard_until is None:
+            self._heard_until = stamp
+        for subject, window in loaded.items():
+            if window.seen is not None:
+                # Met here and put away before they were written.
+                window.seen.correspondents.update((hash(who), day) for who, day in self._met.get(subject, {}).items())
+            self._remember(subject, window)
+        found: dict[str, Window] = loaded
+        return found
+
+    # --- saving, and hearing of the other nodes -------------------------------------------------------------------
 
     async def flush(self) -> None:
-        """Write what changed until now. Raises LedgerUnavailable and keeps what was not written."""
+        """Write what changed until now; where nodes share the store, take in what the others wrote.
+
+        Raises LedgerUnavailable and keeps what was not written.
+        """
         async with self._flushing:
-            await self._flush()
+            waiting = list(self._changed)
+            for start in range(0, max(1, len(waiting)), _SAVED_AT_ONCE):
+                await self._save(waiting[start : start + _SAVED_AT_ONCE])
+            if self._is_shared:
+                await self._hear()
 
-    async def _flush(self) -> None:
-        waiting = list(self._days)
-        for start in range(0, len(waiting), _SAVED_AT_ONCE):
-            some = waiting[start : start + _SAVED_AT_ONCE]
-            days = {(name, day): replace(was) for name in some for day, was in self._days[name].items()}
-            met = {(name, who): day for name in some for who, day in self._met.get(name, {}).items()}
-            await self._submit(partial(_save, days, met))
-            for (name, day), written in days.items():
-                if self._days[name][day] == written:
-                    del self._days[name][day]
-            for name, who in met:
-                del self._met[name][who]
-            for name in some:
-                if not self._days[name]:
-                    del self._days[name]
-                if name in self._met and not self._met[name]:
-                    del self._met[name]
-            self._met_count = sum(map(len, self._met.values()))
+    async def _save(self, subjects: list[str]) -> None:
+        taken = {subject: self._changed[subject].unsaved for subject in subjects}
+        minutes, days = {}, {}
+        for subject, unsaved in taken.items():
+            window = self._changed[subject]
+            window.unsaved = set()
+            own_minutes, own_days = window.ours(unsaved)
+            minutes.update({(subject, minute): numbers for minute, numbers in own_minutes.items()})
+            days.update({(subject, day): volume for day, volume in own_days.items()})
+        met = {(subject, who): day for subject in subjects for who, day in self._met.get(subject, {}).items()}
+        try:
+            rows = Rows(minutes=minutes, days=days, met=met)
+            self._pruned = await self._submit(partial(_write, self._node, rows, self._pruned), _WRITERS)
+        except BaseException:
+            for subject, unsaved in taken.items():
+                self._changed[subject].unsaved |= unsaved
+            raise
+        reach("counters.flushed")
+        for subject in subjects:
+            if not self._changed[subject].unsaved:
+                del self._changed[subject]
+        for subject, who in met:
+            del self._met[subject][who]
+            if not self._met[subject]:
+                del self._met[subject]
+        self._met_count = sum(map(len, self._met.values()))
 
-    async def _load(self, request: CountRequest) -> Window:
-        account_id = request.account_id
-        loading = self._loading.get(account_id)
-        if loading is None:
-            loading = asyncio.ensure_future(self._loaded(request))
-            self._loading[account_id] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(account_id, None))
-        # Whoever gives up waiting must not take the others' load with them.
-        return await asyncio.shield(loading)
+    async def _hear(self) -> None:
+        is_more = self._heard_until is not None
+        while is_more:
+            look = partial(_changed_since, self._node, self._heard_until or _LONG_AGO)
+            now, (self._heard_until, heard, is_more) = await self._submit(look, NOTHING)
+            for subject, node, minute, numbers in heard:
+                self._take_in(now, subject, node, minute, numbers)
 
-    async def _loaded(self, request: CountRequest) -> Window:
-        account_id, at = request.account_id, request.at
-        window: Window = await self._submit(lambda txn: volumes.load(txn.connection, account_id, at))
-        window.days.update(self._days.get(account_id, {}))
-        window.correspondents.update((hash(who), day) for who, day in self._met.get(account_id, {}).items())
-        window.resume(at)
-        self._remember(account_id, window)
-        return window
-
-    def _remember(self, account_id: str, window: Window) -> None:
-        self._windows[account_id] = window
-        self._windows.move_to_end(account_id)
-        self._weight += window.weight - self._weights.get(account_id, 0)
-        self._weights[account_id] = window.weight
-        while self._weight > self._weight_at_most and len(self._windows) > 1:
-            oldest, _ = self._windows.popitem(last=False)
-            self._weight -= self._weights.pop(oldest)
+    def _take_in(self, now: int, subject: str, node: str, minute: int, numbers: Any) -> None:
+        window = self._live.get(subject)
+        if window is None or abs(now - minute) >= DAY_MINUTES:
+            # Looked up when somebody asks; a node whose clock is a day off says nothing of today.
+            return
+        window.hear(node, minute, numbers)
+        if subject not in self._windows:
+            return
+        self._weigh(subject, window)
+        if now - window.minutes.at >= DAY_MINUTES:
+            # It sends elsewhere now; nobody here would ever tidy it.
+            self._put_away(subject)
 
 
-def _save(days: dict[tuple[str, int], Day], met: dict[tuple[str, str], int], txn: Txn) -> None:
-    volumes.save(txn.connection, days, met)
+_LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+def _subjects(request: CountRequest) -> tuple[str, ...]:
+    return tuple(subject for subject in (request.account_id, request.tenant_id, request.client_id) if subject)
+
+
+def _write(node: str, rows: Rows, pruned: Pruned, txn: Txn) -> Pruned:
+    volumes.save(txn.connection, node, txn.now, rows)
+    return volumes.prune(txn.connection, txn.now, pruned)
+
+
+def _changed_since(node: str, seen: datetime, txn: Txn) -> tuple[int, tuple[datetime, Iterable[Heard], bool]]:
+    return minute_of(txn.now), volumes.changed(txn.connection, node, seen)
+
+
+def _counts(account: Rates, tenant: Rates | None, client: Rates | None) -> Counts:
+    tenant, client = tenant or _NONE, client or _NONE
+    return Counts(
+        messages_10min=account.ten[0],
+        messages_hour=account.hour[0],
+        messages_day=account.day[0],
+        recipients_10min=account.ten[1],
+        recipients_hour=account.hour[1],
+        recipients_day=account.day[1],
+        unknown_hour=account.hour[2],
+        strangers_hour=account.hour[3],
+        baseline_recipients_day=account.baseline,
+        tenant_messages_10min=tenant.ten[0],
+        tenant_messages_hour=tenant.hour[0],
+        tenant_messages_day=tenant.day[0],
+        tenant_recipients_10min=tenant.ten[1],
+        tenant_recipients_hour=tenant.hour[1],
+        tenant_recipients_day=tenant.day[1],
+        tenant_baseline_recipients_day=tenant.baseline,
+        client_messages_10min=client.ten[0],
+        client_messages_hour=client.hour[0],
+        client_messages_day=client.day[0],
+        client_recipients_10min=client.ten[1],
+        client_recipients_hour=client.hour[1],
+        client_recipients_day=client.day[1],
+        client_baseline_recipients_day=client.baseline,
+    )
+
+
+_NONE = Rates(ZERO, ZERO, ZERO, 0.0)

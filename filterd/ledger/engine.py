@@ -9,36 +9,45 @@ Everything here may be used from any thread or event loop, except `counters`, wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from filterd.errors import ModelError, PortError
+from filterd.errors import LedgerUnavailable, ModelError, PortError
 from filterd.ledger import entries, evidence, verify
 from filterd.ledger.anchor import FILE_NAME, AnchorFile
 from filterd.ledger.book import Book, Group
 from filterd.ledger.chain import Row
 from filterd.ledger.counters import Counters
+from filterd.ledger.elsewhere import Elsewhere, places_of
 from filterd.ledger.equipment import SPOOL_NAME, Equipment, equip
 from filterd.ledger.files import private_directory
 from filterd.ledger.histories import Apply
 from filterd.ledger.outbox import LEASE_S
-from filterd.ledger.store import StateLock, Store
+from filterd.ledger.retention import Retention
+from filterd.ledger.store import StateLock, Store, open_store
 from filterd.ledger.subscribers import Subscribers
-from filterd.ledger.sweep import AGE_S, Swept, sweep
+from filterd.ledger.sweep import AGE_S, Swept
 from filterd.ledger.txn import Txn
+from filterd.ledger.vault import address_of, opened
 from filterd.ledger.writer import Tally, Writer
+from filterd.model.about import EVERYTHING, NOTHING, About
 from filterd.model.entry import Entry
 from filterd.model.standing import History
 from filterd.ports import Clock, Keys, LedgerTxn, OutboxItem
+
+if TYPE_CHECKING:
+    from filterd.ledger.bulletin import Bulletin, Note
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 _VERIFIED_AT_ONCE = 500
+_LISTENING_WITHIN_S = 10.0
 
 __all__ = ["SPOOL_NAME", "LedgerEngine"]
 
@@ -46,11 +55,22 @@ __all__ = ["SPOOL_NAME", "LedgerEngine"]
 class LedgerEngine:
     """The open ledger. Made by `open`; there is one a state directory."""
 
-    def __init__(self, lock: StateLock, store: Store, equipment: Equipment, anchor: AnchorFile, clock: Clock):
+    def __init__(
+        self,
+        lock: StateLock,
+        store: Store,
+        equipment: Equipment,
+        anchor: AnchorFile,
+        clock: Clock,
+        url: str | None = None,
+    ):
         self.writer_name = equipment.writer
         self.spool = equipment.spool
-        self.counters = Counters(self._with_txn)
+        self.counters = Counters(
+            self._with_txn, node=equipment.writer.rpartition(".")[0], is_shared=store.is_shared
+        )
         self._equipment = equipment
+        self.retention = Retention(self._with_txn, equipment)
         self._anchor = anchor
         self._lock = lock
         self._histories: Subscribers[History] = Subscribers()
@@ -60,16 +80,30 @@ class LedgerEngine:
         self._book = Book(store, equipment, anchor, clock)
         self._book.start()
         self._writer = Writer(self._book, self._tell)
+        self._weather: Subscribers[bool] = Subscribers()
+        self._bulletin = self._listening(url) if url is not None else None
 
     @classmethod
     def open(
-        cls, *, state_dir: Path, node: str, keys: Keys, clock: Clock, apply: Apply, warm_accounts: int = 50_000
+        cls,
+        *,
+        state_dir: Path,
+        node: str,
+        keys: Keys,
+        clock: Clock,
+        apply: Apply,
+        url: str | None = None,
+        anchors: Sequence[Path] = (),
+        anchor_command: Sequence[str] = (),
+        warm_accounts: int = 50_000,
     ) -> LedgerEngine:
         """Open or create the ledger in `state_dir` and start its thread.
 
         Args:
             node: this machine's name; rows are written as `node.ledger`.
             apply: folds one record into a history (agreement.standing).
+            url: of the PostgreSQL database that several nodes share; None: SQLite in `state_dir`.
+            anchors, anchor_command: where checkpoints go besides the file in `state_dir`; see elsewhere.
             warm_accounts: how many histories and subject keys stay in memory.
 
         Raises:
@@ -83,11 +117,12 @@ class LedgerEngine:
         except OSError as err:
             raise ModelError(f"{err.filename or state_dir}: {err.strerror}") from err
         try:
-            store = Store.open(state_dir, keys.chain)
+            store = open_store(state_dir, keys.chain, url=url, writer=f"{node}.ledger")
             try:
-                anchor = AnchorFile(state_dir / FILE_NAME, keys.chain)
+                file = state_dir / FILE_NAME
+                anchor = AnchorFile(file, keys, Elsewhere(file, places_of(state_dir, anchors, anchor_command)))
                 anchor.mend()
-                return cls(lock, store, equip(state_dir, node, keys, apply, warm_accounts), anchor, clock)
+                return cls(lock, store, equip(state_dir, node, keys, apply, warm_accounts, url), anchor, clock, url)
             except OSError as err:
                 store.close()
                 raise ModelError(f"{err.filename or state_dir}: {err.strerror}") from err
@@ -100,20 +135,26 @@ class LedgerEngine:
 
     # --- work -----------------------------------------------------------------------------------------------------
 
-    async def submit(self, function: Callable[[LedgerTxn], T]) -> T:
+    async def submit(self, function: Callable[[LedgerTxn], T], about: About = EVERYTHING) -> T:
         """Run a plain function in a transaction; its result comes when its effects are on disk.
+
+        Args:
+            about: whose matters it reads to decide, or changes; see model.about.
 
         Raises what the function raises, with nothing of it stored, or LedgerUnavailable. Given up before its group
         began, it is not run; given up later, it is done all the same.
         """
-        return await self._with_txn(function)
+        return await self._with_txn(function, about)
 
-    def run(self, function: Callable[[LedgerTxn], T]) -> T:
+    def run(self, function: Callable[[LedgerTxn], T], about: About = EVERYTHING) -> T:
         """The same for a thread without an event loop: blocks. Not to be called from inside such a function."""
-        return cast(T, self._writer.put(function).result())
+        return cast(T, self._writer.put(function, about).result())
 
-    async def _with_txn(self, function: Callable[[Txn], T]) -> T:
-        return cast(T, await asyncio.wrap_future(self._writer.put(function)))
+    async def _with_txn(self, function: Callable[[Txn], T], about: About = NOTHING) -> T:
+        if not self.is_store_there and not self._is_closed:
+            # At once: whoever asks has a deadline, and a database that hangs has none.
+            raise LedgerUnavailable("the ledger's database is away")
+        return cast(T, await asyncio.wrap_future(self._writer.put(function, about)))
 
     # --- histories and entries ------------------------------------------------------------------------------------
 
@@ -122,10 +163,62 @@ class LedgerEngine:
         return self._equipment.histories.layers.committed(account_id)
 
     async def history(self, account_id: str) -> History:
-        """Say the committed history, never older than one told to a subscriber before."""
+        """Say the committed history, never older than one told to a subscriber before.
+
+        Raises LedgerUnavailable also for a warm one while the store is away: another node may have added to it.
+        """
+        if not self.is_store_there:
+            raise LedgerUnavailable("the ledger's database is away")
         while (history := self.warm_history(account_id)) is None:
             await self._with_txn(lambda txn: txn.history(account_id))
         return history
+
+    # --- other nodes ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_store_there(self) -> bool:
+        """Say whether other nodes are heard; always so where there are none."""
+        return self._bulletin is None or self._bulletin.is_there
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Say whether other nodes may write to this ledger."""
+        return self._bulletin is not None
+
+    @property
+    def has_timers(self) -> bool:
+        """Say whether this node is the one that acts by the clock for all of them."""
+        return self._bulletin is None or self._bulletin.has_timers
+
+    def on_weather(self, callback: Callable[[bool], Awaitable[None] | None]) -> Callable[[], None]:
+        """Be told when the store goes away (False) and when it is back (True), after which every copy is old."""
+        return self._weather.add(callback)
+
+    def _listening(self, url: str) -> Bulletin:
+        def come_back() -> None:
+            self._equipment.cool()
+            self._weather.tell(True)
+
+        def take(note: Note) -> None:
+            # Nobody waits for it: what fails is read anew when the store is back.
+            with contextlib.suppress(LedgerUnavailable):
+                self._writer.put(
+                    lambda txn: txn.reread(note.accounts, directory=note.has_directory_changed), NOTHING
+                )
+
+        # Only where it is needed: the driver takes a while to load.
+        from filterd.ledger.bulletin import Bulletin
+
+        bulletin = Bulletin(
+            url, self.writer_name, on_note=take, on_away=lambda: self._weather.tell(False), on_back=come_back
+        )
+        if not bulletin.start(_LISTENING_WITHIN_S):
+            bulletin.close()
+            self._writer.stop()
+            raise ModelError("the ledger's database does not let us listen to the other nodes")
+        return bulletin
+
+    # --- histories and entries, followed --------------------------------------------------------------------------
 
     def on_history(self, callback: Callable[[History], Awaitable[None] | None]) -> Callable[[], None]:
         """Be told every history that a commit changed, before its functions have their results; says how to leave."""
@@ -154,10 +247,17 @@ class LedgerEngine:
     # --- the outbox -----------------------------------------------------------------------------------------------
 
     async def lease(self, now: datetime, limit: int, lease_s: float = LEASE_S) -> tuple[OutboxItem, ...]:
-        """Take due items to work on; after `lease_s` without `done` or `retry` they are given out again."""
+        """Take due items to work on; after `lease_s` without `done` or `retry` they are given out again.
+
+        Nothing on a node that does not keep the timers.
+        """
+        if not self.has_timers:
+            return ()
         return await self._with_txn(lambda txn: txn.outbox.lease(now, limit, lease_s))
 
-    async def done(self, item_id: str, function: Callable[[LedgerTxn], object]) -> bool:
+    async def done(
+        self, item_id: str, function: Callable[[LedgerTxn], object], about: About = EVERYTHING
+    ) -> bool:
         """Take an item out and, in the same transaction, append its outcome; False when it was gone already."""
 
         def finish(txn: Txn) -> bool:
@@ -166,7 +266,7 @@ class LedgerEngine:
             function(txn)
             return True
 
-        return await self._with_txn(finish)
+        return await self._with_txn(finish, about)
 
     async def retry(self, item_id: str, due_at: datetime, error: str) -> bool:
         """Give an item back to be tried again at `due_at`; False when it was gone already."""
@@ -179,23 +279,36 @@ class LedgerEngine:
     # --- evidence and subjects ------------------------------------------------------------------------------------
 
     async def read_evidence(self, digest: str, account_id: str) -> bytes | None:
-        """Open evidence; None when it is gone or the subject is erased. Raises PortError when it was altered."""
-        key = await self._with_txn(lambda txn: txn.equipment.subjects.find(txn.connection, account_id))
-        if key is None:
-            return None
-        return await asyncio.to_thread(self._equipment.vault.read, digest, account_id, key)
+        """Open the most that is kept of a mail; None when nothing is, or the subject is erased.
+
+        Raises PortError when it was altered.
+        """
+        # Only to refuse what is no digest.
+        address_of(self._equipment.keys.pseudonym, digest, account_id)
+
+        def look(txn: Txn) -> tuple[bytes, str, str, bytes, bytes] | None:
+            txn.equipment.freshen(txn.connection, (account_id,))
+            key = txn.equipment.subjects.find(txn.connection, account_id)
+            address = evidence.best_address(txn.connection, account_id, digest)
+            if key is None or address is None:
+                return None
+            sealed = txn.equipment.vault.sealed(txn.connection, address)
+            return None if sealed is None else (sealed, address, account_id, key, txn.equipment.keys.pseudonym)
+
+        found = await self._with_txn(look)
+        return None if found is None else await asyncio.to_thread(opened, *found)
 
     async def erase_subject(self, account_id: str) -> bool:
         """Destroy a subject's key; see Txn.erase_subject."""
-        return await self._with_txn(lambda txn: txn.erase_subject(account_id))
-
-    async def expire_evidence(self, at: datetime) -> int:
-        """Forget evidence kept no longer than before `at`; the next sweep erases it. Never called by itself."""
-        return await self._with_txn(lambda txn: evidence.expire(txn.connection, at))
+        return await self._with_txn(lambda txn: txn.erase_subject(account_id), EVERYTHING)
 
     async def sweep(self, age_s: float = AGE_S) -> Swept:
-        """Erase files nobody needs; see sweep."""
-        return await sweep(self._with_txn, self._equipment.spool, self._equipment.vault, age_s=age_s)
+        """Erase files nobody needs, after a look at every one of the vault; see sweep."""
+        return await self.retention.sweep(age_s)
+
+    async def sweep_spool(self, age_s: float = AGE_S) -> Swept:
+        """Erase spooled mail nobody needs; for every minute."""
+        return await self.retention.sweep_spool(age_s)
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
@@ -215,7 +328,7 @@ class LedgerEngine:
         while rows := await self.rows_after(walk.writer, walk.seq):
             if not all(walk.step(row) for row in rows):
                 break
-        return verify.with_anchor_fault(walk.result(), wrong)
+        return verify.with_fault(walk.result(), wrong)
 
     async def rows_after(self, writer: str, seq: int, limit: int = _VERIFIED_AT_ONCE) -> list[Row]:
         """Say the next rows as they stand, for a dump; begin with "" and 0."""
@@ -236,6 +349,8 @@ class LedgerEngine:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._bulletin is not None:
+            self._bulletin.close()
         self._writer.stop()
         self._book.close()
         self._lock.release()
@@ -245,5 +360,5 @@ class LedgerEngine:
             self._entries.tell(tuple(group.entries))
         for history in group.histories:
             self._histories.tell(history)
-        if group.has_directory_changed:
+        if group.is_directory_old:
             self._directory.tell(None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, insert, select
 
 from filterd.ledger.chain import Head, Row
 from filterd.ledger.codec import Undecodable, decode_json, decode_record, instant, instant_text
@@ -39,13 +39,12 @@ class OpenedEntry:
 
 def head(connection: Connection, writer: str) -> Head:
     """Say where a writer's chain ends."""
-    latest = connection.execute(select(func.max(ENTRY.c.written_at))).scalar()
-    last = select(ENTRY.c.seq, ENTRY.c.row_hash).where(ENTRY.c.writer == writer).order_by(ENTRY.c.seq.desc())
+    columns = (ENTRY.c.seq, ENTRY.c.row_hash, ENTRY.c.written_at)
+    last = select(*columns).where(ENTRY.c.writer == writer).order_by(ENTRY.c.seq.desc())
     row = connection.execute(last.limit(1)).first()
-    written_at = None if latest is None else instant(latest)
     if row is None:
-        return Head(written_at=written_at)
-    return Head(seq=row.seq, row_hash=row.row_hash, written_at=written_at)
+        return Head()
+    return Head(seq=row.seq, row_hash=row.row_hash, written_at=instant(row.written_at))
 
 
 def add(connection: Connection, rows: Sequence[Row]) -> None:

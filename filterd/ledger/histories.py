@@ -49,6 +49,10 @@ class Histories:
         for kind, body in connection.execute(_OF_ACCOUNT, {"account_id": account_id}):
             yield decode_record(kind, body)
 
+    def tell_anew(self, connection: Connection, account_id: str) -> None:
+        """Have the group's end tell what the history is now."""
+        self.layers.set(account_id, self.find(connection, account_id))
+
     def add(self, before: History, record: Record) -> None:
         """Take in a row just added; `before` is what `find` said before it was."""
         self.layers.set(before.account_id, self.apply(before, record, before.account_id))

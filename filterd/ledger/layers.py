@@ -51,6 +51,13 @@ class Layers(Generic[K, V]):
             while len(self._committed) > self._bound:
                 self._committed.popitem(last=False)
 
+    def forget(self, key: K) -> None:
+        """Somebody else has changed it."""
+        self._function.pop(key, None)
+        self._group.pop(key, None)
+        with self._lock:
+            self._committed.pop(key, None)
+
     def keep(self) -> None:
         """The function succeeded: its changes are the group's."""
         self._group.update(self._function)
@@ -66,6 +73,11 @@ class Layers(Generic[K, V]):
         for key, value in changed.items():
             self.warm(key, value)
         return changed
+
+    def cool(self) -> None:
+        """Forget what is committed, from any thread: somebody else may have changed it."""
+        with self._lock:
+            self._committed.clear()
 
     def clear(self) -> None:
         """Forget everything: nobody knows what is on disk."""

@@ -1,29 +1,35 @@
 """The link between the ledger process and everybody else: frames, verbs and errors.
 
 A frame is two big-endian 32-bit lengths, a head (JSON object) and a body (JSON of the noun, see codec). Both ends begin
-with {"hello": n}. Then, in any order and many at once:
+with {"hello": oldest, "upto": newest}, the versions they speak, and go by the newest that both do: while a node is
+upgraded, workers of the version before talk to its ledger. Then, in any order and many at once:
 
     to the ledger       {"id": i, "verb": v} + arguments        {"forget": true} + [account_id, ...]
     from the ledger     {"id": i} + result                      {"id": i, "error": kind, "text": t, "temporary": b}
                         {"push": "history"} + History           {"push": "directory"}
+                        {"push": "away"}                        {"push": "back"}
 
 Besides the verbs the ledger was given, every ledger knows `history` (account_id → History), `count` (CountRequest →
-Counts) and `domain_owner` (domain → tenant_id or null). A history is pushed to whoever asked for it on this connection;
-"directory" says that copies of accounts and domains are stale.
+Counts) and `domain_owner` (domain → tenant_id or null). `count_many` ([CountRequest, …]; since version 2) is answered
+in several frames of the same id, each a list of {place, counts | error}; the first comes at once. A history is pushed
+to whoever asked for it on this connection; "directory" says that copies of accounts and domains are stale, "away" that
+the store cannot be asked, "back" (both since version 2) that it can be again and that every copy is stale.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from filterd.errors import LedgerUnavailable, PeerError, PortError, RefusedError, UsageError
 from filterd.ledger.codec import Undecodable, canonical, decode, decode_json, encode, escaped
+from filterd.model.about import EVERYTHING, About
 from filterd.ports import LedgerTxn
 
-PROTOCOL = 1
+PROTOCOL = 2
+OLDEST_PROTOCOL = 1
 _HEAD_BYTES = 65_536
 _BODY_BYTES = 64 * 1024 * 1024
 # unix(7): sun_path holds 108 octets with the closing NUL.
@@ -35,12 +41,16 @@ class Verb:
     """Something the ledger can be asked to do.
 
     `run` is a plain function inside one transaction. `request` and `response` are the types of its argument and result;
-    None stands for plain JSON: a dict of arguments, any tree as a result.
+    None stands for plain JSON: a dict of arguments, any tree as a result. `about` says of an argument whose matters it
+    is about, so that nodes that share a store lock no more than that. `outside` stands in the place of `run` where
+    somebody else has to be asked first, which no transaction may wait for; it submits functions of its own.
     """
 
     request: Any
     response: Any
     run: Callable[[LedgerTxn, Any], Any]
+    about: Callable[[Any], About] = lambda _: EVERYTHING
+    outside: Callable[[Any], Awaitable[Any]] | None = None
 
 
 Verbs = Mapping[str, Verb]
@@ -78,11 +88,22 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[dict[str, Any], byte
     return head, body
 
 
-def check_hello(received: tuple[dict[str, Any], bytes] | None) -> None:
-    """Raise PeerError unless the other end speaks our version."""
-    version = None if received is None else received[0].get("hello")
-    if version != PROTOCOL:
-        raise PeerError(f"ledger link: the other end speaks version {version}, this one {PROTOCOL}")
+def hello() -> bytes:
+    """Write the first frame of either end."""
+    return frame({"hello": OLDEST_PROTOCOL, "upto": PROTOCOL})
+
+
+def check_hello(received: tuple[dict[str, Any], bytes] | None) -> int:
+    """Say which version to go by. Raises PeerError when the other end speaks none of ours."""
+    oldest = None if received is None else received[0].get("hello")
+    newest = oldest if received is None else received[0].get("upto", oldest)
+    if not isinstance(oldest, int) or not isinstance(newest, int) or not oldest <= newest:
+        raise PeerError("ledger link: the other end does not say which versions it speaks")
+    if oldest > PROTOCOL or newest < OLDEST_PROTOCOL:
+        raise PeerError(
+            f"ledger link: the other end speaks versions {oldest} to {newest}, this one {OLDEST_PROTOCOL} to {PROTOCOL}"
+        )
+    return min(newest, PROTOCOL)
 
 
 def read_body(kind: Any, body: bytes) -> Any:

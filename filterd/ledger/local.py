@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from filterd.errors import UsageError
+from filterd.errors import LedgerUnavailable, UsageError
 from filterd.ledger.codec import plain
 from filterd.ledger.copies import DirectoryCopies
 from filterd.ledger.engine import LedgerEngine
+from filterd.ledger.last_words import TRUSTED_S, LastWords
 from filterd.ledger.link import Verb, Verbs, read_body, write_body
+from filterd.markers import reach
+from filterd.model.about import NOTHING
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.standing import History
 from filterd.ports import AccountRef, CountRequest, LedgerTxn
@@ -23,18 +26,38 @@ class LocalLedger:
     loop that uses it.
     """
 
-    def __init__(self, engine: LedgerEngine, verbs: Verbs):
+    def __init__(self, engine: LedgerEngine, verbs: Verbs, *, trusted_s: float = TRUSTED_S):
         self.engine = engine
         self._verbs = dict(verbs)
         self._copies = DirectoryCopies()
+        self._last = LastWords(trusted_s)
         engine.on_directory(lambda _: self._copies.forget())
+        engine.on_weather(self._weather)
+        if not engine.has_neighbours:
+            # Nobody else writes here, so that what is warm is never old.
+            self._last.go_away(engine.warm_history)
 
     async def account_for(self, login: str, *, may_create: bool) -> AccountRef | None:
         async def ask() -> AccountRef | None:
             found: AccountRef | None = await self.perform("account_for", {"login": login, "may_create": may_create})
             return found
 
-        return await self._copies.account(login, ask)
+        if not self.engine.is_store_there:
+            raise LedgerUnavailable("the ledger's database is away")
+        account = await self._copies.account(login, ask)
+        if account is not None:
+            self._last.note(login, account)
+        return account
+
+    def last_word(self, login: str) -> tuple[AccountRef, History] | None:
+        return self._last.of(login)
+
+    def _weather(self, is_there: bool) -> None:
+        if is_there:
+            self._copies.forget()
+            self._last.come_back()
+        else:
+            self._last.go_away(self.engine.warm_history)
 
     async def history(self, account_id: str) -> History:
         return await self.engine.history(account_id)
@@ -47,7 +70,7 @@ class LocalLedger:
         return decision
 
     async def domain_owner(self, domain: str) -> str | None:
-        return await self._copies.owner(domain, lambda: self.engine.submit(lambda txn: _owner(txn, domain)))
+        return await self._copies.owner(domain, lambda: self.engine.submit(lambda txn: _owner(txn, domain), NOTHING))
 
     async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
         await self.perform("object_by_mail", {"account_id": account_id, "transaction_id": transaction_id})
@@ -59,8 +82,11 @@ class LocalLedger:
 
     async def perform(self, verb: str, argument: Any) -> Any:
         """Run a verb on nouns. Raises what it raises."""
-        run = self.verb(verb).run
-        return await self.engine.submit(lambda txn: run(txn, argument))
+        known = self.verb(verb)
+        reach("ledger.asked")
+        if known.outside is not None:
+            return await known.outside(argument)
+        return await self.engine.submit(lambda txn: known.run(txn, argument), known.about(argument))
 
     def verb(self, name: str) -> Verb:
         """Find a verb. Raises UsageError for an unknown one."""

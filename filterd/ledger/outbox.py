@@ -44,7 +44,9 @@ class Outbox:
             same = select(OUTBOX).where(
                 OUTBOX.c.topic == topic, OUTBOX.c.merge_key == merge_key, OUTBOX.c.lease_until.is_(None)
             )
-            row = self._connection.execute(same.order_by(OUTBOX.c.created_at).limit(1)).first()
+            # Locked: another node may be about to lease it, and what is merged then would be lost.
+            query = same.order_by(OUTBOX.c.created_at).limit(1).with_for_update()
+            row = self._connection.execute(query).first()
             if row is not None:
                 pending, last_error = self._opened(row.item_id, row.sealed)
                 self._change(row.item_id, sealed=self._sealed(row.item_id, _united(pending, tree), last_error))
@@ -70,7 +72,7 @@ class Outbox:
         free = or_(OUTBOX.c.lease_until.is_(None), OUTBOX.c.lease_until <= now, OUTBOX.c.leased_at > now)
         due = select(OUTBOX).where(OUTBOX.c.due_at <= now, free).order_by(OUTBOX.c.due_at, OUTBOX.c.item_id)
         items = []
-        for row in self._connection.execute(due.limit(limit)).all():
+        for row in self._connection.execute(due.limit(limit).with_for_update(skip_locked=True)).all():
             until = now + timedelta(seconds=lease_s)
             self._change(row.item_id, leased_at=now, lease_until=until, attempts=row.attempts + 1)
             payload, _ = self._opened(row.item_id, row.sealed)

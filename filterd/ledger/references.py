@@ -35,6 +35,8 @@ _BRINGS: dict[type[Record], str] = {
     ObjectionFiled: "appeal_id",
 }
 FIRST_MAIL = "first_mail"
+# Of the column; who imported a list may have a longer name, which the row of the ledger has whole.
+_SOURCE_CHARS = 40
 # SQLite and PostgreSQL both read this.
 _INSERT_NEW = text(
     "INSERT INTO mention (id, account_id, digits) VALUES (:id, :account_id, :digits) ON CONFLICT (id) DO NOTHING"
@@ -55,7 +57,8 @@ class Brought:
             digits = brought.rpartition("_")[2] if isinstance(record, IncidentOpened) else None
             self._ids.setdefault(brought, (account_id, digits))
         if isinstance(record, AccountOpened) and opened_at(connection, account_id) is None:
-            connection.execute(insert(OPENING), {"account_id": account_id, "source": record.source, "at": record.at})
+            source = record.source[:_SOURCE_CHARS]
+            connection.execute(insert(OPENING), {"account_id": account_id, "source": source, "at": record.at})
 
     def write(self, connection: Connection) -> None:
         """Write those not known before."""

@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from filterd.errors import LedgerUnavailable, PeerError, UsageError
+from filterd.ledger.batches import CountAnswer, CountBatches
 from filterd.ledger.copies import DirectoryCopies
+from filterd.ledger.last_words import TRUSTED_S, LastWords
 from filterd.ledger.link import (
-    PROTOCOL,
+    OLDEST_PROTOCOL,
     check_hello,
     check_socket_path,
     frame,
+    hello,
     raise_error,
     read_body,
     read_frame,
@@ -46,7 +49,7 @@ _HISTORIES_AT_MOST = 100_000
 class RemoteLedger:
     """The ledger over its socket. `start` it inside the event loop that uses it."""
 
-    def __init__(self, socket_path: Path, *, deadline_s: float = DEADLINE_S):
+    def __init__(self, socket_path: Path, *, deadline_s: float = DEADLINE_S, trusted_s: float = TRUSTED_S):
         check_socket_path(str(socket_path))
         self._path = socket_path
         self._deadline_s = deadline_s
@@ -54,7 +57,10 @@ class RemoteLedger:
         self._waiting: dict[int, tuple[str, str, asyncio.Future[tuple[dict[str, Any], bytes]]]] = {}
         self._histories: OrderedDict[str, History] = OrderedDict()
         self._copies = DirectoryCopies()
+        self._last = LastWords(trusted_s)
+        self._counts = CountBatches(self._send_counts)
         self._writer: asyncio.StreamWriter | None = None
+        self._version = OLDEST_PROTOCOL
         self._connected = asyncio.Event()
         self._why = "not started"
         self._task: asyncio.Task[None] | None = None
@@ -89,7 +95,13 @@ class RemoteLedger:
             found: AccountRef | None = self._read(AccountRef | None, await self._ask("account_for", arguments))
             return found
 
-        return await self._copies.account(login, ask)
+        account = await self._copies.account(login, ask)
+        if account is not None:
+            self._last.note(login, account)
+        return account
+
+    def last_word(self, login: str) -> tuple[AccountRef, History] | None:
+        return self._last.of(login)
 
     async def history(self, account_id: str) -> History:
         known = self._histories.get(account_id)
@@ -100,8 +112,24 @@ class RemoteLedger:
         return self._histories.get(account_id, history)
 
     async def count(self, request: CountRequest) -> Counts:
-        counts: Counts = self._read(Counts, await self._ask("count", request))
-        return counts
+        if self._writer is None:
+            raise self._unavailable()
+        if self._version < 2:
+            # It does not know the word.
+            counts: Counts = self._read(Counts, await self._ask("count", request))
+            return counts
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._counts.count(request)
+        except TimeoutError as err:
+            raise LedgerUnavailable(f"{self._path}: no answer to 'count' in {self._deadline_s:g} s") from err
+
+    def _send_counts(self, requests: tuple[CountRequest, ...]) -> int:
+        if self._writer is None:
+            raise self._unavailable()
+        request_id = next(self._ids)
+        self._writer.write(frame({"id": request_id, "verb": "count_many"}, write_body(requests)))
+        return request_id
 
     async def decide(self, case: Case) -> Decision:
         decision: Decision = self._read(Decision, await self._ask("decide", case))
@@ -173,9 +201,10 @@ class RemoteLedger:
         """Hold one connection until it ends; True when it had begun well."""
         reader, writer = await asyncio.open_unix_connection(str(self._path))
         try:
-            writer.write(frame({"hello": PROTOCOL}))
+            writer.write(hello())
             async with asyncio.timeout(_HELLO_WITHIN_S):
-                check_hello(await read_frame(reader))
+                self._version = check_hello(await read_frame(reader))
+            self._last.come_back()
             self._writer = writer
             self._connected.set()
             while (received := await read_frame(reader)) is not None:
@@ -195,11 +224,29 @@ class RemoteLedger:
             case "directory":
                 self._copies.forget()
                 return
+            case "away":
+                # The ledger process is there, and its database is not: it refuses what we would ask it for.
+                _log.warning("the ledger's database is away; standing is enforced as it was")
+                self._go_away()
+                return
+            case "back":
+                _log.warning("the ledger's database is back")
+                self._histories.clear()
+                self._last.come_back()
+                return
         verb, about, answer = self._waiting.get(head.get("id", 0), ("", "", None))
         if verb == "history" and "error" not in head:
             self._remember(about, self._read(History, body))
-        if answer is not None and not answer.done():
+        if answer is None:
+            self._take_counts(head, body)
+        elif not answer.done():
             answer.set_result((head, body))
+
+    def _take_counts(self, head: dict[str, Any], body: bytes) -> None:
+        number = head.get("id", 0)
+        if self._counts.awaits(number):
+            found = () if "error" in head else self._read(tuple[CountAnswer, ...], body)
+            self._counts.take(number, head, found)
 
     def _remember(self, account_id: str, history: History) -> None:
         self._histories[account_id] = history
@@ -207,11 +254,16 @@ class RemoteLedger:
             forgotten = [self._histories.popitem(last=False)[0] for _ in range(_HISTORIES_AT_MOST // 100)]
             self._writer.write(frame({"forget": True}, write_body(forgotten)))
 
+    def _go_away(self) -> None:
+        self._last.go_away(self._histories)
+        self._histories = OrderedDict()
+        self._copies.forget()
+
     def _drop(self) -> None:
         self._writer = None
         self._connected.clear()
-        self._histories.clear()
-        self._copies.forget()
+        self._go_away()
         for _, _, answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(LedgerUnavailable(f"{self._path}: the connection broke"))
+        self._counts.drop(lambda: LedgerUnavailable(f"{self._path}: the connection broke"))

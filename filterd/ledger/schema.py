@@ -8,7 +8,7 @@ which sorts by time.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -28,18 +28,17 @@ from sqlalchemy import (
 
 from filterd.ledger.codec import instant, instant_text, storable
 
-# Of the tables; the version of an entry's body is model.entry.SCHEMA_VERSION.
-STORE_VERSION = 2
-
-# What makes tables of a version those of the next.
-MIGRATIONS = {
-    1: (
-        "ALTER TABLE tenant ADD COLUMN supplement BLOB",
-        "ALTER TABLE tenant ADD COLUMN domains_declared BOOLEAN DEFAULT 0 NOT NULL",
-    ),
-}
+# Of the tables, as the last of `migrations` leaves them; the version of an entry's body is model.entry.SCHEMA_VERSION.
+STORE_VERSION = 3
+# The oldest program that can work with such tables: one of the version before, while nodes are upgraded in turn.
+OLDEST_READER = 3
 
 METADATA = MetaData()
+
+
+def _plain(length: int) -> String:
+    """Text compared octet by octet on every database, whatever its locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 class Word(TypeDecorator[str]):
@@ -47,6 +46,10 @@ class Word(TypeDecorator[str]):
 
     impl = String
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        length = cast(String, self.impl_instance).length
+        return dialect.type_descriptor(String(length, collation="C" if dialect.name == "postgresql" else None))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else storable(str(value))
@@ -58,6 +61,9 @@ class Instant(TypeDecorator[datetime]):
     impl = String(27)
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(_plain(27))
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else instant_text(value)
 
@@ -68,26 +74,37 @@ class Instant(TypeDecorator[datetime]):
 META = Table(
     "meta",
     METADATA,
-    Column("key", String(40), primary_key=True),
-    Column("value", String(200), nullable=False),
+    Column("key", _plain(40), primary_key=True),
+    Column("value", _plain(200), nullable=False),
 )
 
 # `written_at` is plain text here: what was hashed is what is stored, character by character.
 ENTRY = Table(
     "entry",
     METADATA,
-    Column("writer", String(64), primary_key=True),
+    Column("writer", _plain(64), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("written_at", String(27), nullable=False, index=True),
-    Column("kind", String(40), nullable=False),
-    Column("account_id", String(80)),
-    Column("tenant_id", String(80)),
+    Column("written_at", _plain(27), nullable=False, index=True),
+    Column("kind", _plain(40), nullable=False),
+    Column("account_id", _plain(80)),
+    Column("tenant_id", _plain(80)),
     Column("schema", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("sealed", LargeBinary),
     Column("prev_hash", LargeBinary, nullable=False),
     Column("row_hash", LargeBinary, nullable=False),
     Index("entry_of_account", "account_id", "written_at", "writer", "seq"),
+)
+
+# Where the rows about a subject end: what tells a node that another one has written since, and after which instant the
+# next row must come, whatever its clock says. `revision` counts the changes.
+SUBJECT_HEAD = Table(
+    "subject_head",
+    METADATA,
+    Column("subject_id", Word(80), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("last_at", _plain(27), nullable=False),
+    Column("writer", _plain(64), nullable=False),
 )
 
 # `wrapped` is NULL once the subject is erased; the row stays so that no new key is made for it.
@@ -110,6 +127,12 @@ TENANT = Table(
     Column("sealed", LargeBinary),
     Column("supplement", LargeBinary),
     Column("domains_declared", Boolean, nullable=False, server_default=false()),
+    Column("plan", Word(80)),
+    Column("expires_on", _plain(10)),
+    # Of the id that the operator's own directory has for it, which outlives names.
+    Column("external_hash", _plain(32)),
+    Column("refreshed_at", Instant),
+    Index("tenant_external", "external_hash", unique=True),
 )
 
 TENANT_DOMAIN = Table(
@@ -120,15 +143,28 @@ TENANT_DOMAIN = Table(
     Column("position", Integer, nullable=False),
 )
 
-# `login_hash` is NULL once the account is erased: whoever gets the address next is somebody else (STANDING 5.7-19).
+# `login_hash` is NULL once the account is erased, or somebody else has its address (STANDING 5.7-19).
 ACCOUNT = Table(
     "account",
     METADATA,
     Column("account_id", Word(80), primary_key=True),
     Column("tenant_id", ForeignKey("tenant.tenant_id"), nullable=False, index=True),
-    Column("login_hash", String(32), unique=True),
+    Column("login_hash", _plain(32), unique=True),
     Column("language", Word(40)),
     Column("sealed", LargeBinary),
+    Column("expires_on", _plain(10)),
+    Column("external_hash", _plain(32)),
+    Column("refreshed_at", Instant),
+    Column("retired_at", Instant),
+    Index("account_external", "external_hash", unique=True),
+)
+
+# Other addresses of an account, as keyed hashes.
+ALIAS = Table(
+    "alias",
+    METADATA,
+    Column("address_hash", _plain(32), primary_key=True),
+    Column("account_id", ForeignKey("account.account_id"), nullable=False, index=True),
 )
 
 PERSON = Table(
@@ -136,7 +172,7 @@ PERSON = Table(
     METADATA,
     Column("name", Word(200), primary_key=True),
     Column("role", Word(80), nullable=False),
-    Column("token_hash", String(32), nullable=False, unique=True),
+    Column("token_hash", _plain(32), nullable=False, unique=True),
 )
 
 DELIVERY = Table(
@@ -169,10 +205,39 @@ EVIDENCE = Table(
     METADATA,
     Column("transaction_id", Word(80), primary_key=True),
     Column("account_id", Word(80), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("address", String(32), nullable=False, index=True),
+    Column("digest", _plain(64), nullable=False),
+    Column("address", _plain(32), nullable=False, index=True),
     Column("stored_at", Instant, nullable=False),
     Column("retention_until", Instant, nullable=False, index=True),
+    # How much of the mail: model.evidence.Kept.
+    Column("kept", _plain(16), nullable=False, server_default="full"),
+)
+
+# The vault's contents where several nodes share a database; with SQLite they are files.
+VAULT_OBJECT = Table(
+    "vault_object",
+    METADATA,
+    Column("address", _plain(32), primary_key=True),
+    Column("stored_at", Instant, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+# Mail that is held. `sealed` has the envelope; the octets are evidence of the same transaction, in the vault.
+QUARANTINE = Table(
+    "quarantine",
+    METADATA,
+    Column("item_id", Word(80), primary_key=True),
+    Column("transaction_id", Word(80), nullable=False, unique=True),
+    Column("account_id", Word(80), nullable=False, index=True),
+    Column("tenant_id", Word(80)),
+    Column("reason", Word(80), nullable=False),
+    Column("state", _plain(16), nullable=False),
+    Column("held_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False, index=True),
+    Column("settled_at", Instant),
+    Column("digest", _plain(64), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("quarantine_waiting", "state", "due_at"),
 )
 
 MENTION = Table(
@@ -181,7 +246,7 @@ MENTION = Table(
     Column("id", Word(80), primary_key=True),
     Column("account_id", Word(80), nullable=False),
     # The hex part of an incident's id, from which people quote the beginning.
-    Column("digits", String(64), index=True),
+    Column("digits", _plain(64), index=True),
 )
 
 OPENING = Table(
@@ -193,13 +258,29 @@ OPENING = Table(
     Index("opening_of_source", "source", "at"),
 )
 
-VOLUME_DAY = Table(
-    "volume_day",
+# What each node has counted, by account, tenant or client: its own share, written over by nobody else.
+COUNT_DAY = Table(
+    "count_day",
     METADATA,
-    Column("account_id", Word(80), primary_key=True),
-    Column("day", String(10), primary_key=True),
+    Column("subject_id", Word(80), primary_key=True),
+    Column("day", _plain(10), primary_key=True),
+    Column("node", _plain(32), primary_key=True),
     Column("messages", Integer, nullable=False),
     Column("recipients", Integer, nullable=False),
+)
+
+# `minute` since 1970; `changed_at` in the order of writing, for the nodes that read along.
+COUNT_MINUTE = Table(
+    "count_minute",
+    METADATA,
+    Column("subject_id", Word(80), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("node", _plain(32), primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("recipients", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False),
+    Column("strangers", Integer, nullable=False),
+    Column("changed_at", Instant, nullable=False, index=True),
 )
 
 CORRESPONDENT = Table(
@@ -207,5 +288,5 @@ CORRESPONDENT = Table(
     METADATA,
     Column("account_id", Word(80), primary_key=True),
     Column("recipient_hash", Word(128), primary_key=True),
-    Column("first_day", String(10), nullable=False),
+    Column("first_day", _plain(10), nullable=False),
 )

@@ -9,22 +9,26 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filterd.errors import FilterdError, PeerError, RefusedError, UsageError
+from filterd.ledger.batches import answers
 from filterd.ledger.link import (
-    PROTOCOL,
+    OLDEST_PROTOCOL,
     check_hello,
     check_socket_path,
     error_head,
     frame,
+    hello,
     read_body,
     read_frame,
     write_body,
 )
 from filterd.ledger.local import LocalLedger
 from filterd.ledger.trace import where
+from filterd.markers import reach
 from filterd.model.standing import History
 from filterd.ports import CountRequest
 
@@ -32,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 _SOCKET_MODE = 0o660
 # Asked by workers only. People of the socket's group have verbs that ask for their token.
-_OWN_VERBS = frozenset({"account_for", "count", "decide", "object_by_mail"})
+_OWN_VERBS = frozenset({"account_for", "count", "count_many", "decide", "object_by_mail"})
 _HELLO_WITHIN_S = 5.0
 # Requests of one client under way at once; more wait in its socket.
 _IN_FLIGHT = 1000
@@ -61,7 +65,11 @@ class LinkServer:
         listening.bind(str(self._path))
         self._path.chmod(_SOCKET_MODE)
         engine = self._ledger.engine
-        self._leave = (engine.on_history(self._push_history), engine.on_directory(self._push_directory))
+        self._leave = (
+            engine.on_history(self._push_history),
+            engine.on_directory(self._push_directory),
+            engine.on_weather(self._push_weather),
+        )
         self._server = await asyncio.start_unix_server(self._serve, sock=listening, backlog=128)
 
     async def close(self) -> None:
@@ -101,6 +109,16 @@ class LinkServer:
                 frame_ready = frame_ready or frame({"push": "history"}, write_body(history))
                 client.send(frame_ready)
 
+    def _push_weather(self, is_there: bool) -> None:
+        for client in self._clients:
+            # What it has is old then; what it wants it asks for again.
+            client.wanted.clear()
+            if client.version < 2:
+                # It does not know the word: let it ask everything anew.
+                client.writer.close()
+                continue
+            client.send(frame({"push": "back" if is_there else "away"}))
+
     def _push_directory(self, _: None) -> None:
         for client in self._clients:
             client.send(frame({"push": "directory"}))
@@ -112,6 +130,7 @@ class _Client:
     def __init__(self, ledger: LocalLedger, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         self.writer = writer
         self.wanted: set[str] = set()
+        self.version = OLDEST_PROTOCOL
         self.tasks: set[asyncio.Task[None]] = set()
         self._ledger = ledger
         self._reader = reader
@@ -129,9 +148,11 @@ class _Client:
 
     async def converse(self) -> None:
         """Answer until the client hangs up. Requests under way then end without an answer."""
-        self.send(frame({"hello": PROTOCOL}))
+        self.send(hello())
         async with asyncio.timeout(_HELLO_WITHIN_S):
-            check_hello(await read_frame(self._reader))
+            self.version = check_hello(await read_frame(self._reader))
+        if not self._ledger.engine.is_store_there and self.version >= 2:
+            self.send(frame({"push": "away"}))
         while (received := await read_frame(self._reader)) is not None:
             head, body = received
             if "forget" in head:
@@ -150,16 +171,29 @@ class _Client:
 
     async def _answer(self, request_id: int, verb: str, body: bytes) -> None:
         try:
-            self.send(frame({"id": request_id}, write_body(await self._result(verb, body))))
+            if verb == "count_many":
+                await self._count_many(request_id, body)
+                return
+            answer = frame({"id": request_id}, write_body(await self._result(verb, body)))
+            reach("link.answering")
+            self.send(answer)
         except Exception as err:
-            if not isinstance(err, FilterdError):
-                _log.error("ledger verb %r failed: %s", verb, where(err))
+            _note(verb, err)
             with contextlib.suppress(ConnectionError):
                 self.send(frame(error_head(request_id, err)))
 
-    async def _result(self, verb: str, body: bytes) -> Any:
+    async def _count_many(self, request_id: int, body: bytes) -> None:
+        self._check("count_many")
+        requests = read_body(tuple[CountRequest, ...], body)
+        async for part in answers(self._ledger.engine.counters, requests, partial(_note, "count")):
+            self.send(frame({"id": request_id}, write_body(part)))
+
+    def _check(self, verb: str) -> None:
         if verb in _OWN_VERBS and not self._is_own:
             raise RefusedError(f"{verb} is for filterd's own processes")
+
+    async def _result(self, verb: str, body: bytes) -> Any:
+        self._check(verb)
         match verb:
             case "history":
                 account_id = str(read_body(None, body))
@@ -175,6 +209,12 @@ class _Client:
                 if isinstance(argument, dict) and argument.get("as_root") and not self._is_own:
                     raise RefusedError("only root, or the user filterd runs as, acts without a person")
                 return await self._ledger.perform(verb, argument)
+
+
+def _note(verb: str, err: Exception) -> None:
+    """Put what nobody raised on purpose into the service log."""
+    if not isinstance(err, FilterdError):
+        _log.error("ledger verb %r failed: %s", verb, where(err))
 
 
 def _uid(writer: asyncio.StreamWriter) -> int:

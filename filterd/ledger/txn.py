@@ -6,24 +6,28 @@ of a row is never before the row before it: order is the chain's, and no sanctio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from filterd.errors import UsageError
-from filterd.ledger import deliveries, entries, evidence, people, references, volumes
+from filterd.errors import RefusedError, UsageError
+from filterd.ledger import deliveries, entries, evidence, people, quarantine, references, volumes
 from filterd.ledger.appending import Appending
 from filterd.ledger.chain import Head
 from filterd.ledger.directory import Directory
 from filterd.ledger.equipment import Equipment
 from filterd.ledger.outbox import Outbox
 from filterd.ledger.vault import Staged
+from filterd.model.about import EVERYTHING, About
 from filterd.model.entry import Entry
+from filterd.model.evidence import WHOLE, Evidence, Portion
+from filterd.model.held import HeldMail, HeldState
 from filterd.model.ids import keyed_hash
 from filterd.model.principal import Account, Tenant
-from filterd.model.records import Record
+from filterd.model.records import Record, SubjectErased
+from filterd.model.session import Envelope
 from filterd.model.standing import History
 from filterd.ports import AccountRef
 
@@ -31,7 +35,9 @@ from filterd.ports import AccountRef
 class Txn:
     """One function's view of the store; good only while that function runs."""
 
-    def __init__(self, equipment: Equipment, connection: Connection, now: datetime, head: Head):
+    def __init__(
+        self, equipment: Equipment, connection: Connection, now: datetime, head: Head, about: About = EVERYTHING
+    ):
         self.now = now
         self.equipment = equipment
         self.appending = Appending(equipment, connection, head)
@@ -39,6 +45,10 @@ class Txn:
         self.staged: list[Staged] = []
         self.after_commit: list[Callable[[], None]] = []
         self._connection: Connection | None = connection
+        self._about = about
+        self.is_directory_old = False
+        # Subjects that this function has brought into being: nobody else can know them yet.
+        self._own: set[str] = set()
 
     @property
     def connection(self) -> Connection:
@@ -72,7 +82,17 @@ class Txn:
     # --- records ----------------------------------------------------------------------------------------------------
 
     def history(self, account_id: str) -> History:
-        return self.equipment.histories.find(self._open(), account_id)
+        connection = self._open()
+        self.equipment.freshen(connection, (account_id,))
+        return self.equipment.histories.find(connection, account_id)
+
+    def reread(self, account_ids: Iterable[str], *, directory: bool) -> None:
+        """Take in what another node has said it changed; who follows these accounts is told when this is over."""
+        for account_id in account_ids:
+            if self.equipment.histories.layers.committed(account_id) is not None:
+                self.equipment.freshen(self._open(), (account_id,))
+                self.equipment.histories.tell_anew(self._open(), account_id)
+        self.is_directory_old |= directory
 
     def append(
         self,
@@ -84,9 +104,11 @@ class Txn:
     ) -> Entry:
         """Add a row. `personal` is sealed under the account's key, or the tenant's where there is no account.
 
-        Personal fields of an erased subject are not kept. Raises UsageError for personal fields about nobody.
+        Personal fields of an erased subject are not kept. Raises UsageError for personal fields about nobody, and for a
+        subject that this function has not said it is about.
         """
         self._open()
+        self._must_cover(account_id or tenant_id)
         return self.appending.add(record, self.now, account_id=account_id, tenant_id=tenant_id, personal=personal)
 
     def records(self, account_id: str) -> tuple[Record, ...]:
@@ -123,44 +145,99 @@ class Txn:
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 
-    def promote_evidence(self, transaction_id: str, account_id: str, retention_until: datetime) -> str | None:
-        """Move a spooled mail into the vault, on disk before this transaction is; say its SHA-256.
+    def promote_evidence(
+        self, transaction_id: str, account_id: str, retention_until: datetime, portion: Portion = WHOLE
+    ) -> str | None:
+        """Move a portion of a spooled mail into the vault, on disk before this transaction is; say the mail's SHA-256.
 
-        None when there is no spool, or the account is erased. Doing it twice keeps it for the longer of both times.
+        None when there is no spool, nothing is to be kept, or the account is erased. Doing it twice keeps it for the
+        longer of both times.
         """
-        known = evidence.kept_digest(self._open(), transaction_id)
-        if known is not None:
-            evidence.extend(self._open(), transaction_id, retention_until)
-            return known
-        raw = self.equipment.spool.read(transaction_id)
-        key = None if raw is None else self.equipment.subjects.find_or_make(self._open(), account_id)
-        if raw is None or key is None:
-            return None
-        vault = self.equipment.vault
-        digest, staged = vault.stage(raw, account_id, key)
-        if staged is not None:
-            self.staged.append(staged)
-        evidence.note(
-            self._open(),
+        return evidence.promote(self, transaction_id, account_id, retention_until, portion)
+
+    def evidence_of(self, account_id: str) -> tuple[Evidence, ...]:
+        """Say what is kept of an account's mail, the oldest first."""
+        return evidence.of_account(self._open(), account_id)
+
+    def read_evidence(self, transaction_id: str) -> bytes | None:
+        """Say the octets that are kept of a transaction, None where there are none. Raises PortError when altered."""
+        return evidence.read(self, transaction_id)
+
+    def hold_mail(
+        self,
+        transaction_id: str,
+        account_id: str,
+        tenant_id: str | None,
+        reason: str,
+        envelope: Envelope,
+        due_at: datetime,
+    ) -> str:
+        """Take a spooled mail into quarantine, whole, on disk before this transaction is; say the item's id.
+
+        Doing it twice is harmless. Raises PortError when there is no spool, UsageError for an erased account.
+        """
+        return quarantine.hold(
+            self,
             transaction_id=transaction_id,
             account_id=account_id,
-            digest=digest,
-            address=vault.address(digest, account_id),
-            now=self.now,
-            retention_until=retention_until,
+            tenant_id=tenant_id,
+            reason=reason,
+            envelope=envelope,
+            due_at=due_at,
         )
-        self.after_commit.append(lambda: self.equipment.spool.discard(transaction_id))
-        return digest
+
+    def move_held(self, item_id: str, before: HeldState, after: HeldState, *, by: str, reason: str) -> HeldMail:
+        """Take a held mail from one state to the next, with its row; say what it was. Released, it is in the outbox.
+
+        Raises RefusedError when it is not in `before` any more, UsageError when there is no such item or step.
+        """
+        return quarantine.move(self, item_id, before, after, by=by, reason=reason)
+
+    def held_mail(self, item_id: str) -> HeldMail | None:
+        return quarantine.find(self._open(), item_id)
+
+    def held_mails(
+        self, states: Collection[HeldState], *, due_before: datetime | None = None, limit: int | None = None
+    ) -> tuple[HeldMail, ...]:
+        """Say the held mails in these states, the first due first."""
+        return quarantine.items(self._open(), states, due_before=due_before, limit=limit)
+
+    def held_counts(self) -> dict[HeldState, int]:
+        """Say how many held mails are in each state."""
+        return quarantine.counts(self._open())
+
+    def held_envelope(self, item_id: str) -> Envelope | None:
+        """Say the envelope of a held mail, None when it or its subject is gone. Raises PortError when altered."""
+        return quarantine.read_envelope(self, item_id)
+
+    def read_held(self, item_id: str) -> tuple[Envelope, bytes] | None:
+        """Say the envelope and the octets of a held mail, None when it or its subject is gone. Raises PortError."""
+        return quarantine.read(self, item_id)
 
     def erase_subject(self, account_id: str) -> bool:
+        """Destroy what can be read of an account (or tenant), and put that on record; say whether it had a key.
+
+        What it has in quarantine is on record as deleted. Raises RefusedError under a legal hold.
+        """
+        if evidence.freeze_of(self.connection, account_id).holds:
+            raise RefusedError(f"{account_id} is under legal hold; end that first: filterd evidence release")
+        quarantine.close_all(self, account_id)
+        had_key = self.destroy_subject(account_id)
+        self.append(SubjectErased(at=self.now, subject_id=account_id), account_id=None, tenant_id=None)
+        return had_key
+
+    def destroy_subject(self, account_id: str) -> bool:
         """Destroy an account's (or tenant's) key and its line in the directory; say whether it had a key.
 
         Its rows stay and verify; what was personal in them, and its evidence, can never be read again. Whom it wrote to
         and how much is forgotten, except what the counters still hold in memory.
         """
+        quarantine.forget(self._open(), account_id)
         evidence.forget(self._open(), account_id)
         volumes.forget(self._open(), account_id)
         self.directory.forget(account_id)
+        self._must_cover(account_id)
+        self.equipment.heads.touch(self._open(), account_id, self.now)
         return self.equipment.subjects.destroy(self._open(), account_id, self.now)
 
     # --- the directory ----------------------------------------------------------------------------------------------
@@ -170,6 +247,18 @@ class Txn:
 
     def account(self, account_id: str) -> Account | None:
         return self.directory.account(account_id)
+
+    def account_with_login(self, login: str) -> Account | None:
+        return self.directory.account_with_login(login)
+
+    def account_by_external(self, external_id: str) -> Account | None:
+        return self.directory.account_by_external(external_id)
+
+    def note_refreshed(self, account_id: str) -> None:
+        self.directory.note_refreshed(account_id, self.now)
+
+    def tenant_by_external(self, external_id: str) -> Tenant | None:
+        return self.directory.tenant_by_external(external_id)
 
     def accounts(self, after: str = "", limit: int | None = None) -> tuple[Account, ...]:
         """Say the accounts whose ids come after `after`, by id; `limit` None: all."""
@@ -185,10 +274,24 @@ class Txn:
         return self.directory.tenant_of_domain(domain)
 
     def put_tenant(self, tenant: Tenant) -> bool:
+        self._adopt(tenant.tenant_id, is_new=self.directory.tenant(tenant.tenant_id) is None)
         return self.directory.put_tenant(tenant)
 
     def put_account(self, account: Account) -> bool:
+        self._adopt(account.account_id, is_new=self.directory.account(account.account_id) is None)
         return self.directory.put_account(account)
+
+    def _adopt(self, subject_id: str, *, is_new: bool) -> None:
+        # Only who has locked names may bring something into being under one.
+        if is_new and self._about.names:
+            self._own.add(subject_id)
+        self._must_cover(subject_id)
+
+    def _must_cover(self, subject_id: str | None) -> None:
+        if self._about.is_everything or subject_id in self._own:
+            return
+        if subject_id is None or not self._about.covers(subject_id):
+            raise UsageError(f"a ledger function writes about {subject_id or 'everybody'} and has not locked that")
 
     def pseudonym(self, address: str) -> str:
         return keyed_hash(self.equipment.keys.pseudonym, address.lower())

@@ -17,15 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from filterd.errors import LedgerUnavailable, UsageError
-from filterd.ledger.book import Book, Group
+from filterd.ledger.book import Book, Group, Work
 from filterd.ledger.trace import where
 from filterd.ledger.txn import Txn
+from filterd.markers import reach
 from filterd.metrics import observe_commit
+from filterd.model.about import EVERYTHING, About
 
 _log = logging.getLogger(__name__)
 
 # The first of a group waits for the last: at about a millisecond each, no longer than a few commits.
 _GROUP_FUNCTIONS = 128
+# How often the thread looks at the clock while nobody asks for anything.
+_KEEP_S = 5.0
 # Beyond this the disk is hopelessly behind: better refuse (451) than answer after every deadline has passed.
 _WAITING_AT_MOST = 20_000
 
@@ -43,11 +47,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A function, who waits for it, and since when (monotonic)."""
+    """Work, who waits for it, and since when (monotonic)."""
 
-    function: Callable[[Txn], Any]
+    work: Work
     future: Future[Any]
     asked_s: float
+
+
+# In the place of a job when none is waiting.
+_LATER = _Job(work=Work(function=lambda txn: None), future=Future(), asked_s=0.0)
 
 
 class Writer:
@@ -67,7 +75,7 @@ class Writer:
     def waiting(self) -> int:
         return self._jobs.qsize()
 
-    def put(self, function: Callable[[Txn], Any]) -> Future[Any]:
+    def put(self, function: Callable[[Txn], Any], about: About = EVERYTHING) -> Future[Any]:
         """Queue a function. Raises LedgerUnavailable when the thread was stopped or is too far behind.
 
         The future yields when the function's effects are on disk. Cancelling it before its group begins takes it back.
@@ -81,7 +89,8 @@ class Writer:
                 raise LedgerUnavailable("the ledger is closed")
             if self._jobs.qsize() >= _WAITING_AT_MOST:
                 raise LedgerUnavailable(f"more than {_WAITING_AT_MOST} functions wait for the ledger")
-            self._jobs.put(_Job(function=function, future=future, asked_s=time.monotonic()))
+            work = Work(function=function, about=about)
+            self._jobs.put(_Job(work=work, future=future, asked_s=time.monotonic()))
         return future
 
     def stop(self) -> None:
@@ -93,26 +102,41 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        job = self._next()
+        while job is not None:
             jobs = [job]
-            is_last = False
-            while len(jobs) < _GROUP_FUNCTIONS and not is_last:
-                try:
-                    more = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    is_last = True
-                else:
-                    jobs.append(more)
+            try:
+                job = self._jobs.get_nowait()
+                while job is not None and len(jobs) < _GROUP_FUNCTIONS and self._may_join(jobs[-1], job):
+                    jobs.append(job)
+                    job = self._jobs.get_nowait()
+            except queue.Empty:
+                job = _LATER
             if wanted := [job for job in jobs if job.future.set_running_or_notify_cancel()]:
                 self._carry_out(wanted)
-            if is_last:
-                return
+                # Also where jobs never end.
+                self._book.keep()
+            if job is _LATER:
+                job = self._next()
+
+    def _next(self) -> _Job | None:
+        """Wait for a job, and meanwhile keep what must be kept by the clock."""
+        while True:
+            self._book.keep()
+            try:
+                return self._jobs.get(timeout=_KEEP_S)
+            except queue.Empty:
+                continue
+
+    def _may_join(self, last: _Job, more: _Job) -> bool:
+        """Say whether two functions share a commit. One that has the whole ledger to itself keeps other nodes waiting
+        no longer than it must."""
+        is_alone = last.work.about.is_everything or more.work.about.is_everything
+        return not (self._book.is_shared and is_alone)
 
     def _carry_out(self, jobs: list[_Job]) -> None:
         try:
-            group = self._book.carry_out([job.function for job in jobs])
+            group = self._book.carry_out([job.work for job in jobs])
         except BaseException as err:
             self.tally.failed_groups += 1
             _log.error("ledger group of %d failed: %s", len(jobs), err)
@@ -129,6 +153,8 @@ class Writer:
             self._tell(group)
         except Exception as err:
             _log.error("telling of a ledger commit failed: %s", where(err))
+        if group.entries:
+            reach("ledger.told")
         for job, outcome in zip(jobs, group.outcomes, strict=True):
             self._count(job, is_committed=outcome.error is None)
             if outcome.error is None:

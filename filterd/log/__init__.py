@@ -4,6 +4,7 @@
 Both hold ids, codes, numbers and keyed hashes, never a word of the mail nor the address of a person (`facts`, `safe`).
 """
 
+from filterd.log.entries import EntryFeed
 from filterd.log.events import EVENTS, Log
 from filterd.log.facts import pseudonym
 from filterd.log.read import events_about, read_events, stream_files
@@ -12,6 +13,7 @@ from filterd.log.stream import EventStream
 
 __all__ = [
     "EVENTS",
+    "EntryFeed",
     "EventStream",
     "Log",
     "events_about",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from filterd.log import facts
+from filterd.log.dns import Asked, dns_facts
 from filterd.log.service import service_log
 from filterd.log.stream import EventStream
 from filterd.model.decision import Case, Decision, Disposition
@@ -32,8 +33,10 @@ EVENTS = (
     "outbox_failed",
     "started",
     "config",
+    "config_refused",
     "stopped",
     "stream.torn",
+    "stream.cut",
 )
 
 # Transactions decided and not yet answered. More than a node can hold open at once; the oldest is forgotten first.
@@ -63,7 +66,14 @@ class Log:
     # --- one mail -----------------------------------------------------------------------------------------------------
 
     def decided(
-        self, transaction: Transaction, case: Case, decision: Decision, *, message_id: str | None, elapsed_ms: float
+        self,
+        transaction: Transaction,
+        case: Case,
+        decision: Decision,
+        *,
+        message_id: str | None,
+        elapsed_ms: float,
+        asked: Asked = (),
     ) -> None:
         """Record everything a decision rests on and what it says.
 
@@ -71,8 +81,10 @@ class Log:
             case: what was decided on; holds principal, facts, counters and assessment.
             message_id: the Message-ID field, to be hashed; None when there is none.
             elapsed_ms: since the dot.
+            asked: what DNS was asked for this mail and what it said, as `ports.Lookups.asked` has it.
         """
         said = facts.decided_facts(self._key, transaction, case, decision, message_id)
+        said |= dns_facts(self._key, transaction, case.assessment, asked)
         self._append("decided", transaction.id, **said, elapsed_ms=round(elapsed_ms, 3))
         opened = _Open(
             account_id=case.principal.account_id,
@@ -230,6 +242,10 @@ class Log:
         """Record a reload: what is in force from here on."""
         self._append("config", None, checks=checks, policies=policies)
         service_log().info("config", writer=self.stream.writer)
+
+    def config_refused(self, *, file: str | None, line: int | None, key: str | None) -> None:
+        """Record a reload that changed nothing, and where the fault is; what it is stands in the service log."""
+        self._append("config_refused", None, file=file, line=line, key=key)
 
     def stopped(self, reason: str) -> None:
         """Record an orderly end (`sigterm`, `error`); a process that was killed has none."""

@@ -7,6 +7,7 @@ for even "something is missing here" would tell of them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import PurePath
 from typing import Any
@@ -214,6 +215,8 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
         "account_id": entry.account_id,
         "tenant_id": entry.tenant_id,
         "is_sealed": entry.sealed is not None,
+        # With it the row's hash can be proven without the sealed octets (ledger.traces).
+        "sealed_digest": None if entry.sealed is None else hashlib.sha256(entry.sealed).hexdigest(),
         "body": body,
     }
 

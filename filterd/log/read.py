@@ -1,6 +1,7 @@
 """What does the event stream say?  Reading it: forwards for people and replay, backwards for the writer's start.
 
 A broken line (torn by a crash or a full disk) is skipped and reported, never an error: the lines around it are whole.
+Rotation may rename, pack and remove files at any time; `steadily` reads again what was moved while it was read.
 """
 
 from __future__ import annotations
@@ -8,13 +9,18 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
+T = TypeVar("T")
+
 BLOCK_BYTES = 64 * 1024
+# Rotation takes moments, once a day; whoever meets it more often is given what was read.
+_TRIES = 4
 
 # Takes the file, the line's number from 1, and why: `not_json`, `not_an_event`, `torn` (the last line has no end).
 OnBroken = Callable[[Path, int, str], None]
@@ -22,6 +28,8 @@ OnBroken = Callable[[Path, int, str], None]
 
 def stream_files(directory: Path, writer: str | None = None) -> list[Path]:
     """Say which files hold the stream, oldest first, rotated ones too (`.1`, `-20261122`, `.gz`).
+
+    A packed file is left out as long as the one it is made of is there: it may be half written.
 
     Args:
         writer: only this writer's; None for everybody's.
@@ -31,12 +39,47 @@ def stream_files(directory: Path, writer: str | None = None) -> list[Path]:
         # Rotation may take a file away while we look.
         with contextlib.suppress(FileNotFoundError):
             aged.append((path.suffix == ".jsonl", path.stat().st_mtime_ns, path))
-    return [path for _, _, path in sorted(aged)]
+    # `gzip` on the current file itself is no rotation that keeps its source.
+    sources = {path for is_current, _, path in aged if not is_current}
+    return [path for _, _, path in sorted(aged) if path.suffix != ".gz" or path.with_suffix("") not in sources]
 
 
-def read_events(paths: Iterable[Path], on_broken: OnBroken | None = None) -> Iterator[dict[str, Any]]:
-    """Read events in the order of the files. Raises OSError for a file that cannot be read."""
+def steadily(directory: Path, read: Callable[[list[Path]], T]) -> T:
+    """Read all files of a folder; once more when rotation moved one meanwhile. Raises what `read` raises."""
+    for _ in range(_TRIES - 1):
+        before = _names(directory)
+        with contextlib.suppress(FileNotFoundError, EOFError, zlib.error):
+            said = read(stream_files(directory))
+            if _names(directory) == before:
+                return said
+    return read(stream_files(directory))
+
+
+def writer_of(path: Path) -> str:
+    """Say whose stream a file holds, by its name."""
+    return path.name.partition(".jsonl")[0]
+
+
+def order_of(event: dict[str, Any]) -> tuple[str, str, int]:
+    """Say by what events of several writers are put in order: time, then writer, then number."""
+    at = str(event["at"])
+    # An instant without a fraction must not sort behind its own second.
+    return (f"{at[:-1]}.000000Z" if len(at) == len("2026-11-02T12:00:00Z") else at, event["writer"], event["seq"])
+
+
+def read_events(
+    paths: Iterable[Path],
+    on_broken: OnBroken | None = None,
+    is_wanted: Callable[[bytes], bool] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Read events in the order of the files. Raises OSError for a file that cannot be read.
+
+    Args:
+        is_wanted: says by a line's octets whether it is worth reading; broken lines are asked for, too.
+    """
     for path, number, line in _lines(paths):
+        if is_wanted is not None and not is_wanted(line):
+            continue
         event, why = _parse(line)
         if event is not None:
             yield event
@@ -48,7 +91,7 @@ def events_about(paths: Iterable[Path], ident: str) -> list[dict[str, Any]]:
     """Say which events name an id (transaction, incident, sanction, account, entry…), in the order they happened."""
     quoted = orjson.dumps(ident)
     found = (event for _, _, line in _lines(paths) if quoted in line and (event := _parse(line)[0]) is not None)
-    return sorted(found, key=lambda e: (e["at"], e["writer"], e["seq"]))
+    return sorted(found, key=order_of)
 
 
 def pieces_backwards(path: Path) -> Iterator[bytes]:
@@ -99,6 +142,11 @@ def _lines(paths: Iterable[Path]) -> Iterator[tuple[Path, int, bytes]]:
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
                 yield path, number, line
+
+
+def _names(directory: Path) -> list[tuple[str, int]]:
+    with os.scandir(directory) as found:
+        return sorted((item.name, item.inode()) for item in found if ".jsonl" in item.name)
 
 
 def _open(path: Path) -> BinaryIO | gzip.GzipFile:

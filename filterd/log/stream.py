@@ -2,7 +2,8 @@
 
 `append` is one write(2) with O_APPEND: lines of a killed process are whole or missing, but for the last one. It is not
 fsynced (HOUSE rule 2). A line torn by a crash or a full disk is closed before the next one, and counted in an event
-`stream.torn`. A file that was renamed or removed (logrotate) is followed at the next event; `seq` goes on.
+`stream.torn`. A file that was renamed or removed (logrotate) is followed at the next event; `seq` goes on. A file that
+was cut under us (logrotate's `copytruncate`, which loses lines) is not what we support: an event `stream.cut` says so.
 
 Temporary: the volume takes nothing (PortError); the event is then not counted as written.
 """
@@ -59,6 +60,8 @@ class EventStream:
         self._fd = -1
         self._inode = (0, 0)
         self._torn_bytes = 0
+        self._end = 0
+        self._cut_bytes = 0
         try:
             directory.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._open()
@@ -66,7 +69,7 @@ class EventStream:
             self.seq = max(self._find_seq(), noted)
             with self._lock:
                 self._mend()
-                self._write_note()
+                self._keep()
         except OSError as err:
             raise self._failure(err) from err
 
@@ -85,6 +88,7 @@ class EventStream:
                 if self._is_rotated():
                     self._reopen()
                 self._mend()
+                self._say_cut()
                 self._write(event, tx, fields, is_capped=is_capped)
             except OSError as err:
                 raise self._failure(err) from err
@@ -116,7 +120,7 @@ class EventStream:
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):
-            self._write_note()
+            self._keep()
             os.close(self._fd)
             self._fd = -1
 
@@ -131,11 +135,19 @@ class EventStream:
         if self._fd >= 0:
             os.close(self._fd)
         status = os.fstat(fd)
-        self._fd, self._inode = fd, (status.st_dev, status.st_ino)
+        self._fd, self._inode, self._end = fd, (status.st_dev, status.st_ino), status.st_size
 
     def _reopen(self) -> None:
+        # Whole on disk before the new file begins: a power cut must not leave the later lines without the earlier.
+        os.fdatasync(self._fd)
         self._open()
         self._torn_bytes = 0
+        self._cut_bytes = 0
+        self._write_note()
+
+    def _keep(self) -> None:
+        """Write the note, which must never have seen more than the disk has."""
+        os.fdatasync(self._fd)
         self._write_note()
 
     def _is_rotated(self) -> bool:
@@ -143,12 +155,20 @@ class EventStream:
             status = os.stat(self.path)
         except FileNotFoundError:
             return True
-        return (status.st_dev, status.st_ino) != self._inode
+        if (status.st_dev, status.st_ino) != self._inode:
+            return True
+        if status.st_size < self._end:
+            self._cut_bytes += self._end - status.st_size
+            # What was torn is gone with the rest.
+            self._torn_bytes = 0
+        self._end = status.st_size
+        return False
 
     def _write(self, event: str, tx: str | None, fields: Mapping[str, Any], *, is_capped: bool = True) -> None:
         head = {"v": FORMAT, "event": event, "writer": self.writer, "seq": self.seq + 1, "at": self._now(), "tx": tx}
         line = json_line(head | dict(fields), TEXT_MAX if is_capped else None)
         written = os.write(self._fd, line)
+        self._end += written
         if written < len(line):
             self._torn_bytes += written
             raise OSError(errno.ENOSPC, "only part of an event could be written")
@@ -157,9 +177,16 @@ class EventStream:
     def _mend(self) -> None:
         """Close a torn line and say so, before anything else is written."""
         if self._torn_bytes:
-            os.write(self._fd, b"\n")
-            octets, self._torn_bytes = self._torn_bytes, 0
+            self._end += os.write(self._fd, b"\n")
+            octets = self._torn_bytes
             self._write("stream.torn", None, {"octets": octets})
+            self._torn_bytes -= octets
+
+    def _say_cut(self) -> None:
+        if self._cut_bytes:
+            octets = self._cut_bytes
+            self._write("stream.cut", None, {"octets": octets})
+            self._cut_bytes -= octets
 
     def _find_seq(self) -> int:
         """The last `seq` in the newest file that has one. Notes how much of a torn line the current file ends with."""

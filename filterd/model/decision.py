@@ -34,7 +34,11 @@ STRENGTH: tuple[Disposition, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What the counters said for this account, this transaction included (the `rate` check writes them down)."""
+    """What the counters said for this account, this transaction included (the `rate` check writes them down).
+
+    `tenant_*`: what all accounts of its tenant sent. `client_*`: what came from the client's address; 0 when nobody
+    says which that is. Whoever reads what an older program wrote finds 0 in what that did not count.
+    """
 
     messages_10min: int = 0
     messages_hour: int = 0
@@ -45,6 +49,20 @@ class Counts:
     unknown_hour: int = 0
     strangers_hour: int = 0
     baseline_recipients_day: float = 0.0
+    tenant_messages_10min: int = 0
+    tenant_messages_hour: int = 0
+    tenant_messages_day: int = 0
+    tenant_recipients_10min: int = 0
+    tenant_recipients_hour: int = 0
+    tenant_recipients_day: int = 0
+    tenant_baseline_recipients_day: float = 0.0
+    client_messages_10min: int = 0
+    client_messages_hour: int = 0
+    client_messages_day: int = 0
+    client_recipients_10min: int = 0
+    client_recipients_hour: int = 0
+    client_recipients_day: int = 0
+    client_baseline_recipients_day: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

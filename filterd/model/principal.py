@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 
@@ -42,13 +42,24 @@ NOBODY = Principal()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One mailbox of a tenant. The id is random and never changes; the login lives in the directory only."""
+    """One mailbox of a tenant. The id is random and never changes; the login lives in the directory only.
+
+    Args:
+        aliases: other logins and addresses that are this account's, in their canonical spelling.
+        external_id: what the operator's own directory calls whoever has the mailbox; it outlives every login.
+        expires_on: the last day of service.
+        retired_at: since when somebody else has the login, or nobody: it leads here no more (STANDING 5.7-19).
+    """
 
     account_id: str
     tenant_id: str
     login: str
     language: str | None = None
     contact: str | None = None
+    aliases: tuple[str, ...] = ()
+    external_id: str | None = None
+    expires_on: date | None = None
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +97,10 @@ class Tenant:
     Args:
         supplement: the signed supplement on record, in force or not.
         domains_declared: somebody has said that `domains` are all; False for what first mail has shown.
-        reseller: in whose name notices go out where the agreement is enforced by a reseller.
+        reseller: in whose name notices go out where the agreement is enforced by a reseller; also called the dealer.
+        plan: what it has bought, by the operator's name for it.
+        expires_on: the last day of service.
+        external_id: what the operator's own directory calls it; it outlives names and domains.
     """
 
     tenant_id: str
@@ -99,3 +113,6 @@ class Tenant:
     supplement: Supplement | None = None
     domains_declared: bool = False
     reseller: str | None = None
+    plan: str | None = None
+    expires_on: date | None = None
+    external_id: str | None = None

@@ -7,7 +7,7 @@ A new field needs a default, so that old rows still read. A new kind goes into K
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from filterd.model.principal import Supplement
 from filterd.model.sanction import Feature, Rung, Violation
@@ -27,10 +27,11 @@ class TenantOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantChanged:
-    """A list changed a known tenant. `by`: a person's name.
+    """A list, or the operator's directory, changed a known tenant. `by`: a person's name, or `directory:` and which.
 
     `fields` names all that changed. Of those, the values that name nobody are said as they are now: `agreement`,
-    `domains`, `domains_declared`, `language`, `seats`, `supplement`. A field that `fields` does not name says nothing.
+    `domains`, `domains_declared`, `language`, `seats`, `supplement`, `plan`, `expires_on`. A field that `fields` does
+    not name says nothing.
     """
 
     at: datetime
@@ -43,6 +44,8 @@ class TenantChanged:
     language: str | None = None
     seats: int | None = None
     supplement: Supplement | None = None
+    plan: str | None = None
+    expires_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,8 @@ class AccountOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChanged:
-    """A list changed a known account. `fields` as in TenantChanged; `tenant_id` is whose it is now."""
+    """A list, or the operator's directory, changed a known account. `by` and `fields` as in TenantChanged; `tenant_id`
+    is whose it is now. A new login and the one before are in the sealed part."""
 
     at: datetime
     account_id: str
@@ -63,6 +67,21 @@ class AccountChanged:
     by: str
     fields: tuple[str, ...]
     language: str | None = None
+    expires_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRetired:
+    """The account keeps its id, its record and what is in force, and loses its login (STANDING 5.7-19).
+
+    `because`: `reused`, another person has the address; `transferred`, the person has a mailbox at another tenant.
+    """
+
+    at: datetime
+    account_id: str
+    tenant_id: str
+    by: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +117,8 @@ class ViolationRecorded:
     policy_digest: str
     evidence_digest: str | None = None
     is_strong: bool = True
+    # How much of the mail was kept (model.evidence.Kept), None where nobody said, as before there were classes.
+    evidence_kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +329,72 @@ class BypassClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceHeld:
+    """A legal hold: nothing that is kept of the account is erased while it lasts. `case` is what it was ordered for."""
+
+    at: datetime
+    hold_id: str
+    account_id: str
+    case: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceReleased:
+    """Somebody wants a legal hold to end; with `is_final` it has. `is_self_review`: nobody else could be asked."""
+
+    at: datetime
+    hold_id: str
+    account_id: str
+    by: str
+    reason: str
+    is_final: bool
+    is_self_review: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceViewed:
+    """A person was shown what is kept of these mails, and why. `has_content`: their octets, not only what is known."""
+
+    at: datetime
+    account_id: str
+    transaction_ids: tuple[str, ...]
+    digests: tuple[str, ...]
+    by: str
+    reason: str
+    has_content: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailHeld:
+    """A mail is in quarantine, and whoever sent it may be told so. `reason` is a code."""
+
+    at: datetime
+    item_id: str
+    transaction_id: str
+    account_id: str
+    reason: str
+    digest: str
+    size_bytes: int
+    recipients: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldMailMoved:
+    """What became of a held mail: `state` is model.held.HeldState. `by`: a person's name, or "system"."""
+
+    at: datetime
+    item_id: str
+    transaction_id: str
+    account_id: str
+    state: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAdded:
     """Somebody who may act by name. The token itself is never stored."""
 
@@ -315,6 +402,50 @@ class PersonAdded:
     person: str
     role: str
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectErased:
+    """The key of an account or tenant was destroyed: what was personal about it can never be read again.
+
+    The row is about nobody, so that it is on no file of the subject's; a backup from before is put right by it.
+    """
+
+    at: datetime
+    subject_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRange:
+    """Rows of one writer, first and last included. `last` None: nobody knows how many there were."""
+
+    writer: str
+    first: int
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRestored:
+    """A backup, or an old copy of the store, took the place of what was lost, and a person answers for it.
+
+    Its own number may leave a gap behind `after_seq`, the row of its writer that it follows: the numbers between are
+    those of rows that were lost. `missing` rows nobody has any more; the rows of `again` follow this one under new
+    numbers, as event streams had kept them, without their sealed fields.
+
+    Args:
+        taken_at: when the backup was made; None: the store was found older than its anchors.
+        accounts: those known to be affected by what is missing.
+    """
+
+    at: datetime
+    restore_id: str
+    taken_at: datetime | None
+    by: str
+    reason: str
+    after_seq: int
+    missing: tuple[RowRange, ...] = ()
+    again: tuple[RowRange, ...] = ()
+    accounts: tuple[str, ...] = ()
 
 
 Record = (
@@ -340,6 +471,14 @@ Record = (
     | BypassClosed
     | TenantChanged
     | AccountChanged
+    | AccountRetired
+    | SubjectErased
+    | LedgerRestored
+    | EvidenceHeld
+    | EvidenceReleased
+    | EvidenceViewed
+    | MailHeld
+    | HeldMailMoved
 )
 
 KINDS: dict[str, type[Record]] = {
@@ -365,6 +504,14 @@ KINDS: dict[str, type[Record]] = {
     "bypass.closed": BypassClosed,
     "tenant.changed": TenantChanged,
     "account.changed": AccountChanged,
+    "account.retired": AccountRetired,
+    "subject.erased": SubjectErased,
+    "ledger.restored": LedgerRestored,
+    "evidence.held": EvidenceHeld,
+    "evidence.released": EvidenceReleased,
+    "evidence.viewed": EvidenceViewed,
+    "mail.held": MailHeld,
+    "mail.moved": HeldMailMoved,
 }
 
 KIND_OF: dict[type[Record], str] = {v: k for k, v in KINDS.items()}

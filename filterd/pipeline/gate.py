@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -40,6 +41,7 @@ from filterd.model.standing import History
 from filterd.model.verdict import Assessment
 from filterd.pipeline.attribution import AttributionRule, Claim, attribute
 from filterd.pipeline.bypass import marked, message_id
+from filterd.pipeline.client import client_id
 from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.reach import Reach
@@ -66,13 +68,10 @@ from filterd.ports import (
     Intake,
     Keys,
     Ledger,
+    Lookups,
     Resolver,
 )
 
-# Accounts whose last standing a worker remembers for the time the ledger is away.
-MAX_KNOWN = 20_000
-# What was good standing this long ago is not taken for good standing any more.
-KNOWN_FOR_S = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerRule:
@@ -107,6 +106,7 @@ class _Author:
     history: History | None = None
     terms: Agreement | None = None
     is_unknown: bool = False
+    is_last_word: bool = False
 
 
 class MailGate:
@@ -131,8 +131,21 @@ class MailGate:
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
         self._bypass = bypass
-        # What the ledger last said of each login, for the time it is away; the oldest go first.
-        self._known: dict[str, tuple[AccountRef, History, float]] = {}
+
+    def adopt(
+        self,
+        *,
+        terms: Mapping[str, Agreement],
+        default_terms: Agreement,
+        checks: tuple[Check, ...],
+        rules: GateRules,
+        resolver: Resolver | None,
+    ) -> MailGate:
+        """Say the gate for mail from now on, under another policy. Mail under way ends in this one, as it began."""
+        other = copy(self)
+        other._terms, other._default_terms, other._checks = terms, default_terms, checks
+        other._rules, other._resolver = rules, resolver
+        return other
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
@@ -148,13 +161,14 @@ class MailGate:
         except PeerError:
             return None
         try:
-            account = await self._ledger.account_for(login, may_create=False)
-            if account is None:
-                return None
-            history = await self._ledger.history(account.account_id)
+            account, history, is_last_word = await self._look_up(login, may_create=False)
         except LedgerUnavailable:
             return LEDGER_AWAY
+        if account is None or history is None:
+            return None
         reply = self._refused_recipient(account, history, forward, accepted)
+        if reply is None and is_last_word and not self._is_good(account, history):
+            return LEDGER_AWAY
         if reply is not None and rule is not None and rule.is_after_queue:
             reply = waiting(reply)
         if reply is not None:
@@ -181,6 +195,11 @@ class MailGate:
             if feature.name in REFUSED_BY_RECIPIENT:
                 return feature_reply(feature, standing, self._wording(account), is_before_data=True)
         return None
+
+    def _is_good(self, account: AccountRef, history: History) -> bool:
+        """Say whether nothing counts against an account: its clean mail may pass while nobody can be asked."""
+        standing = standing_at(history, self._terms_of(account), self._clock.now())
+        return not (standing.sanctions or standing.holds or standing.strikes)
 
     def _refusal(self, account: AccountRef, history: History, forwards: tuple[Path, ...]) -> Reply | None:
         standing = standing_at(history, self._terms_of(account), self._clock.now())
@@ -237,15 +256,20 @@ class MailGate:
                 self._recorder.denied(intake.session, author.account.account_id, refusal, sender, None)
                 self._recorder.refused(item.transaction.id, refusal)
                 return Answer(transaction_id=item.transaction.id, reply=refusal)
+            if author.is_last_word and not self._is_good(author.account, author.history):
+                self._recorder.refused(item.transaction.id, LEDGER_AWAY)
+                return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
+        dns = self._resolver.for_message() if self._resolver is not None else None
         try:
-            case, decision, assessment = await self._judge(item, author, direction)
+            case, decision, assessment = await self._judge(item, author, direction, dns)
         except LedgerUnavailable as err:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         if rule.is_after_queue:
             decision = without_bounce(decision, author.history)
         markers.reach("gate.decided")
-        self._recorder.decided(item, case, decision, time.monotonic() - started)
+        self._recorder.decided(item, case, decision, time.monotonic() - started, dns.asked if dns else ())
+        markers.reach("gate.recorded")
         reply = self._reply(case, decision, author)
         if reply is not None:
             self._recorder.refused(item.transaction.id, reply)
@@ -298,7 +322,7 @@ class MailGate:
         """Find or create the account of a claim; nobody when there is no claim, or no room for new accounts."""
         if claim is None or claim.login is None:
             return _Author(principal=NOBODY)
-        account, history = await self._look_up(claim.login)
+        account, history, is_last_word = await self._look_up(claim.login, may_create=True)
         if account is None:
             return _Author(principal=Principal(basis=claim.basis), is_unknown=True)
         terms = self._terms_of(account)
@@ -313,25 +337,23 @@ class MailGate:
             account=account,
             history=history,
             terms=terms,
+            is_last_word=is_last_word,
         )
 
-    async def _look_up(self, login: str) -> tuple[AccountRef | None, History | None]:
-        """Ask the ledger; while it is away, go by its last word if that was good standing (HOUSE §5)."""
+    async def _look_up(
+        self, login: str, *, may_create: bool
+    ) -> tuple[AccountRef | None, History | None, bool]:
+        """Ask the ledger; while it is away, go by its last word (HOUSE §5), which the third value says."""
         try:
-            account = await self._ledger.account_for(login, may_create=True)
+            account = await self._ledger.account_for(login, may_create=may_create)
             if account is None:
-                return None, None
-            history = await self._ledger.history(account.account_id)
+                return None, None, False
+            return account, await self._ledger.history(account.account_id), False
         except LedgerUnavailable:
-            known = self._known.get(login)
-            if known is None or known[1].incidents or time.monotonic() - known[2] > KNOWN_FOR_S:
+            known = self._ledger.last_word(login)
+            if known is None:
                 raise
-            return known[0], known[1]
-        self._known.pop(login, None)
-        self._known[login] = (account, history, time.monotonic())
-        if len(self._known) > MAX_KNOWN:
-            del self._known[next(iter(self._known))]
-        return account, history
+            return *known, True
 
     def _direction(self, rule: ListenerRule, author: _Author, transaction: Transaction) -> Direction:
         if rule.direction == "inbound" or (
@@ -344,7 +366,9 @@ class MailGate:
             return Direction.INTERNAL
         return Direction.OUTBOUND
 
-    async def _judge(self, item: Read, author: _Author, direction: Direction) -> tuple[Case, Decision, Assessment]:
+    async def _judge(
+        self, item: Read, author: _Author, direction: Direction, dns: Lookups | None
+    ) -> tuple[Case, Decision, Assessment]:
         counts = await self._count(item, author, direction)
         context = Context(
             transaction=item.transaction,
@@ -352,13 +376,14 @@ class MailGate:
             direction=direction,
             principal=author.principal,
             counts=counts,
-            dns=self._resolver.for_message() if self._resolver is not None else None,
+            dns=dns,
             own_domains=author.account.tenant_domains if author.account else (),
             domains_declared=author.account is not None and author.account.domains_declared,
         )
         assessment = await run(
             self._checks, context, on_error=lambda check, tx, err: self._recorder.troubled(tx, check, err)
         )
+        markers.reach("gate.judged")
         terms = author.terms or self._default_terms
         case = self._case(item, author, direction, assessment, counts, terms)
         await self._file_objection(item.transaction, author)
@@ -387,6 +412,8 @@ class MailGate:
             delivery_keys=tuple(delivery_key(fp, address) for address in forwards),
             recipient_hashes=tuple(self._pseudonym(address) for address in forwards),
             unknown=item.unknown_recipients,
+            tenant_id=author.principal.tenant_id,
+            client_id=self._client_id(item, author, direction),
         )
         try:
             return await self._ledger.count(request)
@@ -396,6 +423,12 @@ class MailGate:
             if self._has_rates(author):
                 raise
             return None
+
+    def _client_id(self, item: Read, author: _Author, direction: Direction) -> str | None:
+        """Say under which address authenticated mail to the outside is counted."""
+        if direction is not Direction.OUTBOUND or author.principal.strength is not Strength.STRONG:
+            return None
+        return client_id(self._keys.pseudonym, item.transaction.session)
 
     def _has_rates(self, author: _Author) -> bool:
         """Say whether the account is kept to a number an hour or a day: such mail waits until it can be counted."""

@@ -10,12 +10,14 @@ from typing import Any, Generic, Literal, TypeVar
 from filterd.errors import PeerError, RefusedError, UsageError
 from filterd.mail.address import parse_forward_path
 from filterd.model.principal import Account, Supplement, Tenant
+from filterd.pipeline.identity import Leaving
 from filterd.pipeline.notices import LANGUAGES
 
 # One list is one transaction, in which no mail can be decided: at two milliseconds for a new account, twenty seconds.
 MAX_ROWS = 10_000
 # What is said of a list in which everything is wrong.
 MAX_FAULTS = 100
+MAX_EXTERNAL_ID_CHARS = 500
 
 Subject = TypeVar("Subject", Tenant, Account)
 T = TypeVar("T")
@@ -40,12 +42,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned(Generic[Subject]):
-    """What one row comes to. `changes` maps a field to its value before and after."""
+    """What one row comes to. `changes` maps a field to its value before and after; `leaving`: an account that loses its
+    login by it."""
 
     line: int
-    what: Literal["create", "change", "unchanged"]
+    what: Literal["create", "change", "unchanged", "retire"]
+    before: Subject | None
     after: Subject
     changes: Mapping[str, tuple[Any, Any]]
+    leaving: Leaving | None = None
 
 
 @dataclass(slots=True)
@@ -70,7 +75,14 @@ class Plan(Generic[Subject]):
             if before is None or getattr(before, f.name) != getattr(after, f.name)
         }
         what: Literal["create", "change", "unchanged"] = "create" if before is None else "change"
-        self.items.append(Planned(line=row.line, what=what if changes else "unchanged", after=after, changes=changes))
+        what = what if changes else "unchanged"
+        self.items.append(Planned(line=row.line, what=what, before=before, after=after, changes=changes))
+
+    def retire(self: Plan[Account], row: Row, leaving: Leaving) -> None:
+        """Note an account that loses its login to the one of this row."""
+        before, after = leaving.before, leaving.after
+        planned = Planned(line=row.line, what="retire", before=before, after=after, changes={}, leaving=leaving)
+        self.items.append(planned)
 
     def answer(self, name: Callable[[Subject], str], *, is_dry: bool) -> dict[str, Any]:
         """Say what was done, or would be. With errors nothing was."""
@@ -79,6 +91,7 @@ class Plan(Generic[Subject]):
             "dry_run": is_dry,
             "created": sum(item.what == "create" for item in done),
             "changed": sum(item.what == "change" for item in done),
+            "retired": sum(item.what == "retire" for item in done),
             "unchanged": sum(item.what == "unchanged" for item in done),
             "changes": [
                 {
@@ -171,6 +184,39 @@ def day(row: Row, key: str) -> date | None:
     if found is None or found.isoformat() != said:
         raise PeerError(f"{said!r} is no day of the form YYYY-MM-DD")
     return found
+
+
+def words(row: Row, key: str, read: Callable[[str], str]) -> tuple[str, ...]:
+    """Read several words, parted by blanks, commas or semicolons, or a list of them. Raises PeerError.
+
+    Args:
+        read: makes one word what it has to be, or raises PeerError.
+    """
+    value = row.values.get(key)
+    if isinstance(value, list):
+        if not all(isinstance(item, str) for item in value):
+            raise PeerError("must be a list of text")
+        said = list(value)
+    else:
+        said = (text(row, key) or "").replace(";", " ").replace(",", " ").split()
+    found = []
+    for word in said:
+        try:
+            found.append(read(word))
+        except PeerError as err:
+            raise PeerError(f"{word!r}: {err}") from err
+    return tuple(dict.fromkeys(found))
+
+
+def external_id(row: Row, key: str) -> str | None:
+    """Read what the operator's own directory calls somebody; a number will do. Raises PeerError."""
+    value = row.values.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    said = text(row, key)
+    if said is not None and len(said) > MAX_EXTERNAL_ID_CHARS:
+        raise PeerError("is too long")
+    return said
 
 
 def plain(value: Any) -> Any:

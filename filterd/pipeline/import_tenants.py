@@ -1,7 +1,8 @@
 """Which tenants does a list create or change?
 
-A tenant is known by its name, which no two share. One that first mail made goes by the name of its domain until a list
-that has this domain gives it another; no other tenant's domain can be taken by a list.
+A tenant is known by its name, which no two share, or by its external id, where the list has one: then the name may
+change. One that first mail made goes by the name of its domain until a list that has this domain gives it another; no
+other tenant's domain can be taken by a list.
 """
 
 from __future__ import annotations
@@ -17,12 +18,26 @@ from filterd.mail.names import canonical_domain
 from filterd.model.ids import random_id
 from filterd.model.principal import Tenant
 from filterd.pipeline import import_supplement
-from filterd.pipeline.import_rows import Plan, Row, contact, kept, language, text
+from filterd.pipeline.directory_plan import MAX_PLAN_CHARS
+from filterd.pipeline.import_rows import Plan, Row, contact, day, external_id, kept, language, text, words
 from filterd.pipeline.import_supplement import read_supplement, why_not_in_force
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
-COLUMNS = ("name", "agreement", "domains", "language", "contact", "seats", "reseller", *import_supplement.COLUMNS)
+COLUMNS = (
+    "name",
+    "agreement",
+    "domains",
+    "language",
+    "contact",
+    "seats",
+    "reseller",
+    "dealer",
+    "plan",
+    "expires_on",
+    "external_id",
+    *import_supplement.COLUMNS,
+)
 
 
 class _KnowsTenants(Protocol):
@@ -47,13 +62,18 @@ def plan_tenants(rows: Sequence[Row], known: Sequence[Tenant], rules: DeskRules,
     for tenant in known:
         by_name.setdefault(tenant.name, []).append(tenant)
     owners = {domain: tenant for tenant in known for domain in tenant.domains}
+    by_external = {tenant.external_id: tenant for tenant in known if tenant.external_id is not None}
     names: dict[str, int] = {}
     claimed: dict[str, int] = {}
+    said: dict[str, int] = {}
     for row in rows:
-        read = _read(plan, row, by_name, owners, rules, now)
+        read = _read(plan, row, by_name, by_external, owners, rules, now)
         if read is None:
             continue
         before, after = read
+        if after.external_id is not None and (line := said.setdefault(after.external_id, row.line)) != row.line:
+            plan.fault(row, "external_id", f"stands on line {line} already")
+            continue
         if after.name in names:
             plan.fault(row, "name", f"{after.name!r} stands on line {names[after.name]} already")
             continue
@@ -77,6 +97,7 @@ def _read(
     plan: Plan[Tenant],
     row: Row,
     by_name: dict[str, list[Tenant]],
+    by_external: dict[str, Tenant],
     owners: dict[str, Tenant],
     rules: DeskRules,
     now: datetime,
@@ -90,8 +111,11 @@ def _read(
         if len(by_name.get(name, ())) > 1:
             raise PeerError(f"{len(by_name[name])} tenants are called {name!r}; this list cannot tell them apart")
         key = "domains"
-        domains = _domains(row, key) if key in row.values else None
-        before = next(iter(by_name.get(name, ())), None) or _made_by_mail(domains or (), owners)
+        domains = words(row, key, _domain) if key in row.values else None
+        key = "external_id"
+        external = external_id(row, key) if key in row.values else None
+        named = next(iter(by_name.get(name, ())), None)
+        before = _same(external, by_external, named) or named or _made_by_mail(domains or (), owners)
         base = before or Tenant(tenant_id=random_id("n", now), name=name, agreement=rules.default_agreement)
         key = "agreement"
         agreement = text(row, key) or base.agreement
@@ -100,6 +124,8 @@ def _read(
         if wrong := misbound(rules.terms, agreement, None):
             raise PeerError(f"this tenant {wrong}")
         after = replace(base, name=name, agreement=agreement)
+        key = "external_id"
+        after = replace(after, external_id=kept(row, key, base.external_id, lambda *_: external))
         if domains is not None:
             # Somebody has written down what there is; what first mail shows is never known to be all.
             after = replace(after, domains=domains, domains_declared=bool(domains))
@@ -109,8 +135,14 @@ def _read(
         after = replace(after, contact=kept(row, key, base.contact, contact))
         key = "seats"
         after = replace(after, seats=kept(row, key, base.seats, _seats))
-        key = "reseller"
+        key = "dealer" if "dealer" in row.values else "reseller"
+        if {"dealer", "reseller"} <= row.values.keys():
+            raise PeerError("is the reseller; one of the two is enough")
         after = replace(after, reseller=kept(row, key, base.reseller, text))
+        key = "plan"
+        after = replace(after, plan=kept(row, key, base.plan, _plan))
+        key = "expires_on"
+        after = replace(after, expires_on=kept(row, key, base.expires_on, day))
         after = replace(after, supplement=read_supplement(row, base.supplement, rules.terms, agreement))
     except import_supplement.WrongCell as err:
         plan.fault(row, err.key, str(err))
@@ -126,25 +158,30 @@ def _made_by_mail(domains: tuple[str, ...], owners: dict[str, Tenant]) -> Tenant
     return next((owners[d] for d in domains if d in owners and owners[d].name == d), None)
 
 
-def _domains(row: Row, key: str) -> tuple[str, ...]:
-    """Read domains parted by blanks, commas or semicolons, or a list of them. Raises PeerError."""
-    value = row.values.get(key)
-    if isinstance(value, list):
-        if not all(isinstance(item, str) for item in value):
-            raise PeerError("must be a list of text")
-        words = list(value)
-    else:
-        words = (text(row, key) or "").replace(";", " ").replace(",", " ").split()
-    out = []
-    for word in words:
-        try:
-            domain = canonical_domain(word)
-        except PeerError as err:
-            raise PeerError(f"{word!r}: {err}") from err
-        if "." not in domain or domain.startswith("["):
-            raise PeerError(f"{word!r}: not a domain name")
-        out.append(domain)
-    return tuple(dict.fromkeys(out))
+def _same(external: str | None, by_external: dict[str, Tenant], named: Tenant | None) -> Tenant | None:
+    """Find the tenant with an external id. Raises PeerError where the name is another tenant's."""
+    if external is None:
+        return None
+    same = by_external.get(external)
+    if named is not None and named.external_id not in (None, external):
+        raise PeerError(f"the tenant called {named.name!r} has another one")
+    if named is not None and same is not None and named.tenant_id != same.tenant_id:
+        raise PeerError(f"is that of {same.name!r}, and {named.name!r} is there, too")
+    return same
+
+
+def _domain(word: str) -> str:
+    domain = canonical_domain(word)
+    if "." not in domain or domain.startswith("["):
+        raise PeerError("not a domain name")
+    return domain
+
+
+def _plan(row: Row, key: str) -> str | None:
+    said = text(row, key)
+    if said is not None and len(said) > MAX_PLAN_CHARS:
+        raise PeerError(f"has more than {MAX_PLAN_CHARS} characters")
+    return said
 
 
 def _seats(row: Row, key: str) -> int | None:

@@ -6,18 +6,18 @@ Taking the same list twice changes nothing the second time. `dry_run` says what 
 
     rows        a dictionary for each row, with `line` and the columns the file has; a column left out keeps what is
                 known, None takes it away
-    answer      {dry_run, created, changed, unchanged, changes: [{line, what, name, fields: {key: {from, to}}}],
+    answer      {dry_run, created, changed, retired, unchanged,
+                changes: [{line, what, name, fields: {key: {from, to}}}],
                 errors: [{line, key, message}], notes: [{line, key, message}]}
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from filterd.errors import RefusedError, UsageError
-from filterd.model import records as r
 from filterd.model.principal import Tenant
+from filterd.pipeline.directory_rows import write_account, write_leaving, write_tenant
 from filterd.pipeline.import_accounts import plan_accounts
 from filterd.pipeline.import_rows import rows_of
 from filterd.pipeline.import_supplement import supplement_facts
@@ -50,56 +50,27 @@ class ImportVerbs:
         is_dry = bool(arguments.get("dry_run"))
         plan = plan_tenants(rows_of(arguments), every_tenant(txn), self._rules, txn.now)
         for item in () if plan.errors or is_dry else plan.items:
-            tenant = item.after
-            if item.what != "unchanged":
-                txn.put_tenant(tenant)
-            if item.what == "create":
-                opened = r.TenantOpened(
-                    at=txn.now,
-                    tenant_id=tenant.tenant_id,
-                    agreement=tenant.agreement,
-                    source=_source(person),
-                    domains=tenant.domains,
-                    supplement=tenant.supplement,
-                )
-                txn.append(opened, account_id=None, tenant_id=tenant.tenant_id)
-            elif item.what == "change":
-                changed = _tenant_changed(tenant, tuple(item.changes), person, txn.now)
-                txn.append(changed, account_id=None, tenant_id=tenant.tenant_id)
+            write_tenant(txn, item.before, item.after, by=person, source=_source(person))
         return plan.answer(lambda t: t.name, is_dry=is_dry)
 
     def account_import(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Create and change accounts as `rows` say, by the person of `token`."""
+        """Create, change and retire accounts as `rows` say, by the person of `token`."""
         person = _importer(txn, arguments)
         is_dry = bool(arguments.get("dry_run"))
         plan = plan_accounts(rows_of(arguments), txn, every_tenant(txn))
         for item in () if plan.errors or is_dry else plan.items:
-            account = item.after
-            if item.what != "unchanged":
-                txn.put_account(account)
-            if item.what == "create":
-                opened = r.AccountOpened(
-                    at=txn.now, account_id=account.account_id, tenant_id=account.tenant_id, source=_source(person)
-                )
-                subjects = {"account_id": account.account_id, "tenant_id": account.tenant_id}
-                txn.append(opened, **subjects, personal={"login": account.login})
-            elif item.what == "change":
-                changed = r.AccountChanged(
-                    at=txn.now,
-                    account_id=account.account_id,
-                    tenant_id=account.tenant_id,
-                    by=person,
-                    fields=tuple(item.changes),
-                    language=account.language if "language" in item.changes else None,
-                )
-                txn.append(changed, account_id=account.account_id, tenant_id=account.tenant_id)
+            if item.leaving is not None:
+                write_leaving(txn, item.leaving, by=person)
+            else:
+                write_account(txn, item.before, item.after, by=person, source=_source(person))
         return plan.answer(lambda a: a.login, is_dry=is_dry)
 
     def tenant_list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Say every tenant with the number of its accounts."""
         counts: dict[str, int] = {}
         for account in txn.accounts():
-            counts[account.tenant_id] = counts.get(account.tenant_id, 0) + 1
+            if account.retired_at is None:
+                counts[account.tenant_id] = counts.get(account.tenant_id, 0) + 1
         return [self._facts(txn, tenant, counts.get(tenant.tenant_id, 0)) for tenant in every_tenant(txn)]
 
     def tenant_show(self, txn: LedgerTxn, arguments: Arguments) -> Any:
@@ -110,7 +81,7 @@ class ImportVerbs:
             raise UsageError(f"no tenant has the name, id or domain {said!r}")
         if len(found) > 1:
             raise UsageError(f"several tenants are called {said!r}; give the id")
-        number = sum(account.tenant_id == found[0].tenant_id for account in txn.accounts())
+        number = sum(a.tenant_id == found[0].tenant_id and a.retired_at is None for a in txn.accounts())
         return self._facts(txn, found[0], number)
 
     def _facts(self, txn: LedgerTxn, tenant: Tenant, accounts: int) -> dict[str, Any]:
@@ -125,14 +96,15 @@ class ImportVerbs:
             "contact": tenant.contact,
             "seats": tenant.seats,
             "reseller": tenant.reseller,
+            "plan": tenant.plan,
+            "expires_on": tenant.expires_on.isoformat() if tenant.expires_on is not None else None,
+            "external_id": tenant.external_id,
             "supplement": supplement_facts(tenant, self._rules.terms, txn.now),
             "terms": self._rules.terms_for(tenant, txn.now).id if known else None,
             "accounts": accounts,
         }
 
 
-# What a row of the ledger says of a change in clear; the rest is somebody's name or address.
-_IN_CLEAR = frozenset({"agreement", "domains", "domains_declared", "language", "seats", "supplement"})
 # Roles that may bring lists in: what they hold decides who is answerable, and under which terms.
 IMPORTING = ("admin", "moderator")
 
@@ -142,12 +114,6 @@ def _importer(txn: LedgerTxn, arguments: Arguments) -> str:
     if role not in IMPORTING:
         raise RefusedError(f"{person} has role {role}; lists are imported by {' or '.join(IMPORTING)}")
     return person
-
-
-def _tenant_changed(tenant: Tenant, fields: tuple[str, ...], by: str, at: datetime) -> r.TenantChanged:
-    """The row of a change: names and addresses only as having changed."""
-    said: dict[str, Any] = {name: getattr(tenant, name) for name in fields if name in _IN_CLEAR}
-    return r.TenantChanged(at=at, tenant_id=tenant.tenant_id, by=by, fields=fields, **said)
 
 
 def _source(person: str) -> str:

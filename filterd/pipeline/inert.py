@@ -8,6 +8,7 @@ from typing import Any
 from filterd.agreement.decide import decide
 from filterd.agreement.terms import Agreement
 from filterd.errors import LedgerUnavailable, UsageError
+from filterd.log.dns import Asked
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.reply import Reply
 from filterd.model.sanction import Preset
@@ -26,7 +27,9 @@ class Ear(Recorder):
         self.heard: tuple[Read, Case, Decision] | None = None
         self.troubles: list[tuple[str, str]] = []
 
-    def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float) -> None:
+    def decided(
+        self, item: Read, case: Case, decision: Decision, elapsed_s: float, asked: Asked = ()
+    ) -> None:
         self.heard = (item, case, decision)
 
     def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
@@ -67,6 +70,9 @@ class NoLedger:
 
     async def history(self, account_id: str) -> History:
         return History(account_id=account_id)
+
+    def last_word(self, login: str) -> tuple[AccountRef, History] | None:
+        return None
 
     async def count(self, request: CountRequest) -> Counts:
         raise LedgerUnavailable("a scan has no counters")

@@ -168,7 +168,8 @@ def addresses(
 ) -> tuple[tuple[Audience, str], ...]:
     """Say who can be written to and where, each address once; what is no address, or is our own, is left out."""
     known = [
-        (Audience.ACCOUNT, account.login if account is not None else None),
+        # A retired account's login is another person's address by now.
+        (Audience.ACCOUNT, account.login if account is not None and account.retired_at is None else None),
         (Audience.CONTACT, account.contact if account is not None else None),
         (Audience.TENANT, tenant.contact if tenant is not None and settings.copy_to_tenant else None),
     ]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from filterd import metrics
 from filterd.errors import PortError
 from filterd.log import Log
+from filterd.log.dns import Asked
 from filterd.model.decision import Case, Decision
 from filterd.model.reply import Reply
 from filterd.model.session import Path, Session
@@ -30,11 +31,16 @@ class Recorder:
     def __init__(self, log: Log):
         self._log = log
 
-    def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float) -> None:
+    def decided(
+        self, item: Read, case: Case, decision: Decision, elapsed_s: float, asked: Asked = ()
+    ) -> None:
         metrics.observe_message(item.transaction.session.door)
         metrics.observe(case.assessment, decision, case.direction, elapsed_s)
         message_id = item.message.first("message-id")
-        self._log.decided(item.transaction, case, decision, message_id=message_id, elapsed_ms=elapsed_s * 1000)
+        elapsed_ms = elapsed_s * 1000
+        self._log.decided(
+            item.transaction, case, decision, message_id=message_id, elapsed_ms=elapsed_ms, asked=asked
+        )
 
     def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         metrics.observe_reply(reply)

@@ -20,6 +20,7 @@ from filterd.model.decision import NoticeDue
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.standing import History, SanctionFile, Standing
+from filterd.pipeline.directory_rows import account_facts
 from filterd.pipeline.impose import Restriction, find_clauses, impose, read_features
 from filterd.pipeline.people import Arguments, PlainVerb, acting_person
 from filterd.pipeline.verbs import DeskRules, MailVerbs
@@ -80,6 +81,7 @@ class ReviewVerbs:
         history = txn.history(account.account_id)
         standing = self._standing(txn, account)
         shown = _row(account, standing)
+        shown |= account_facts(account, txn.tenant(account.tenant_id))
         shown["features_off"] = [str(f) for f in standing.features]
         shown["sanctions"] = [
             {
@@ -440,6 +442,7 @@ def _row(account: Account, standing: Standing) -> dict[str, Any]:
         "account_id": account.account_id,
         "tenant_id": account.tenant_id,
         "login": account.login,
+        "retired_at": _iso(account.retired_at),
         "standing": standing.conduct.value,
         "until": _iso(standing.until),
         "points": standing.half_points / 2,

@@ -16,6 +16,7 @@ from filterd.agreement.terms import Agreement
 from filterd.errors import UsageError
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision, NoticeDue
+from filterd.model.evidence import EXCERPT_BYTES, Kept, Portion, strongest
 from filterd.model.ids import derived_id, random_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Preset, Rung
@@ -36,6 +37,8 @@ class DeskRules:
         terms: by agreement id. `by_digest` holds these and the ones of the last reload, so that a decision begun under
             the old text ends under it.
         auto_create_per_day: how many accounts first mail may create in 24 hours; 0 switches it off.
+        evidence_at_most: the operator's ceiling over what categories ask to be kept of a mail.
+        excerpt_bytes: how much an excerpt has of each place that a finding points to.
     """
 
     terms: Mapping[str, Agreement]
@@ -44,6 +47,8 @@ class DeskRules:
     default_agreement: str
     auto_create_per_day: int
     notice_merge: timedelta
+    evidence_at_most: Kept = Kept.FULL
+    excerpt_bytes: int = EXCERPT_BYTES
 
     def terms_for(self, tenant: Tenant | None, at: datetime) -> Agreement:
         """Say the terms in force for a tenant, its signed supplement heeded; the default ones for nobody's."""
@@ -144,10 +149,12 @@ class MailVerbs:
         if not decision.records or decision.incident_id is None:
             return decision
         keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
-        digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY)
+        portion = portion_of(case, decision, terms, self._rules)
+        digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY, portion)
+        was_kept = portion.kept.word if digest is not None or portion.kept is Kept.NONE else None
         for record in decision.records:
             if isinstance(record, r.ViolationRecorded):
-                record = replace(record, evidence_digest=digest)
+                record = replace(record, evidence_digest=digest, evidence_kept=was_kept)
             txn.append(record, account_id=account_id, tenant_id=case.principal.tenant_id)
         txn.mark_deliveries(account_id, decision.incident_id, new, case.at)
         for notice in decision.notices:
@@ -222,3 +229,15 @@ class MailVerbs:
         )
         self.announce(txn, notice, account.tenant_id)
         return appeal_id
+
+
+def portion_of(case: Case, decision: Decision, terms: Agreement, rules: DeskRules) -> Portion:
+    """Say what is kept of a mail in breach: what its categories ask, and where the findings behind them are."""
+    categories = (terms.find_category(violation.category) for violation in decision.violations)
+    codes = {code for violation in decision.violations for code in violation.finding_codes}
+    places = (item.where for item in case.assessment.findings if item.code in codes and item.where is not None)
+    return Portion(
+        kept=strongest((item.evidence for item in categories if item is not None), rules.evidence_at_most),
+        places=tuple(dict.fromkeys(places)),
+        around_bytes=rules.excerpt_bytes,
+    )

@@ -18,6 +18,8 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from filterd.errors import FilterdError, PeerError, PortError
+from filterd.markers import reach
+from filterd.model.about import NOTHING, About, about
 from filterd.model.records import NoticeSent
 from filterd.pipeline.notice_mail import Letter, NoticeDesk, NoticeFacts, NoticeRequest
 from filterd.pipeline.notices import Audience
@@ -43,7 +45,7 @@ class OutboxPort(Protocol):
         """Take due items nobody holds; `attempts` counts this one. A lease not ended in time runs out."""
         ...
 
-    async def done(self, item_id: str, function: Callable[[LedgerTxn], object]) -> bool:
+    async def done(self, item_id: str, function: Callable[[LedgerTxn], object], about: About) -> bool:
         """Remove the item and run `function` in the same transaction; False, and nothing run, when it was gone."""
         ...
 
@@ -55,7 +57,7 @@ class OutboxPort(Protocol):
 class Submit(Protocol):
     """Runs a plain function in one ledger transaction."""
 
-    def __call__(self, function: Callable[[LedgerTxn], T], /) -> Awaitable[T]: ...
+    def __call__(self, function: Callable[[LedgerTxn], T], about: About, /) -> Awaitable[T]: ...
 
 
 class _Fate(Enum):
@@ -128,6 +130,8 @@ class OutboxWorker:
         """Try what is due at `now`, at most `limit` items at once; say how many there were."""
         items = await self._outbox.lease(now, self._limit)
         self._waiting.update((item.item_id, item.created_at) for item in items)
+        if items:
+            reach("outbox.leased")
         await asyncio.gather(*(self._handle(item, now) for item in items))
         oldest = min(self._waiting.values(), default=now)
         self._on_oldest_age(max((now - oldest).total_seconds(), 0.0))
@@ -156,7 +160,7 @@ class OutboxWorker:
             try:
                 request = NoticeRequest.read(item)
             except FilterdError:
-                await self._outbox.done(item.item_id, _ignore)
+                await self._outbox.done(item.item_id, _ignore, NOTHING)
                 self._waiting.pop(item.item_id, None)
             else:
                 await self._record(item, request, (), "failed", ())
@@ -166,12 +170,13 @@ class OutboxWorker:
 
     async def _deliver(self, item: OutboxItem, now: datetime) -> None:
         request = NoticeRequest.read(item)
-        facts = await self._submit(lambda txn: self._desk.gather(txn, request))
+        facts = await self._submit(lambda txn: self._desk.gather(txn, request), NOTHING)
         if facts is None:
             await self._record(item, request, (), "superseded", ())
             return
         letters = self._desk.letters(facts, now)
         sent = await asyncio.gather(*(self._send(letter) for letter in letters))
+        reach("outbox.sent")
         is_accepted = any(x.fate is _Fate.ACCEPTED for x in sent)
         waiting = [x for x in sent if x.fate is _Fate.WAITING] if now - request.since < GIVE_UP_AFTER else []
         troubles = "; ".join(f"{x.letter.audience}: {x.answer}" for x in sent if x.fate is not _Fate.ACCEPTED)
@@ -242,7 +247,9 @@ class OutboxWorker:
 
     async def _tick_off(self, item_id: str) -> None:
         untold = self._untold[item_id]
-        if await self._outbox.done(item_id, untold.finish):
+        whose = about(accounts=(untold.record.account_id,))
+        if await self._outbox.done(item_id, untold.finish, whose):
+            reach("outbox.recorded")
             self._on_notice(untold.record)
         del self._untold[item_id]
         self._waiting.pop(item_id, None)

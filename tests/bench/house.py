@@ -90,10 +90,10 @@ class Hearer(Recorder):
         self.heard: tuple[Read, Case, Decision] | None = None
         self.troubles: list[tuple[str, str]] = []
 
-    def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float) -> None:
+    def decided(self, item: Read, case: Case, decision: Decision, elapsed_s: float, asked: Any = ()) -> None:
         self.heard = (item, case, decision)
         if self._inner is not None:
-            self._inner.decided(item, case, decision, elapsed_s)
+            self._inner.decided(item, case, decision, elapsed_s, asked)
 
     def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
         if self._inner is not None:

@@ -58,6 +58,19 @@ def codes(**counts: Any) -> list[str]:
         ({"strangers_hour": 59, "recipients_hour": 59}, []),
         ({"strangers_hour": 60, "recipients_hour": 119, "baseline_recipients_day": 900.0}, [rate.STRANGERS]),
         ({"strangers_hour": 60, "recipients_hour": 120, "baseline_recipients_day": 900.0}, []),
+        # A tenant's 10 minutes: floor 300; 1,440 a day are 30 in 10 minutes, and ten times that is not above 300.
+        ({"tenant_recipients_10min": 299}, []),
+        ({"tenant_recipients_10min": 300}, [rate.TENANT]),
+        ({"tenant_recipients_10min": 300, "tenant_baseline_recipients_day": 1440.0}, []),
+        ({"tenant_recipients_10min": 301, "tenant_baseline_recipients_day": 1440.0}, [rate.TENANT]),
+        # The account's own baseline is not the tenant's.
+        ({"tenant_recipients_10min": 300, "baseline_recipients_day": 90_000.0}, [rate.TENANT]),
+        # A client's hour: floor 500, five times an eighth of its day.
+        ({"client_recipients_hour": 499}, []),
+        ({"client_recipients_hour": 500}, [rate.CLIENT]),
+        ({"client_recipients_hour": 500, "client_baseline_recipients_day": 800.0}, []),
+        ({"client_recipients_hour": 501, "client_baseline_recipients_day": 800.0}, [rate.CLIENT]),
+        ({"client_recipients_10min": 900, "client_messages_hour": 900, "tenant_recipients_hour": 900}, []),
     ],
 )
 def test_limits(counts: dict[str, Any], expected: list[str]) -> None:
@@ -86,6 +99,34 @@ def test_findings_are_behaviour_and_say_their_numbers() -> None:
 def test_limits_are_the_operator_s() -> None:
     verdict = rate.judge(Counts(recipients_10min=10), RateConfig(burst_recipients_10min=10))
     assert [f.code for f in verdict.findings] == [rate.BURST]
+
+
+def test_the_numbers_used_stand_in_the_finding() -> None:
+    counts = Counts(
+        tenant_recipients_10min=320, tenant_baseline_recipients_day=48.0,
+        client_recipients_hour=640, client_baseline_recipients_day=80.0,
+    )  # fmt: skip
+    found = {finding.code: (dict(finding.why), finding.signal) for finding in rate.judge(counts, LIMITS).findings}
+    assert found == {
+        rate.TENANT: (
+            {
+                "tenant_recipients_10min": "320",
+                "floor": "300",
+                "above": "10.0",
+                "tenant_baseline_recipients_day": "48.0",
+            },
+            "behaviour",
+        ),
+        rate.CLIENT: (
+            {
+                "client_recipients_hour": "640",
+                "floor": "500",
+                "above": "50.0",
+                "client_baseline_recipients_day": "80.0",
+            },
+            "behaviour",
+        ),
+    }
 
 
 def to(*addresses: str) -> Envelope:

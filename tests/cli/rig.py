@@ -121,7 +121,7 @@ class House:
 
     async def _open(self) -> None:
         self.engine = open_ledger(self.state_dir, self.keys, self.clock)
-        stream = EventStream(self.state_dir / EVENTS_NAME, f"{NODE}-ledger", self.clock.now)
+        stream = EventStream(self.state_dir / EVENTS_NAME, f"{NODE}.ledger", self.clock.now)
         self.log = Log(stream, pseudonym_key=self.keys.pseudonym)
         self.engine.on_entries(self._stream)
         self._link = LinkServer(LocalLedger(self.engine, self.verbs), self.state_dir / SOCKET_NAME)

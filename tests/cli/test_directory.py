@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import House
+from filterd.config import Config
+from filterd.model.directory import FACTS
+from tests.cli.rig import House, run
 
 pytestmark = pytest.mark.slow
 
@@ -168,3 +172,71 @@ def test_json_holds_what_was_printed_about_a_change(house: House, tmp_path: Path
             "domains_declared": {"from": False, "to": True},
         },
     }
+
+
+def test_a_rename_and_a_new_holder_are_told_and_shown(house: House, tmp_path: Path) -> None:
+    env = {"FILTERD_TOKEN": house.person("dana", "admin")}
+    tenants = "name,domains,plan,expires_on,dealer\nAcme,acme.example,gold,2028-01-01,Huaxin\n"
+    house.run("tenant", "import", write(tmp_path, "t.csv", tenants), env=env)
+    head = "login,external_id,aliases,expires_on\n"
+    first = write(tmp_path, "a.csv", head + "ann@acme.example,7,a@acme.example boss@acme.example,2027-05-01\n")
+    house.run("account", "import", first, env=env)
+    shown = house.run("account", "show", "boss@acme.example").out.splitlines()
+    assert shown[0].startswith("ann@acme.example  a_")
+    assert shown[1:5] == [
+        "tenant    Acme (plan gold, expires 2028-01-01)",
+        "aliases   a@acme.example boss@acme.example",
+        "external  7",
+        "expires   2027-05-01",
+    ]
+    tenant = house.run("tenant", "show", "Acme").out.splitlines()
+    assert {"plan:               gold", "expires:            2028-01-01"} <= set(tenant)
+    said = house.run("account", "import", write(tmp_path, "b.csv", head + "ann@acme.example,8,,\n"), env=env)
+    assert said.out.splitlines()[0] == "retire ann@acme.example"
+    assert said.out.splitlines()[-1] == "1 account created, 0 changed, 1 retired, 0 unchanged"
+    table = house.run("account", "list").out
+    assert table.count("ann@acme.example") == 2
+    assert table.count("ann@acme.example (retired)") == 1
+
+
+def test_what_the_sources_say_of_a_login_is_shown(tmp_path: Path) -> None:
+    database = tmp_path / "people.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE people (id INTEGER, login TEXT, ends TEXT, seats TEXT)")
+        connection.execute("INSERT INTO people VALUES (7, 'ann@acme.example', '2027-05-01', 'many')")
+    columns = "id AS external_id, login, ends AS expires_on, seats, NULL AS contact"
+    query = f"SELECT {columns} FROM people WHERE login = :login"
+    config = write(
+        tmp_path, "f.toml", f"[directory.sql]\nenabled = true\nurl = 'sqlite:///{database}'\nquery = \"{query}\"\n"
+    )
+    said = run("directory", "test", "Ann@acme.example", "--config", config)
+    assert (said.code, said.out.splitlines()) == (
+        0,
+        [
+            "sql:",
+            "  external_id:        7",
+            "  login:              ann@acme.example",
+            "  contact:            -",
+            "  expires_on:         2027-05-01",
+            "  seats:              (cannot be read; what is known stays)",
+        ],
+    )
+    answers = run("directory", "test", "ann@acme.example", "--config", config, "--json").json["answers"]
+    assert answers[0]["facts"]["external_id"] == "7"
+    said = run("directory", "test", "bea@acme.example", "--config", config)
+    assert (said.code, said.out) == (1, "sql: there is no such login\n")
+    database.unlink()
+    said = run("directory", "test", "ann@acme.example", "--config", config)
+    assert (said.code, "SQLITE_CANTOPEN" in said.out) == (1, True)
+    said = run("directory", "test", "ann@acme.example")
+    assert (said.code, "no source is switched on" in said.err) == (2, True)
+
+
+def test_the_examples_of_the_guide_are_read() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "ops/docs/DIRECTORY.md").read_text(encoding="utf-8")
+    blocks = [part.partition("```")[0] for part in guide.split("```toml\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        Config.model_validate(tomllib.loads(block))
+    rows = {word for line in guide.splitlines() if line.startswith("| `") for word in line.split("|")[1].split("`")}
+    assert set(FACTS) <= rows

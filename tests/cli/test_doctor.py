@@ -133,7 +133,7 @@ def test_a_running_node_is_not_broken(node: Path) -> None:
     seen = {item["probe"] for item in report["findings"]}
     assert seen == {
         *("config", "agreement", "attribution", "reach", "clock", "state_dir", "key", "ledger", "chain", "events"),
-        *("clamd", "model", "next_hop", "appeals", "listeners", "policy_service", "http"),
+        *("clamd", "model", "next_hop", "appeals", "listeners", "policy_service", "http", "database", "directory"),
     }
     for name in ("config", "agreement", "attribution", "clock", "state_dir", "key", "events"):
         assert {item["status"] for item in report["findings"] if item["probe"] == name} == {"ok"}, name

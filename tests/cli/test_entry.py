@@ -56,6 +56,8 @@ def script(*arguments: str, code: str = "", **options: Any) -> subprocess.Comple
 def test_every_promised_command_is_there() -> None:
     assert set(commands()) == {
         ("serve",),
+        ("reload",),
+        ("restore",),
         ("scan",),
         ("scan-text",),
         ("explain",),
@@ -72,9 +74,14 @@ def test_every_promised_command_is_there() -> None:
         ("task", "list"),
         *(("policy", name) for name in ("check", "show")),
         *(("config", name) for name in ("check", "show")),
-        *(("log", name) for name in ("show", "find", "tail")),
+        *(("log", name) for name in ("show", "find", "tail", "verify")),
+        *(("log", "index", name) for name in ("status", "rebuild")),
         *(("bypass", name) for name in ("on", "off", "status")),
-        *(("ledger", name) for name in ("verify", "dump")),
+        *(("ledger", name) for name in ("verify", "dump", "public-key")),
+        *(("backup", name) for name in ("create", "verify")),
+        ("directory", "test"),
+        *(("evidence", name) for name in ("show", "hold", "release")),
+        *(("quarantine", name) for name in ("list", "show", "delete")),
     }
 
 

@@ -172,3 +172,134 @@ def test_find_narrows_and_never_says_an_address(past: Past) -> None:
     assert "@" not in said.out
     assert past.house.run("log", "find").code != 0
     assert past.house.run("log", "find", "--queue-id", "NOSUCH").code != 0
+
+
+# --- Filters, and the index ------------------------------------------------------------------------------------------
+
+CLEAN, VIRUS = "clean", "virus"
+FILTERS = [
+    (["--since", "2026-11-02T12:00:30Z"], [VIRUS]),
+    (["--since", "2026-11-02"], [CLEAN, VIRUS]),
+    (["--until", "2026-11-02T12:00:30"], [CLEAN]),
+    (["--until", "2026-11-02T14:00:30+02:00"], [CLEAN]),
+    (["--account", "bob@corp.example"], [VIRUS]),
+    (["--tenant", "TENANT"], [CLEAN, VIRUS]),
+    (["--code", "virus.signature.match"], [VIRUS]),
+    (["--code", "virus.signature"], []),
+    (["--disposition", "reject"], [VIRUS]),
+    (["--sender-domain", "Nowhere.example"], []),
+    (["--message-id", "x@y"], [CLEAN, VIRUS]),
+    (["--queue-id", "4XbM2k0FQz"], [CLEAN]),
+    (["--incident", "INCIDENT"], [VIRUS]),
+    (["--message-id", "x@y", "--limit", "1"], [VIRUS]),
+    (["--tenant", "TENANT", "--disposition", "reject", "--since", "2026-11-02", "--until", "2026-11-03"], [VIRUS]),
+]
+
+
+def found(past: Past, words: list[str]) -> tuple[list[str], str]:
+    """Say which mails a search finds, and what it says on standard error."""
+    known = {past.clean.transaction_id: CLEAN, past.virus.transaction_id: VIRUS}
+    names = {"TENANT": past.ann.tenant_id, "INCIDENT": str(past.decision.incident_id)}
+    said = past.house.run("log", "find", *(names.get(word, word) for word in words), "--json")
+    assert said.code == (0 if said.out else 1)
+    return [known[mail["tx"]] for mail in said.objects], said.err
+
+
+def test_every_filter_says_the_same_from_files_and_index(past: Past) -> None:
+    # One tenant for both, so that the filter for it says something.
+    for words, expected in FILTERS:
+        actual, err = found(past, words)
+        assert (actual, "from the files: " in err) == (_of_tenant(past, words, expected), True), words
+    rebuilt = past.house.run("log", "index", "rebuild", "--json")
+    assert (rebuilt.code, rebuilt.json["mails"]) == (0, 2), rebuilt.err
+    for words, expected in FILTERS:
+        actual, err = found(past, words)
+        assert (actual, "from the index" in err) == (_of_tenant(past, words, expected), True), words
+        assert found(past, [*words, "--files"])[0] == actual
+
+
+def _of_tenant(past: Past, words: list[str], expected: list[str]) -> list[str]:
+    """First mail gives each of them a tenant of its own, unless they share a domain that somebody imported."""
+    if "TENANT" not in words or past.ann.tenant_id == past.bob.tenant_id:
+        return expected
+    return [CLEAN] if CLEAN in expected else []
+
+
+def test_what_the_index_has_not_read_yet_is_found_all_the_same(past: Past) -> None:
+    assert past.house.run("log", "index", "rebuild").code == 0
+    # The answer to a mail that the index has, and a new mail.
+    past.house.clock.advance(60)
+    case, decision = past.house.violate(past.bob)
+    past.house.tell(case, decision, REFUSED)
+    status = past.house.run("log", "index", "status", "--json").json
+    assert status["writers"]["node1.ledger"]["behind"] > 0
+    said = past.house.run("log", "find", "--account", past.bob.account_id, "--json")
+    assert [m["tx"] for m in said.objects] == [past.virus.transaction_id, case.transaction_id]
+    assert "from the index" in said.err
+    past.house.run("log", "index", "rebuild")
+    text = past.house.run("log", "index", "status").out
+    assert text.splitlines()[0].startswith(f"{past.house.state_dir / 'verdicts.sqlite3'}: 3 mails, 3 answers")
+
+
+def test_an_index_that_is_switched_off_or_damaged_is_done_without(past: Past, tmp_path: Path) -> None:
+    config = tmp_path / "filterd.toml"
+    config.write_text("[index]\nenabled = false\n")
+    said = past.house.run("log", "find", "--message-id", "x@y", "--config", config)
+    assert (len(said.out.splitlines()), "switched off" in said.err) == (2, True)
+    assert past.house.run("log", "index", "status", "--config", config).code == 1
+    (past.house.state_dir / "verdicts.sqlite3").write_bytes(b"nothing of ours" * 1000)
+    said = past.house.run("log", "find", "--message-id", "x@y")
+    assert (len(said.out.splitlines()), "from the files" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "12:00", ""])
+def test_a_time_that_is_none_is_said(past: Past, time: str) -> None:
+    said = past.house.run("log", "find", "--since", time)
+    assert (said.code, "is no time" in said.err) == (1, True)
+
+
+# --- Ledger and stream ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ledger", ["running", "stopped"])
+def test_verify_says_that_ledger_and_stream_agree(past: Past, ledger: str) -> None:
+    if ledger == "stopped":
+        past.house.close()
+    said = past.house.run("log", "verify", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert (said.json["sound"], said.json["ledger"], said.json["differences"]) == (True, ledger, [])
+    assert said.json["rows"] == said.json["streams"]["node1.ledger"]["entries"] > 5
+    assert past.house.run("log", "verify").out.splitlines()[-1] == "ledger and stream agree"
+
+
+@pytest.mark.parametrize("ledger", ["running", "stopped"])
+def test_verify_names_the_first_difference_and_is_exit_1(past: Past, ledger: str) -> None:
+    path = past.house.log.stream.path
+    if ledger == "stopped":
+        past.house.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if b'"event":"entry"' in line and n > 1)
+    path.write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
+    said = past.house.run("log", "verify", "--json")
+    assert said.code == 1
+    assert said.err.startswith(f"filterd: ledger and stream do not agree: gap: node1.ledger:{at + 1}: ")
+    assert [d["kind"] for d in said.json["differences"]] == ["gap", "missing"]
+    text = past.house.run("log", "verify").out
+    assert "missing: node1.ledger:" in text
+    assert "agree" not in text
+
+
+def test_verify_of_a_ledger_that_lost_rows_names_the_event(past: Past, tmp_path: Path) -> None:
+    """A store restored from an older copy: the stream knows better."""
+    past.house.close()
+    kept = tmp_path / "kept"
+    shutil.copytree(past.house.state_dir, kept, ignore=shutil.ignore_patterns("*.sock"))
+    with (kept / "events" / "node1.ledger.jsonl").open("ab") as file:
+        lines = (kept / "events" / "node1.ledger.jsonl").read_bytes().splitlines()
+        entry = next(line for line in reversed(lines) if b'"event":"entry"' in line)
+        number = int(entry.partition(b'"seq":')[2].partition(b",")[0])
+        row = int(entry.partition(b'"ledger":')[2].partition(b'"seq":')[2].partition(b",")[0])
+        fresh = entry.replace(b'"seq":%d' % number, b'"seq":%d' % (len(lines) + 1), 1)
+        file.write(fresh.replace(b'"seq":%d,"written_at"' % row, b'"seq":%d,"written_at"' % (row + 1)) + b"\n")
+    said = run("log", "verify", "--state-dir", kept)
+    assert (said.code, f"unknown: node1.ledger:{row + 1}" in said.err) == (1, True)

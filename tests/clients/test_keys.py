@@ -25,7 +25,7 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
 
 def test_every_purpose_has_its_own_key() -> None:
     keys = astuple(derive(bytes(32)))
-    assert len(set(keys)) == 6
+    assert len(set(keys)) == 7
     assert {len(key) for key in keys} == {32}
     assert bytes(32) not in keys
 
@@ -43,6 +43,7 @@ EXPECTED = {
     "spool": "b83462602a8354bc",
     "wrap": "2e7ef98e7cfcfd2e",
     "token": "e9363a15a2f3d546",
+    "checkpoint": "eec6a0b4b9d65361",
 }
 
 

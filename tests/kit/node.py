@@ -17,11 +17,11 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from filterd.ledger.remote import RemoteLedger
 
@@ -33,8 +33,22 @@ _ROOT = Path(__file__).resolve().parents[2]
 Table = Mapping[str, Any]
 
 
+Role = Literal["ledger", "worker"]
+
+
 class NodeError(Exception):
     """It did not start, or a command failed."""
+
+
+class Process(Protocol):
+    """What a node needs of its process; subprocess.Popen is one."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +74,7 @@ class Node:
     Args:
         folder: a short path, for the ledger's socket; holds the configuration, the state and the log.
         env: on top of ours, for example that of faketime.
+        launch: starts `filterd ARGUMENTS` in another way than as a program of its own; then `env` is its business.
     """
 
     folder: Path
@@ -67,7 +82,8 @@ class Node:
     workers: int = 0
     env: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
-    _process: subprocess.Popen[bytes] | None = None
+    launch: Callable[[list[str]], Process] | None = None
+    _process: Process | None = None
     _accounts: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -90,19 +106,32 @@ class Node:
         Args:
             kill_at: a place of filterd/markers.py at which the process kills itself.
         """
+        self._wait_ready(self.begin(kill_at=kill_at))
+
+    def begin(self, *, kill_at: str | None = None) -> int:
+        """Start `filterd serve` and do not wait; says where in the log this start begins."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(toml(merged(self.config, {"node": {"state_dir": str(self.state_dir)}})))
-        env = os.environ | self.env | ({"FILTERD_KILL_AT": kill_at} if kill_at else {})
-        # A killed parent must not leave a node behind: prctl(2) PR_SET_PDEATHSIG.
-        command = ["setpriv", "--pdeathsig", "KILL", "--", *_filterd(), "serve"]
-        command += ["--config", str(self.config_file), "--workers", str(self.workers)]
-        said = self.log().count(_READY)
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.folder
-            )
+        arguments = ["serve", "--config", str(self.config_file), "--workers", str(self.workers)]
+        # A log that has grown long is not read again and again.
+        said = self.log_file.stat().st_size if self.log_file.exists() else 0
+        if self.launch is not None:
+            self._process = self.launch(arguments)
+        else:
+            env = os.environ | self.env | ({"FILTERD_KILL_AT": kill_at} if kill_at else {})
+            # A killed parent must not leave a node behind: prctl(2) PR_SET_PDEATHSIG.
+            command = ["setpriv", "--pdeathsig", "KILL", "--", *_filterd(), *arguments]
+            with self.log_file.open("ab") as log:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.folder
+                )
+        return said
+
+    def _wait_ready(self, said: int) -> None:
+        if self._process is None:
+            raise NodeError("not started")
         deadline = time.monotonic() + _READY_WITHIN_S
-        while self.log().count(_READY) == said:
+        while _READY not in self.log(said):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 status = self._process.poll()
                 self.kill()
@@ -118,18 +147,54 @@ class Node:
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As a power cut would end it."""
-        self._end(signal.SIGKILL)
+        """As a power cut would end it: all of its processes at once."""
+        if self._process is not None and self._process.poll() is None:
+            # Stopped first, so that it neither starts another one nor tells them to end in good order.
+            self._process.send_signal(signal.SIGSTOP)
+            children = self.children()
+            for pid in children:
+                _kill(pid)
+            self._end(signal.SIGKILL)
+            _wait_gone(children)
+        else:
+            self._end(signal.SIGKILL)
 
-    def kill_child(self, role: Literal["ledger", "worker"]) -> None:
-        """End one of its processes as the kernel would when memory is short; the supervisor starts another."""
+    def kill_supervisor(self) -> None:
+        """End the parent alone; the kernel tells its children to end in good order."""
+        children = self.children()
+        self._end(signal.SIGKILL)
+        _wait_gone(children)
+
+    def kill_child(self, role: Role, patience_s: float = 20) -> int:
+        """End one of its processes as the kernel would when memory is short; the supervisor starts another.
+
+        Says its process id. One that is just being started is waited for.
+        """
+        pid = self.wait_child(role, patience_s)
+        _kill(pid)
+        return pid
+
+    def wait_child(self, role: Role, patience_s: float = 20) -> int:
+        """Wait until there is such a process, and it writes its event stream; says its id. Raises NodeError."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            for pid in self.children():
+                name = _writes_as(pid)
+                if name is not None and (name == "ledger") == (role == "ledger"):
+                    return pid
+            if time.monotonic() > deadline or not self.is_running:
+                raise NodeError(f"no {role} among {self.children()}")
+            time.sleep(0.02)
+
+    def children(self) -> list[int]:
+        """Say the ids of the processes that the supervisor has started; none when all is in one."""
         if self._process is None:
-            raise NodeError("not started")
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        found = [pid for pid in children if _has_open(int(pid), "ledger.sqlite3") == (role == "ledger")]
-        if not found:
-            raise NodeError(f"no {role} among {children}")
-        os.kill(int(found[0]), signal.SIGKILL)
+            return []
+        try:
+            file = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+            return [int(pid) for pid in file.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            return []
 
     def wait_dead(self, patience_s: float = 20) -> int:
         """Wait until it has ended by itself; says its exit code, -9 when it killed itself. Raises TimeoutError."""
@@ -155,8 +220,13 @@ class Node:
 
     # --- what it says -------------------------------------------------------------------------------------------------
 
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+    def log(self, offset: int = 0) -> str:
+        """Say its service log, from an octet on."""
+        if not self.log_file.exists():
+            return ""
+        with self.log_file.open("rb") as file:
+            file.seek(offset)
+            return file.read().decode(errors="replace")
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Say its event stream, all writers' in the order of their instants; only events of these names, if any."""
@@ -204,8 +274,18 @@ class Node:
         """Say writer, number and kind of every row in the store itself; only while nothing runs."""
         if self.is_running:
             raise NodeError("the store belongs to the running ledger")
+        return sorted(self._select("SELECT writer, seq, kind FROM entry"))
+
+    def _select(self, statement: str) -> list[tuple[Any, ...]]:
+        url = self.config.get("ledger", {}).get("url")
+        if url is not None:
+            # Only where a store of that kind is used: not everybody who tests has the driver.
+            import psycopg
+
+            with psycopg.connect(url.replace("postgresql+psycopg:", "postgresql:")) as database:
+                return list(database.execute(statement))
         with sqlite3.connect(self.state_dir / "ledger.sqlite3") as store:
-            return list(store.execute("SELECT writer, seq, kind FROM entry ORDER BY writer, seq"))
+            return list(store.execute(statement))
 
     def account_id(self, login: str) -> str | None:
         """Say the account a login has, or None while it has none; of the ledger, for the stream holds no addresses."""
@@ -268,8 +348,37 @@ def _filterd() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "filterd"]
 
 
-def _has_open(pid: int, name: str) -> bool:
-    return any(link.resolve().name == name for link in Path(f"/proc/{pid}/fd").glob("*"))
+def _writes_as(pid: int) -> str | None:
+    """Say under which name a process writes its event stream: "ledger", "w0"; None while it has none."""
+    try:
+        open_files = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").glob("*")]
+    except OSError:
+        return None
+    streams = [Path(name) for name in open_files if name.endswith(".jsonl")]
+    return streams[0].stem.rpartition(".")[2] if streams else None
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _wait_gone(pids: list[int], patience_s: float = 30) -> None:
+    """Wait until none of them runs any more; a zombie runs no more. Raises NodeError."""
+    deadline = time.monotonic() + patience_s
+    while running := [pid for pid in pids if _is_running(pid)]:
+        if time.monotonic() > deadline:
+            raise NodeError(f"still running: {running}")
+        time.sleep(0.005)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def new_folder() -> Path:

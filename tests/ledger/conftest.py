@@ -11,20 +11,39 @@ import pytest
 
 from filterd.ledger.engine import LedgerEngine
 from tests.kit.clock import FrozenClock
+from tests.kit.postgres import Postgres
 from tests.ledger.link_house import House
-from tests.ledger.rig import act, incident, open_engine, opened
+from tests.ledger.rig import act, incident, open_engine, opened, url_file
+
+# Every test of a ledger runs on both stores, unless its module, or its marker `one_store`, says which one it is about.
+STORES = ("sqlite", "postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("one_store")
+        wanted = marker.args if marker is not None else STORES
+        marks = {"sqlite": (), "postgresql": (pytest.mark.database,)}
+        metafunc.parametrize("store", [pytest.param(name, marks=marks[name]) for name in wanted])
+
 
 # Syncing to memory is quick, and what these tests ask does not depend on the medium.
 MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
-def state_dir(tmp_path: Path) -> Iterator[Path]:
-    if not os.access(MEMORY, os.W_OK):
-        yield tmp_path / "state"
-        return
-    with tempfile.TemporaryDirectory(prefix="filterd-", dir=MEMORY) as directory:
-        yield Path(directory, "state")
+def state_dir(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else tmp_path
+    with tempfile.TemporaryDirectory(prefix="filterd-", dir=memory) as directory:
+        state = Path(directory, "state")
+        if store == "sqlite":
+            yield state
+            return
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.new_database()
+        url_file(state).write_text(url)
+        yield state
+        server.drop(url)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 from filterd.ledger import entries
 from filterd.ledger.engine import LedgerEngine
+from filterd.model.about import NOTHING, about
 from filterd.model.standing import History
 from filterd.ports import LedgerTxn
 from tests.ledger.rig import WRITER
@@ -32,7 +33,7 @@ class Held:
             self._go.wait(10)
 
         self._engine = engine
-        self._thread = threading.Thread(target=engine.run, args=(hold,))
+        self._thread = threading.Thread(target=engine.run, args=(hold, NOTHING))
         self._thread.start()
         begun.wait(10)
 
@@ -41,9 +42,12 @@ class Held:
         self._thread.join(10)
 
 
+SUBJECTS = about(accounts=("a_1", "a_2", "a_3"), tenants=("n_1",))
+
+
 async def in_one_group(engine: LedgerEngine, functions: list[Any]) -> list[Any]:
     held = Held(engine)
-    tasks = [asyncio.create_task(engine.submit(function)) for function in functions]
+    tasks = [asyncio.create_task(engine.submit(function, SUBJECTS)) for function in functions]
     await asyncio.sleep(0.05)
     commits = engine.tally.commits
     held.release()

@@ -17,6 +17,8 @@ def mail(
     first: int = 0,
     unknown: int = 0,
     to: str = "r",
+    tenant_id: str | None = None,
+    client_id: str | None = None,
 ) -> CountRequest:
     return CountRequest(
         account_id=account_id,
@@ -25,4 +27,6 @@ def mail(
         delivery_keys=tuple(f"k{number}.{n}" for n in range(first, first + recipients)),
         recipient_hashes=tuple(f"{to}{n}" for n in range(first, first + recipients)),
         unknown=unknown,
+        tenant_id=tenant_id,
+        client_id=client_id,
     )

@@ -50,9 +50,18 @@ def fold(history: History, record: Record, account_id: str) -> History:
 
 
 def open_engine(state_dir: Path, clock: Clock | None = None, **options: Any) -> LedgerEngine:
-    """Open a real ledger."""
-    clock = clock or FrozenClock(NOON)
-    return LedgerEngine.open(state_dir=state_dir, node=NODE, keys=KEYS, clock=clock, apply=fold, **options)
+    """Open a real ledger: in the state directory, or in the database that `url_file` names."""
+    options = {"state_dir": state_dir, "node": NODE, "keys": KEYS, "apply": fold, "url": url_of(state_dir)} | options
+    return LedgerEngine.open(clock=clock or FrozenClock(NOON), **options)
+
+
+def url_file(state_dir: Path) -> Path:
+    """Say where it stands which database belongs to a state directory; SQLite where there is no such file."""
+    return state_dir.with_suffix(".url")
+
+
+def url_of(state_dir: Path) -> str | None:
+    return url_file(state_dir).read_text() if url_file(state_dir).exists() else None
 
 
 def opened(account_id: str, source: str = "import", at: datetime = AT) -> AccountOpened:

@@ -10,6 +10,7 @@ import pytest
 
 from filterd.errors import LedgerUnavailable
 from filterd.ledger.engine import LedgerEngine
+from filterd.model.about import about
 from filterd.ports import LedgerTxn
 from tests.ledger.groups import Held, refold, rows
 from tests.ledger.rig import act, incident, incident_id, open_engine, strike
@@ -46,7 +47,7 @@ def test_eight_threads_lose_nothing(engine: LedgerEngine) -> None:
         return count
 
     def work(_: int) -> list[int]:
-        return [engine.run(hit) for _ in range(200)]
+        return [engine.run(hit, about(accounts=("a_1",))) for _ in range(200)]
 
     with ThreadPoolExecutor(8) as pool:
         counts = [count for found in pool.map(work, range(8)) for count in found]

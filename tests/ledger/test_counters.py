@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
 from filterd.errors import LedgerUnavailable
+from filterd.ledger import volumes
 from filterd.ledger.counters import Counters
 from filterd.ledger.engine import LedgerEngine
+from filterd.ledger.schema import COUNT_DAY, COUNT_MINUTE
+from filterd.model.about import NOTHING, About
 from filterd.model.decision import Counts
 from tests.kit.clock import NOON, FrozenClock
 from tests.ledger.mails import mail
-from tests.ledger.rig import open_engine, opened
+from tests.ledger.rig import NODE, open_engine, opened
 
 DAY = timedelta(days=1)
 
@@ -82,7 +87,7 @@ async def test_baseline_of_a_young_account(
     assert (await counters.count(mail(2))).baseline_recipients_day == pytest.approx(expected)
 
 
-async def test_a_restart_keeps_days_and_acquaintances(state_dir: Path) -> None:
+async def test_a_restart_keeps_minutes_days_and_acquaintances(state_dir: Path) -> None:
     engine = open_engine(state_dir)
     await engine.counters.count(mail(0, NOON - DAY, recipients=30, to="old"))
     await engine.counters.count(mail(1, recipients=20))
@@ -91,20 +96,33 @@ async def test_a_restart_keeps_days_and_acquaintances(state_dir: Path) -> None:
     try:
         counts = await engine.counters.count(mail(2, NOON + timedelta(minutes=1), recipients=21))
         assert counts == Counts(
-            messages_10min=1,
-            messages_hour=1,
+            messages_10min=2,
+            messages_hour=2,
             messages_day=2,
-            recipients_10min=21,
-            recipients_hour=21,
+            recipients_10min=41,
+            recipients_hour=41,
             recipients_day=41,
-            strangers_hour=1,
+            strangers_hour=21,
             baseline_recipients_day=30.0,
         )
         # And the day goes on where it was.
         await engine.counters.flush()
-        assert (await Counters(engine.counters._submit).count(mail(3, NOON))).recipients_day == 42
+        later = NOON + timedelta(minutes=2)
+        assert (await Counters(engine._with_txn, node=NODE).count(mail(3, later))).recipients_day == 42
     finally:
         await engine.close()
+
+
+async def test_a_day_that_was_counted_before_there_were_minutes_still_counts(engine: LedgerEngine) -> None:
+    """As an older program left it, and the migration gave it to nobody's node."""
+    day = {"subject_id": "a_1", "day": "2026-11-02", "node": "", "messages": 40, "recipients": 90}
+    engine.run(lambda txn: txn.connection.execute(insert(COUNT_DAY), day))
+    counts = await engine.counters.count(mail(1, recipients=3))
+    assert (counts.messages_day, counts.recipients_day, counts.recipients_hour) == (41, 93, 3)
+    await engine.counters.flush()
+    # What was nobody's is not written down as ours.
+    counts = await Counters(engine._with_txn, node=NODE).count(mail(2))
+    assert (counts.messages_day, counts.recipients_day) == (42, 94)
 
 
 async def test_shortly_after_midnight_a_restart_forgets_nothing(state_dir: Path) -> None:
@@ -121,28 +139,28 @@ async def test_shortly_after_midnight_a_restart_forgets_nothing(state_dir: Path)
 
 
 async def test_what_is_not_flushed_survives_eviction(engine: LedgerEngine) -> None:
-    counters = Counters(engine.counters._submit, weight_at_most=50)
+    counters = Counters(engine._with_txn, node=NODE, weight_at_most=50)
     for turn in range(3):
         for number in range(20):
             await counters.count(mail(f"{turn}", account_id=f"a_{number}", recipients=3))
     assert len(counters._windows) < 10
     assert counters._weight == sum(counters._weights.values()) <= 60
     counts = await counters.count(mail("x", account_id="a_0", recipients=3))
-    assert (counts.messages_day, counts.recipients_day, counts.strangers_hour) == (4, 12, 0)
+    assert (counts.messages_day, counts.recipients_day, counts.strangers_hour) == (4, 12, 3)
     await counters.flush()
-    assert (counters._days, counters._met, counters._met_count) == ({}, {}, 0)
+    assert (counters._changed, counters._met, counters._met_count) == ({}, {}, 0)
 
 
 async def test_a_failed_flush_loses_nothing(state_dir: Path) -> None:
     engine = open_engine(state_dir)
     working = [False]
 
-    async def submit(function: object) -> object:
+    async def submit(function: Any, about: About = NOTHING) -> Any:
         if not working[0]:
             raise LedgerUnavailable("down")
-        return await engine._with_txn(function)
+        return await engine._with_txn(function, about)
 
-    counters = Counters(submit)
+    counters = Counters(submit, node=NODE)
     with pytest.raises(LedgerUnavailable):
         await counters.count(mail(1))
     working[0] = True
@@ -154,18 +172,26 @@ async def test_a_failed_flush_loses_nothing(state_dir: Path) -> None:
     assert (await counters.count(mail(2))).messages_day == 2
     working[0] = True
     await asyncio.gather(counters.flush(), counters.flush())
-    assert (await Counters(submit).count(mail(3))).recipients_day == 4
+    assert (await Counters(submit, node=NODE).count(mail(3))).recipients_day == 4
+    # Nor does it when nothing comes in between.
+    await counters.count(mail(5, NOON + timedelta(minutes=1)))
+    working[0] = False
+    with pytest.raises(LedgerUnavailable):
+        await counters.flush()
+    working[0] = True
+    await counters.flush()
+    assert (await Counters(submit, node=NODE).count(mail(6, NOON + timedelta(minutes=2)))).recipients_day == 5
     engine.stop()
 
 
 async def test_many_at_once_load_once(engine: LedgerEngine) -> None:
     loads = []
 
-    async def submit(function: object) -> object:
+    async def submit(function: Any, about: About = NOTHING) -> Any:
         loads.append(function)
-        return await engine._with_txn(function)
+        return await engine._with_txn(function, about)
 
-    counters = Counters(submit)
+    counters = Counters(submit, node=NODE)
     counts = await asyncio.gather(*(counters.count(mail(number)) for number in range(50)))
     assert sorted(found.messages_day for found in counts) == list(range(1, 51))
     assert len(loads) == 1
@@ -187,13 +213,133 @@ async def test_clock_is_not_asked(state_dir: Path) -> None:
         await engine.close()
 
 
+async def test_a_tenant_and_a_client_are_what_all_of_theirs_sent(counters: Counters) -> None:
+    for number in range(6):
+        at = NOON + timedelta(minutes=12 * number)
+        subjects = {"account_id": f"a_{number % 3}", "tenant_id": "n_1", "client_id": f"c_{number % 2}"}
+        counts = await counters.count(mail(number, at, recipients=2, **subjects))
+    assert (counts.messages_day, counts.recipients_day) == (2, 4)
+    assert (counts.tenant_messages_10min, counts.tenant_messages_hour, counts.tenant_messages_day) == (1, 5, 6)
+    assert (counts.tenant_recipients_10min, counts.tenant_recipients_hour, counts.tenant_recipients_day) == (2, 10, 12)
+    assert (counts.client_messages_10min, counts.client_messages_hour, counts.client_messages_day) == (1, 3, 3)
+    assert (counts.client_recipients_10min, counts.client_recipients_hour, counts.client_recipients_day) == (2, 6, 6)
+    # A retry is one of them no more than of the account, from wherever it comes.
+    retried = mail(5, NOON + timedelta(hours=1), account_id="a_2", recipients=2, tenant_id="n_1", client_id="c_0")
+    counts = await counters.count(retried)
+    assert (counts.tenant_messages_day, counts.client_messages_day) == (6, 3)
+    # And another tenant's, or nobody's, is not counted there.
+    counts = await counters.count(mail(9, NOON + timedelta(hours=1), account_id="a_9"))
+    assert (counts.tenant_messages_day, counts.client_messages_day) == (0, 0)
+
+
+async def test_a_tenant_has_a_baseline_of_its_own(counters: Counters) -> None:
+    for number in range(4):
+        await counters.count(mail(number, NOON - DAY, account_id=f"a_{number}", recipients=10, tenant_id="n_1"))
+    counts = await counters.count(mail("x", account_id="a_0", tenant_id="n_1", client_id="c_1"))
+    assert (counts.baseline_recipients_day, counts.tenant_baseline_recipients_day) == (10.0, 40.0)
+    assert counts.client_baseline_recipients_day == 0.0
+
+
+async def test_a_new_client_does_not_stop_a_warm_account_while_the_store_is_away(engine: LedgerEngine) -> None:
+    is_there = [True]
+
+    async def submit(function: Any, about: About = NOTHING) -> Any:
+        if not is_there[0]:
+            raise LedgerUnavailable("away")
+        return await engine._with_txn(function, about)
+
+    counters = Counters(submit, node=NODE)
+    await counters.count(mail(1, tenant_id="n_1"))
+    is_there[0] = False
+    counts = await counters.count(mail(2, tenant_id="n_1", client_id="c_1"))
+    assert (counts.messages_day, counts.client_messages_day) == (2, 0)
+    with pytest.raises(LedgerUnavailable):
+        await counters.count(mail(3, account_id="a_2", tenant_id="n_1"))
+
+
+async def test_a_restart_forgets_at_most_what_came_since_the_last_flush(state_dir: Path) -> None:
+    engine = open_engine(state_dir)
+    for number in range(5):
+        await engine.counters.count(mail(number, tenant_id="n_1", client_id="c_1", unknown=2))
+        if number == 3:
+            await engine.counters.flush()
+    engine.stop()
+    engine = open_engine(state_dir)
+    try:
+        counts = await engine.counters.count(mail("x", tenant_id="n_1", client_id="c_1"))
+        assert counts.messages_10min == counts.tenant_messages_10min == counts.client_messages_10min == 5
+        assert counts.unknown_hour == 8
+        # The keys of what was counted are gone: what is tried again counts once more, and once only.
+        again = [await engine.counters.count(mail(0, tenant_id="n_1", client_id="c_1")) for _ in range(3)]
+        assert [found.messages_hour for found in again] == [6, 6, 6]
+    finally:
+        await engine.close()
+
+
+async def test_old_rows_are_removed(engine: LedgerEngine, clock: FrozenClock) -> None:
+    def stored(txn: Any) -> tuple[set[Any], set[Any]]:
+        minutes = txn.connection.execute(select(COUNT_MINUTE.c.subject_id, COUNT_MINUTE.c.minute)).all()
+        days = txn.connection.execute(select(COUNT_DAY.c.subject_id, COUNT_DAY.c.day)).all()
+        return {name for name, _ in minutes}, {name for name, _ in days}
+
+    ages = {"a_0": 0.0, "a_1": 23.0, "a_2": 26.0, "a_3": 24.0 * 29, "a_4": 24.0 * 33}
+    for name, hours in ages.items():
+        await engine.counters.count(mail(1, NOON - timedelta(hours=hours), account_id=name, client_id=f"c{name}"))
+    await engine.counters.flush()
+    everybody = {*ages, *(f"c{name}" for name in ages)}
+    assert engine.run(stored)[0] <= everybody
+    await engine.counters.flush()
+    minutes, days = engine.run(stored)
+    assert minutes == {"a_0", "a_1", "ca_0", "ca_1"}
+    assert days == everybody - {"a_4", "ca_4"}
+    clock.advance(days=60)
+    await engine.counters.flush()
+    assert engine.run(stored) == (set(), set())
+
+
+async def test_a_walk_removes_old_rows_a_part_at_a_time(engine: LedgerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volumes, "_PRUNED_AT_ONCE", 3)
+    for number in range(20):
+        await engine.counters.count(mail(1, NOON - timedelta(hours=26 * (number % 2)), account_id=f"a_{number:02d}"))
+    await engine.counters.flush()
+    left = []
+    for _ in range(8):
+        await engine.counters.flush()
+        left.append(len(engine.run(lambda txn: txn.connection.execute(select(COUNT_MINUTE)).all())))
+    assert left == sorted(left, reverse=True)
+    assert left[0] > left[-1] == 10
+
+
+async def test_a_flush_cut_off_writes_it_the_next_time(engine: LedgerEngine) -> None:
+    await engine.counters.count(mail(1, recipients=2))
+    flush = asyncio.create_task(engine.counters.flush())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    flush.cancel()
+    await asyncio.gather(flush, return_exceptions=True)
+    await engine.counters.count(mail(2))
+    await engine.counters.flush()
+    assert (await Counters(engine._with_txn, node=NODE).count(mail(3))).recipients_day == 4
+
+
+async def test_any_number_of_clients_takes_bounded_memory(engine: LedgerEngine) -> None:
+    counters = Counters(engine._with_txn, node=NODE, weight_at_most=1_000)
+    for number in range(300):
+        await counters.count(mail(number % 3, account_id="a_1", tenant_id="n_1", client_id=f"c_{number}"))
+        if number % 100 == 99:
+            await counters.flush()
+    assert len(counters._windows) < 120
+    assert counters._weight == sum(counters._weights.values()) <= 1_100
+    assert len(counters._live) == len(counters._windows)
+
+
 async def test_an_erased_account_leaves_no_acquaintances(engine: LedgerEngine) -> None:
     for account_id in ("a_1", "a_2"):
         await engine.counters.count(mail(1, account_id=account_id, recipients=3))
     await engine.counters.flush()
     await engine.erase_subject("a_1")
     counts = [
-        await Counters(engine.counters._submit).count(mail(2, NOON + DAY, account_id=name, recipients=3))
+        await Counters(engine._with_txn, node=NODE).count(mail(2, NOON + DAY, account_id=name, recipients=3))
         for name in ("a_1", "a_2")
     ]
     assert [found.strangers_hour for found in counts] == [3, 0]

@@ -93,6 +93,7 @@ print(json.dumps([stored, refused]))
 """
 
 
+@pytest.mark.one_store("sqlite")
 def test_a_full_disk_costs_what_was_refused_and_nothing_else(state_dir: Path) -> None:
     command = [sys.executable, "-c", LIMITED, str(state_dir)]
     stored, refused = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from filterd.errors import UsageError
 from filterd.ledger.engine import LedgerEngine
+from filterd.ledger.schema import ALIAS, METADATA, SUBJECT_KEY
 from filterd.model.principal import Account, Supplement, Tenant
 from filterd.model.records import AccountChanged, TenantChanged
 from filterd.ports import AccountRef
@@ -82,8 +84,7 @@ def test_a_supplement_is_kept_as_it_was_signed(engine: LedgerEngine, supplement:
 
 def test_who_resells_is_sealed_and_what_was_signed_is_not(engine: LedgerEngine, state_dir: Path) -> None:
     engine.run(lambda txn: txn.put_tenant(replace(TENANT, supplement=SIGNED, reseller="Huaxin")))
-    engine.stop()
-    found = everything(state_dir)
+    found = everything(state_dir, engine)
     assert b"Huaxin" not in found
     assert b"drawer 3" in found
 
@@ -114,13 +115,20 @@ def test_what_is_taken_is_taken(engine: LedgerEngine) -> None:
 
 
 def test_any_text_can_be_stored(engine: LedgerEngine) -> None:
-    odd = "\udcff\ud800\x00' \u2028" + "x" * 10_000
-    engine.run(lambda txn: txn.put_tenant(Tenant(tenant_id="n_1", name=odd, agreement=odd, domains=(odd,))))
-    engine.run(lambda txn: txn.put_account(Account(account_id="a_1", tenant_id="n_1", login=odd, contact=odd)))
+    odd = "\udcff\ud800\x00' \u2028"
+    # What is sealed or hashed may be of any length, a column has one (FAULTS F15).
+    long = odd + "x" * 10_000
+    tenant = Tenant(tenant_id="n_1", name=long, agreement=odd, domains=(odd,), external_id=long, plan=odd)
+    engine.run(lambda txn: txn.put_tenant(tenant))
+    account = Account(account_id="a_1", tenant_id="n_1", login=long, contact=long, aliases=(odd,), external_id=long)
+    engine.run(lambda txn: txn.put_account(account))
     engine.run(lambda txn: txn.put_person(odd, odd, odd))
-    found = engine.run(lambda txn: txn.find_account(odd))
+    found = engine.run(lambda txn: txn.find_account(long))
     assert found is not None
-    assert engine.run(lambda txn: txn.put_account(Account(account_id="a_1", tenant_id="n_1", login=odd))) is True
+    assert engine.run(lambda txn: txn.find_account(odd)).account_id == "a_1"
+    assert engine.run(lambda txn: txn.account_by_external(long)).account_id == "a_1"
+    assert engine.run(lambda txn: txn.tenant_by_external(long)).tenant_id == "n_1"
+    assert engine.run(lambda txn: txn.put_account(Account(account_id="a_1", tenant_id="n_1", login=long))) is True
     record = replace(incident("a_1"), incident_id=odd, account_id=odd, evidence_key=odd)
     for _ in range(2):
         engine.run(lambda txn: txn.append(record, account_id=odd, tenant_id=odd, personal={odd: odd}))
@@ -148,8 +156,7 @@ def test_people_act_by_token(engine: LedgerEngine, state_dir: Path) -> None:
     assert engine.run(lambda txn: txn.people()) == (("Ana", "admin"), ("Bo", "moderator"))
     with pytest.raises(UsageError, match="another person"):
         engine.run(lambda txn: txn.put_person("Cy", "admin", "token-3"))
-    engine.stop()
-    assert b"token-" not in everything(state_dir)
+    assert b"token-" not in everything(state_dir, engine)
 
 
 def test_nothing_personal_stands_in_clear(engine: LedgerEngine, state_dir: Path) -> None:
@@ -159,16 +166,24 @@ def test_nothing_personal_stands_in_clear(engine: LedgerEngine, state_dir: Path)
     engine.spool.put("t_1", b"From: Wilhelmine <wilhelmine.oster@example.com>")
     engine.run(lambda txn: txn.promote_evidence("t_1", "a_1", NOON))
     engine.spool.put("t_2", b"To: somebody@example.org")
-    engine.stop()
-    found = everything(state_dir).lower()
+    engine.run(lambda txn: txn.put_account(replace(ACCOUNT, aliases=("lindenhof@x",), external_id="wilhelmine-1")))
+    found = everything(state_dir, engine).lower()
     assert b"a_1" in found
     for word in SPOKEN:
         assert word.lower().encode() not in found, word
 
 
-def everything(directory: Path) -> bytes:
+def everything(directory: Path, engine: LedgerEngine) -> bytes:
+    """Say all that is stored, the database's tables first, and close the ledger."""
+
+    def tables(txn: Any) -> list[bytes]:
+        rows = [row for table in METADATA.sorted_tables for row in txn.connection.execute(select(table))]
+        return [cell if isinstance(cell, bytes) else str(cell).encode() for row in rows for cell in row]
+
+    stored = engine.run(tables)
+    engine.stop()
     files = [file for file in directory.rglob("*") if file.is_file()]
-    return b"\n".join([file.read_bytes() for file in files] + [str(file).encode() for file in files])
+    return b"\n".join(stored + [file.read_bytes() for file in files] + [str(file).encode() for file in files])
 
 
 async def test_erasure_leaves_rows_that_verify(engine: LedgerEngine, state_dir: Path) -> None:
@@ -211,16 +226,12 @@ async def test_erasure_leaves_rows_that_verify(engine: LedgerEngine, state_dir: 
 
 
 def test_an_erased_key_is_gone_from_the_file(engine: LedgerEngine, state_dir: Path) -> None:
-    from sqlalchemy import select
-
-    from filterd.ledger.schema import SUBJECT_KEY
-
     engine.run(lambda txn: act(txn, "a_1"))
     wrapped = engine.run(lambda txn: txn.connection.execute(select(SUBJECT_KEY.c.wrapped)).scalar_one())
     engine.run(lambda txn: txn.erase_subject("a_1"))
-    engine.stop()
-    assert wrapped not in everything(state_dir)
-    assert wrapped[20:40] not in everything(state_dir)
+    found = everything(state_dir, engine)
+    assert wrapped not in found
+    assert wrapped[20:40] not in found
 
 
 async def test_recent_entries_come_newest_first(engine: LedgerEngine) -> None:
@@ -229,3 +240,123 @@ async def test_recent_entries_come_newest_first(engine: LedgerEngine) -> None:
     found = await engine.recent_entries(4)
     assert [entry.entry.seq for entry in found] == [6, 5, 4, 3]
     assert [entry.entry.account_id for entry in found] == ["a_2", "a_2", "a_2", "a_1"]
+
+
+# --- aliases, the operator's ids, and who has left ------------------------------------------------------------------
+
+
+ALIASED = replace(ACCOUNT, aliases=("office@example.com", "w@example.net"), external_id="uuid-1")
+OTHER = Account(account_id="a_2", tenant_id="n_1", login="other@example.com")
+
+
+def test_an_alias_leads_to_its_account_until_it_goes(engine: LedgerEngine) -> None:
+    engine.run(people_the_directory)
+    assert engine.run(lambda txn: txn.put_account(ALIASED)) is True
+    assert engine.run(lambda txn: txn.put_account(ALIASED)) is False
+    assert engine.run(lambda txn: txn.account("a_1")) == ALIASED
+    found = engine.run(lambda txn: txn.find_account("w@example.net"))
+    assert found is not None
+    assert (found.account_id, found.login) == ("a_1", "w@example.net")
+    # No login by itself, and no second way to be somebody's.
+    assert engine.run(lambda txn: txn.account_with_login("w@example.net")) is None
+    engine.run(lambda txn: txn.put_account(replace(ALIASED, aliases=("office@example.com",))))
+    assert engine.run(lambda txn: txn.find_account("w@example.net")) is None
+    assert engine.run(lambda txn: txn.find_account("office@example.com")) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"login": "w@example.net"}, "this login belongs to a_1"),
+        ({"aliases": (ACCOUNT.login,)}, "this alias belongs to a_1"),
+        ({"aliases": ("w@example.net",)}, "this alias belongs to a_1"),
+        ({"external_id": "uuid-1"}, "this external id belongs to a_1"),
+    ],
+)
+def test_what_leads_to_one_account_leads_to_no_other(
+    engine: LedgerEngine, change: dict[str, Any], words: str
+) -> None:
+    engine.run(people_the_directory)
+    engine.run(lambda txn: txn.put_account(ALIASED))
+    with pytest.raises(UsageError, match=words):
+        engine.run(lambda txn: txn.put_account(replace(OTHER, **change)))
+    assert engine.run(lambda txn: txn.account("a_2")) is None
+
+
+def test_two_tenants_cannot_have_one_external_id(engine: LedgerEngine) -> None:
+    engine.run(lambda txn: txn.put_tenant(replace(TENANT, external_id="T-1", plan="gold", expires_on=date(2027, 5, 1))))
+    found = engine.run(lambda txn: txn.tenant_by_external("T-1"))
+    assert found is not None
+    assert (found.tenant_id, found.plan, found.expires_on) == ("n_1", "gold", date(2027, 5, 1))
+    with pytest.raises(UsageError, match="this external id belongs to n_1"):
+        engine.run(lambda txn: txn.put_tenant(Tenant(tenant_id="n_2", name="x", agreement="y", external_id="T-1")))
+    # Somebody's id is no company's.
+    engine.run(lambda txn: txn.put_account(replace(ACCOUNT, external_id="T-1")))
+    assert engine.run(lambda txn: txn.account_by_external("T-1")).account_id == "a_1"
+
+
+def test_a_retired_account_keeps_its_words_and_gives_up_its_addresses(engine: LedgerEngine) -> None:
+    engine.run(people_the_directory)
+    engine.run(lambda txn: txn.put_account(ALIASED))
+    retired = replace(ALIASED, retired_at=NOON)
+    engine.run(lambda txn: txn.put_account(retired))
+    for address in (ACCOUNT.login, *ALIASED.aliases):
+        assert engine.run(lambda txn, a=address: txn.find_account(a)) is None
+    assert engine.run(lambda txn: txn.account("a_1")) == retired
+    assert engine.run(lambda txn: txn.account_by_external("uuid-1")) == retired
+    engine.run(lambda txn: txn.put_account(replace(OTHER, login=ACCOUNT.login, aliases=ALIASED.aliases)))
+    assert engine.run(lambda txn: txn.find_account("w@example.net")).account_id == "a_2"
+    # Taken up again under another login.
+    back = replace(ALIASED, login="new@example.com", aliases=())
+    engine.run(lambda txn: txn.put_account(back))
+    assert engine.run(lambda txn: txn.find_account("new@example.com")).account_id == "a_1"
+
+
+def test_erasure_takes_aliases_and_the_operators_id_with_it(engine: LedgerEngine) -> None:
+    engine.run(people_the_directory)
+    engine.run(lambda txn: txn.put_account(ALIASED))
+    engine.run(lambda txn: txn.put_tenant(replace(TENANT, external_id="T-1")))
+    engine.run(lambda txn: txn.erase_subject("a_1"))
+    engine.run(lambda txn: txn.erase_subject("n_1"))
+    assert engine.run(lambda txn: txn.connection.execute(select(ALIAS)).all()) == []
+    assert engine.run(lambda txn: txn.account_by_external("uuid-1")) is None
+    assert engine.run(lambda txn: txn.tenant_by_external("T-1")) is None
+    engine.run(lambda txn: txn.put_tenant(replace(TENANT, tenant_id="n_2", domains=(), external_id="T-1")))
+    engine.run(lambda txn: txn.put_account(replace(ALIASED, account_id="a_3", tenant_id="n_2")))
+    assert engine.run(lambda txn: txn.find_account("w@example.net")).account_id == "a_3"
+
+
+def test_a_look_that_finds_nothing_new_makes_no_copy_stale(engine: LedgerEngine) -> None:
+    engine.run(people_the_directory)
+    told: list[None] = []
+    engine.on_directory(lambda _: told.append(None))
+    engine.run(lambda txn: txn.note_refreshed("a_1"))
+    found = engine.run(lambda txn: txn.find_account(ACCOUNT.login))
+    assert found is not None
+    assert (found.refreshed_at, told) == (NOON, [])
+
+
+async def test_a_copy_is_kept_as_long_as_it_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    from filterd.ledger import copies
+
+    now, asked = [100.0], []
+    monkeypatch.setattr(copies.time, "monotonic", lambda: now[0])
+    kept = copies.DirectoryCopies()
+    ref = AccountRef(
+        account_id="a_1", tenant_id="n_1", login="x", agreement="y", language=None, tenant_domains=(), keep_s=5
+    )
+
+    async def ask() -> AccountRef:
+        asked.append(now[0])
+        return ref
+
+    for at in (100.0, 104.9, 105.0, 105.1):
+        now[0] = at
+        assert await kept.account("x", ask) == ref
+    assert asked == [100.0, 105.0]
+    ref = replace(ref, keep_s=None)
+    kept.forget()
+    for at in (110.0, 1e9):
+        now[0] = at
+        await kept.account("x", ask)
+    assert asked == [100.0, 105.0, 110.0]

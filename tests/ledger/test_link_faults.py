@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from filterd.errors import LedgerUnavailable, PeerError, UsageError
-from filterd.ledger.link import PROTOCOL, Verb, frame, read_frame
+from filterd.ledger.link import OLDEST_PROTOCOL, PROTOCOL, Verb, frame, read_frame
 from filterd.ledger.local import LocalLedger
 from filterd.ledger.remote import RemoteLedger
 from filterd.ledger.server import LinkServer
@@ -78,7 +78,10 @@ async def test_the_socket_is_for_the_group(house: House) -> None:
     "octets",
     [
         b"GET / HTTP/1.1\r\n\r\n",
-        frame({"hello": PROTOCOL + 1}),
+        frame({"hello": PROTOCOL + 1, "upto": PROTOCOL + 2}),
+        frame({"hello": 0}),
+        frame({"hello": 2, "upto": 1}),
+        frame({"hello": "1"}),
         frame({"hello": PROTOCOL}) + b"\x00\x00\x00\x02\x00\x00\x00\x00{]",
         frame({"hello": PROTOCOL}) + b"\x00\x00\x00\x02\x00\x00\x00\x00[]",
         frame({"hello": PROTOCOL}) + frame({"id": "x", "verb": 3}),
@@ -88,7 +91,7 @@ async def test_the_socket_is_for_the_group(house: House) -> None:
 async def test_nonsense_is_hung_up_on(house: House, octets: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(house.socket))
     writer.write(octets)
-    assert await read_frame(reader) == ({"hello": PROTOCOL}, b"")
+    assert await read_frame(reader) == ({"hello": OLDEST_PROTOCOL, "upto": PROTOCOL}, b"")
     async with asyncio.timeout(2):
         assert await reader.read() == b""
     writer.close()
@@ -103,7 +106,7 @@ async def test_another_version_of_the_ledger_is_refused(tmp_path: Path) -> None:
 
     server = await asyncio.start_unix_server(old, tmp_path / "s")
     remote = RemoteLedger(tmp_path / "s")
-    with pytest.raises(LedgerUnavailable, match="version 0"):
+    with pytest.raises(LedgerUnavailable, match="speaks versions 0 to 0"):
         await remote.start(wait_s=0.3)
     await remote.close()
     server.close()

@@ -40,3 +40,32 @@ def test_the_spool_is_durable_when_put_returns(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("filterd.ledger.files.sync", lambda path: synced.append(path.is_dir()))
     spool.Spool(tmp_path, KEYS.spool).put("t_1", RAW)
     assert synced == [False, True]
+
+
+def test_above_its_quota_the_spool_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("filterd.ledger.spool.time.monotonic", lambda: now[0])
+    one, other = (Spool(tmp_path, KEYS.spool, quota_bytes=3 * len(RAW)) for _ in range(2))
+    for number in range(2):
+        one.put(f"t_{number}", RAW)
+    with pytest.raises(PortError, match="spool_mb") as caught:
+        one.put("t_3", RAW + RAW)
+    assert caught.value.temporary
+    # Another process sees what is there, and this one sees what that one did a second later.
+    other.put("t_4", RAW[:-200])
+    with pytest.raises(PortError):
+        other.put("t_5", RAW)
+    one.discard("t_0")
+    one.discard("t_1")
+    now[0] += 1.0
+    one.put("t_5", RAW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t_4", "t_5"]
+
+
+def test_the_quota_is_measured_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    monkeypatch.setattr(spool, "measured", lambda directory: measured.append(directory) or 0)
+    one = Spool(tmp_path, KEYS.spool, quota_bytes=1 << 30)
+    for number in range(50):
+        one.put(f"t_{number}", b"x")
+    assert len(measured) <= 2

@@ -14,9 +14,13 @@ import pytest
 
 from filterd.errors import ModelError, UsageError
 from filterd.ledger.engine import LedgerEngine
-from filterd.ledger.store import FILE_NAME, Store, has_wal_reset_bug, journal_mode
+from filterd.ledger.schema import STORE_VERSION
+from filterd.ledger.sqlite import has_wal_reset_bug, journal_mode
+from filterd.ledger.store import FILE_NAME, open_store
 from tests.kit.clock import FrozenClock
-from tests.ledger.rig import KEYS, NODE, TENANT, act, fold, open_engine, people_the_directory
+from tests.ledger.rig import KEYS, NODE, TENANT, WRITER, act, fold, open_engine, people_the_directory
+
+pytestmark = pytest.mark.one_store("sqlite")
 
 
 @pytest.mark.parametrize(
@@ -74,56 +78,113 @@ def test_the_lock_ends_with_the_engine(engine: LedgerEngine, state_dir: Path) ->
     open_engine(state_dir).stop()
 
 
-def test_another_version_is_refused(engine: LedgerEngine, state_dir: Path) -> None:
+@pytest.mark.parametrize("version", ["0", "7", "none", ""])
+def test_another_version_is_refused(engine: LedgerEngine, state_dir: Path, version: str) -> None:
     engine.stop()
     with sqlite3.connect(state_dir / FILE_NAME) as raw:
-        raw.execute("UPDATE meta SET value = '7' WHERE key = 'schema_version'")
-    with pytest.raises(ModelError, match=r"ledger\.sqlite3: schema version 7, this program reads version 2"):
+        raw.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (version,))
+        raw.execute("UPDATE meta SET value = '7' WHERE key = 'oldest_reader'")
+    with pytest.raises(ModelError, match=rf"schema version {version}, this program reads version {STORE_VERSION}"):
         open_engine(state_dir)
     # A refusal leaves nothing locked.
     with pytest.raises(ModelError):
         open_engine(state_dir)
 
 
+FIRST_TABLES = Path(__file__).with_name("first_tables.sql")
+
+
+def first_version(state_dir: Path) -> None:
+    """Put a store of the first version in the place: its tables as they were, its rows out of the present one."""
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        raw.execute("ATTACH ':memory:' AS kept")
+        old = sqlite3.connect(":memory:")
+        old.executescript(FIRST_TABLES.read_text())
+        tables = [name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {name: [row[1] for row in old.execute(f"PRAGMA table_info({name})")] for name in tables}
+        rows = {}
+        for name in tables:
+            if name == "volume_day":
+                found = raw.execute("SELECT subject_id, day, messages, recipients FROM count_day").fetchall()
+            else:
+                found = raw.execute(f"SELECT {', '.join(columns[name])} FROM {name}").fetchall()
+            rows[name] = found
+    (state_dir / FILE_NAME).unlink()
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        raw.executescript(FIRST_TABLES.read_text())
+        for name, found in rows.items():
+            marks = ", ".join("?" for _ in columns[name])
+            raw.executemany(f"INSERT INTO {name} VALUES ({marks})", found)
+        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+        raw.execute("DELETE FROM meta WHERE key = 'oldest_reader'")
+    (state_dir / FILE_NAME).chmod(0o600)
+
+
+def shape(file: Path | str) -> dict[str, Any]:
+    """Say the tables, columns and indexes of a store, whatever their order."""
+    with sqlite3.connect(file) as raw:
+        tables = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found: dict[str, Any] = {}
+        for table in tables:
+            found[table] = {row[1:4] + row[5:] for row in raw.execute(f"PRAGMA table_info({table})")}
+            for index in raw.execute(f"PRAGMA index_list({table})").fetchall():
+                names = tuple(row[2] for row in raw.execute(f"PRAGMA index_info({index[1]})"))
+                found[f"{table} {names}"] = bool(index[2])
+    return found
+
+
 async def test_a_store_of_the_first_version_is_brought_up_to_date(engine: LedgerEngine, state_dir: Path) -> None:
     engine.run(people_the_directory)
     engine.run(lambda txn: act(txn, "a_1"))
+    history = engine.run(lambda txn: txn.history("a_1"))
     engine.stop()
-    with sqlite3.connect(state_dir / FILE_NAME) as raw:
-        new = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'tenant'").fetchone()[0]
-        raw.execute("ALTER TABLE tenant DROP COLUMN supplement")
-        raw.execute("ALTER TABLE tenant DROP COLUMN domains_declared")
-        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+    fresh = shape(state_dir / FILE_NAME)
+    first_version(state_dir)
+    assert shape(state_dir / FILE_NAME) != fresh
     for _ in range(2):
         again = open_engine(state_dir)
         assert again.run(lambda txn: txn.tenants()) == (TENANT,)
+        assert again.run(lambda txn: txn.history("a_1")) == history
         assert (await again.verify()).is_sound
         changed = replace(TENANT, domains_declared=True)
         again.run(lambda txn, changed=changed: txn.put_tenant(changed))
         again.run(lambda txn: txn.put_tenant(TENANT))
         again.stop()
+    assert shape(state_dir / FILE_NAME) == fresh
     with sqlite3.connect(state_dir / FILE_NAME) as raw:
-        columns = {(name, kind, notnull) for _, name, kind, notnull, _, _ in raw.execute("PRAGMA table_info(tenant)")}
-        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("2",)
-    fresh = sqlite3.connect(":memory:")
-    fresh.execute(new)
-    assert columns == {(name, kind, nn) for _, name, kind, nn, _, _ in fresh.execute("PRAGMA table_info(tenant)")}
+        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (str(STORE_VERSION),)
+        assert raw.execute("SELECT subject_id, revision, writer FROM subject_head").fetchall() == [("a_1", 3, WRITER)]
 
 
-def test_an_upgrade_that_cannot_finish_changes_nothing(
-    engine: LedgerEngine, state_dir: Path
-) -> None:
+def test_an_upgrade_that_cannot_finish_changes_nothing(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.stop()
+    first_version(state_dir)
+    with sqlite3.connect(state_dir / FILE_NAME) as raw:
+        # In the way of the last step, after the others have been done.
+        raw.execute("CREATE TABLE alias (name TEXT)")
+    before = shape(state_dir / FILE_NAME)
+    with pytest.raises(ModelError, match="alias already exists"):
+        open_engine(state_dir)
+    assert shape(state_dir / FILE_NAME) == before
+
+
+def test_the_next_version_is_read_where_it_says_so(engine: LedgerEngine, state_dir: Path) -> None:
+    engine.run(lambda txn: act(txn, "a_1"))
     engine.stop()
     with sqlite3.connect(state_dir / FILE_NAME) as raw:
-        raw.execute("ALTER TABLE tenant DROP COLUMN supplement")
-        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
-    # `domains_declared` is there already, so the second statement fails after the first has been done.
-    with pytest.raises(ModelError, match="duplicate column"):
-        open_engine(state_dir)
+        raw.execute("ALTER TABLE account ADD COLUMN of_tomorrow TEXT")
+        raw.execute(f"UPDATE meta SET value = '{STORE_VERSION + 1}' WHERE key = 'schema_version'")
+    again = open_engine(state_dir)
+    again.run(people_the_directory)
+    assert again.run(lambda txn: act(txn, "a_1", 2)) == 6
+    again.stop()
     with sqlite3.connect(state_dir / FILE_NAME) as raw:
-        columns = {row[1] for row in raw.execute("PRAGMA table_info(tenant)")}
-        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
-    assert "supplement" not in columns
+        assert raw.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (
+            str(STORE_VERSION + 1),
+        )
+        raw.execute(f"UPDATE meta SET value = '{STORE_VERSION + 1}' WHERE key = 'oldest_reader'")
+    with pytest.raises(ModelError, match=f"schema version {STORE_VERSION + 1}, this program reads version"):
+        open_engine(state_dir)
 
 
 def test_a_store_under_another_key_is_not_touched(engine: LedgerEngine, state_dir: Path) -> None:
@@ -165,7 +226,7 @@ def test_somebody_elses_database_is_refused(state_dir: Path) -> None:
 
 def test_nothing_is_made_where_nothing_may_be(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no ledger here"):
-        Store.open(tmp_path, KEYS.chain, may_create=False)
+        open_store(tmp_path, KEYS.chain, may_create=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterd.ledger.windows import Window
+from filterd.ledger.seen import Seen
+from filterd.ledger.sliding import Sliding
+from filterd.ledger.windows import Window, minute_of
 from tests.kit.clock import NOON
 from tests.ledger.mails import mail
 
 
 def test_memory_has_an_end() -> None:
-    window = Window()
+    window = Window(seen=Seen())
     for number in range(45_000):
         window.add(mail(number, NOON + timedelta(seconds=number), recipients=2, to=f"{number}-"))
     assert window.weight < 70_000
-    counts = window.counts(NOON + timedelta(seconds=44_999))
-    assert (counts.messages_day, counts.messages_hour) == (45_000, 3_600)
+    rates = window.rates(minute_of(NOON + timedelta(seconds=44_999)))
+    assert (rates.day[0], rates.hour[0]) == (45_000, 3_600)
 
 
 # Minute and key.
@@ -34,7 +38,7 @@ IN_ORDER = st.lists(st.tuples(st.integers(0, 1500), MAILS), max_size=40).map(
 @settings(deadline=None)
 @given(WITHIN_A_DAY | IN_ORDER)
 def test_against_a_naive_count(sent: list[tuple[int, tuple[int, int]]]) -> None:
-    window = Window()
+    window = Window(seen=Seen())
     messages: tuple[Placed, Placed] = ([], [])
     deliveries: tuple[Placed, Placed] = ([], [])
     base = int(NOON.timestamp() // 60)
@@ -45,10 +49,10 @@ def test_against_a_naive_count(sent: list[tuple[int, tuple[int, int]]]) -> None:
         _place(*messages, request.evidence_key, now)
         for key in request.delivery_keys:
             _place(*deliveries, key, now)
-        counts = window.counts(request.at)
-        for name, span, is_day in (("10min", 10, 0), ("hour", 60, 0), ("day", 1440, 1)):
-            for what, placed in (("messages", messages[is_day]), ("recipients", deliveries[is_day])):
-                assert getattr(counts, f"{what}_{name}") == sum(1 for then, _ in placed if 0 <= now - then < span)
+        rates = window.rates(now)
+        for name, span, is_day in (("ten", 10, 0), ("hour", 60, 0), ("day", 1440, 1)):
+            for what, placed in enumerate((messages[is_day], deliveries[is_day])):
+                assert getattr(rates, name)[what] == sum(1 for then, _ in placed if 0 <= now - then < span)
 
 
 def _place(hours: Placed, days: Placed, key: str, now: int) -> None:
@@ -63,12 +67,69 @@ def _place(hours: Placed, days: Placed, key: str, now: int) -> None:
 
 
 def test_what_waits_for_a_limit_a_day_does_not_use_up_the_next_one() -> None:
-    window, waiting, passed = Window(), list(range(120)), [0, 0, 0]
+    window, waiting, passed = Window(seen=Seen()), list(range(120)), [0, 0, 0]
     for minutes in range(0, 3 * 1440, 60):
         at = NOON + timedelta(minutes=minutes)
         for number in tuple(waiting):
             window.add(mail(number, at, to=f"{number}-"))
-            if window.counts(at).messages_day <= 50:
+            if window.rates(minute_of(at)).day[0] <= 50:
                 waiting.remove(number)
                 passed[minutes // 1440] += 1
     assert passed == [50, 50, 20]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(-3000, 3000), st.integers(1, 5), st.sampled_from(["add", "add", "look", "forget"])),
+        max_size=60,
+    )
+)
+def test_sums_that_slide_are_those_counted_anew(steps: list[tuple[int, int, str]]) -> None:
+    sliding, kept = Sliding((10, 60, 1440)), dict[int, int]()
+    for minute, number, what in steps:
+        match what:
+            case "add":
+                sliding.add(minute, (number, 0, 0, 2 * number))
+                kept[minute] = kept.get(minute, 0) + number
+            case "forget":
+                sliding.forget(minute, 1440)
+                kept = {then: n for then, n in kept.items() if abs(minute - then) <= 1440}
+        if what != "add":
+            expected = [sum(n for then, n in kept.items() if 0 <= minute - then < span) for span in (10, 60, 1440)]
+            assert list(sliding.look(minute)) == [(n, 0, 0, 2 * n) for n in expected]
+
+
+@pytest.mark.parametrize("step", [1, 3, 70, 1500])
+def test_a_way_back_and_forth_ends_where_it_began(step: int) -> None:
+    sliding = Sliding((10, 60, 1440))
+    for minute in range(6000):
+        sliding.add(minute, (1, 0, 0, 0))
+    for now in (4000, 4000 + step, 4000, 4000 - step, 4000):
+        assert [sums[0] for sums in sliding.look(now)] == [min(span, now + 1) for span in (10, 60, 1440)]
+
+
+def test_what_an_account_costs_does_not_grow_with_its_recipients() -> None:
+    window, took = Window(seen=Seen()), []
+    for number in range(400):
+        began = time.process_time()
+        window.add(mail(number, NOON + timedelta(seconds=number // 10), recipients=1000, to=f"{number}-"))
+        window.rates(minute_of(NOON))
+        took.append(time.process_time() - began)
+    assert window.weight < 70_000
+    assert window.rates(minute_of(NOON + timedelta(seconds=100))).hour[1] == 400_000
+    assert sum(took[-100:]) < 3 * sum(took[100:200])
+
+
+def test_what_another_node_said_is_forgotten_with_its_minute() -> None:
+    window, now = Window(seen=Seen()), minute_of(NOON)
+    window.add(mail(1, NOON))
+    for age in range(100):
+        window.hear("node2", now - age, (1, 1, 0, 0))
+    assert window.rates(now).day[0] == 101
+    window.add(mail(2, NOON + timedelta(days=2)))
+    assert (window.others, window.rates(now + 2880).day[0]) == ({}, 1)
+    # An old one said again would be added to its day a second time.
+    days = dict(window.days)
+    window.hear("node2", now, (1, 1, 0, 0))
+    assert window.days == days

@@ -70,6 +70,7 @@ async def test_nobody_sees_what_is_not_committed(engine: LedgerEngine) -> None:
     assert len((await engine.history("a_1")).incidents) == 1
 
 
+@pytest.mark.one_store("sqlite")
 async def test_a_failing_commit_fails_the_whole_group(engine: LedgerEngine) -> None:
     await engine.submit(lambda txn: act(txn, "a_1"))
     before = engine.warm_history("a_1")
@@ -115,6 +116,7 @@ async def test_a_commit_whose_outcome_nobody_knows(engine: LedgerEngine, monkeyp
     assert (await engine.verify()).fault is None
 
 
+@pytest.mark.one_store("sqlite")
 async def test_a_swallowed_disk_error_cannot_pass(engine: LedgerEngine) -> None:
     def swallow(txn: Any) -> int:
         txn.connection.exec_driver_sql("PRAGMA max_page_count = 1")

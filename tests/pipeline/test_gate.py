@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from filterd.config import Config
+from filterd.ledger.last_words import LastWords
 from filterd.mail.address import parse_forward_path
 from filterd.model.session import Door, Session
 from filterd.model.verdict import Outcome
@@ -201,6 +203,55 @@ async def test_without_the_ledger_good_accounts_pass_and_the_rest_waits(house: H
     assert bad.reply.code == 451
     house.ledger.is_away = False
     assert (await house.show(ALICE))["standing"] == "good"
+
+
+def envelope_session(login: str) -> Session:
+    return Session(
+        id="c_1",
+        door=Door.SMTP,
+        listener="submission",
+        peer_address="127.0.0.1",
+        is_trusted_peer=True,
+        login=login,
+        login_source="xclient",
+    )
+
+
+async def test_without_the_ledger_standing_is_enforced_as_it_was(house: House) -> None:
+    """HOUSE §5: good accounts pass from RCPT on, suspended ones stay suspended, everybody else waits."""
+    bob = parse_forward_path(BOB.join("<>").encode())
+    struck, suspended = "struck@cust.example", "suspended@cust.example"
+    await house.send(letter("before"), BOB, login=ALICE)
+    house.script.codes = BURST
+    for day in (0, 2, 4):
+        people = [f"p{day}.{n}@other.example" for n in range(300)]
+        await house.send(letter(f"run {day}"), *people, login=suspended)
+        await house.notice_received()
+        house.clock.advance(days=2)
+    await house.send(letter("run"), *[f"p{n}@o.example" for n in range(300)], login=struck)
+    house.script.codes = ()
+    assert (await house.show(suspended))["standing"] == "suspended"
+    assert (await house.show(struck))["standing"] == "warned"
+    house.ledger.is_away = True
+    assert await house.gate.admit(envelope_session(ALICE), None, bob) is None
+    for login, code in ((suspended, 550), (struck, 451), ("nobody@cust.example", 451)):
+        reply = await house.gate.admit(envelope_session(login), None, bob)
+        assert reply is not None
+        assert reply.code == code, login
+        answer = await house.send(letter("again"), BOB, login=login)
+        assert answer.reply is not None
+        assert answer.reply.code == code, login
+
+
+async def test_the_last_word_is_not_believed_for_ever(house: House) -> None:
+    house.ledger._last = LastWords(trusted_s=0.05)
+    house.ledger._last.go_away(house.engine.warm_history)
+    await house.send(letter("before"), BOB, login=ALICE)
+    house.ledger.is_away = True
+    await asyncio.sleep(0.06)
+    reply = (await house.send(letter("clean"), BOB, login=ALICE)).reply
+    assert reply is not None
+    assert reply.code == 451
 
 
 async def test_a_restricted_feature_refuses_only_itself(house: House) -> None:

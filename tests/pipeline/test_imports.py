@@ -318,3 +318,160 @@ def test_only_root_gives_somebody_another_role_and_token(desk: Desk) -> None:
 def test_nobody_gets_in_under_a_strange_name_or_role(desk: Desk, arguments: dict[str, Any]) -> None:
     with pytest.raises(RefusedError):
         desk.call("person.add", {**arguments, "token": desk.token})
+
+
+# --- who somebody is --------------------------------------------------------------------------------------------------
+
+
+PEOPLE = (
+    {"login": "ann@acme.example", "external_id": "7", "aliases": "a@acme.example; Boss@Acme.example"},
+    {"login": "bea@acme.example", "external_id": "8"},
+)
+
+
+def test_a_list_brings_ids_aliases_plans_and_last_days(desk: Desk) -> None:
+    desk.tenants({**ACME, "dealer": "Huaxin", "plan": "gold", "expires_on": "2028-01-01", "external_id": "T-1"})
+    tenant = desk.tenant("acme.example")
+    assert tenant is not None
+    assert (tenant.reseller, tenant.plan, str(tenant.expires_on), tenant.external_id) == (
+        "Huaxin",
+        "gold",
+        "2028-01-01",
+        "T-1",
+    )
+    desk.accounts({**PEOPLE[0], "expires_on": "2027-05-01"})
+    account = desk.account("boss@acme.example")
+    assert account is not None
+    assert (account.login, account.external_id, account.aliases, str(account.expires_on)) == (
+        "ann@acme.example",
+        "7",
+        ("a@acme.example", "boss@acme.example"),
+        "2027-05-01",
+    )
+    assert desk.accounts({**PEOPLE[0], "expires_on": "2027-05-01"})["unchanged"] == 1
+    assert desk.accounts({"login": "ann@acme.example", "expires_on": None, "aliases": None})["changed"] == 1
+    account = desk.account("ann@acme.example")
+    assert account is not None
+    assert (account.aliases, account.expires_on, account.external_id) == ((), None, "7")
+
+
+def test_the_same_id_under_another_login_is_a_rename(desk: Desk) -> None:
+    desk.tenants(ACME)
+    desk.accounts(*PEOPLE)
+    before = desk.account("ann@acme.example")
+    said = desk.accounts({"login": "anna@acme.test", "external_id": "7"})
+    assert (said["created"], said["changed"], said["retired"]) == (0, 1, 0)
+    assert said["changes"][0]["fields"] == {"login": {"from": "ann@acme.example", "to": "anna@acme.test"}}
+    after = desk.account("anna@acme.test")
+    assert before is not None
+    assert after is not None
+    assert after.account_id == before.account_id
+    assert desk.account("ann@acme.example") is None
+    row = desk.engine.run(lambda txn: txn.recent_entries(1))[0]
+    assert (row.entry.kind, row.personal) == (
+        "account.changed",
+        {"login": "anna@acme.test", "former_login": "ann@acme.example"},
+    )
+
+
+@pytest.mark.parametrize("more", [0, 300])
+def test_another_id_under_the_same_login_is_another_person(desk: Desk, more: int) -> None:
+    """Also in a long list, which is read another way."""
+    desk.tenants(ACME)
+    desk.accounts(*PEOPLE)
+    before = desk.account("ann@acme.example")
+    others = [{"login": f"u{number}@acme.example"} for number in range(more)]
+    said = desk.accounts({**PEOPLE[0], "external_id": "9"}, *others)
+    assert (said["errors"], said["retired"], said["created"]) == ([], 1, 1 + more)
+    assert [change["what"] for change in said["changes"][:2]] == ["retire", "create"]
+    after = desk.account("ann@acme.example")
+    assert before is not None
+    assert after is not None
+    assert after.account_id != before.account_id
+    assert desk.account("boss@acme.example") == after
+    kept = desk.engine.run(lambda txn: txn.account(before.account_id))
+    assert kept.retired_at is not None
+    # Who has left is no seat of the tenant.
+    assert desk.call("tenant.show", {"tenant": "acme.example"})["accounts"] == 2 + more
+    assert desk.accounts({**PEOPLE[0], "external_id": "9"}, *others)["unchanged"] == 1 + more
+
+
+@pytest.mark.parametrize("more", [0, 300])
+def test_two_change_places_in_one_list(desk: Desk, more: int) -> None:
+    desk.tenants(ACME)
+    desk.accounts(*PEOPLE)
+    ann, bea = desk.account("ann@acme.example"), desk.account("bea@acme.example")
+    swapped = (
+        {"login": "bea@acme.example", "external_id": "7"},
+        {"login": "ann@acme.example", "external_id": "8"},
+    )
+    said = desk.accounts(*swapped, *({"login": f"u{number}@acme.example"} for number in range(more)))
+    assert said["errors"] == []
+    now = desk.account("bea@acme.example"), desk.account("ann@acme.example")
+    assert [x.account_id for x in now if x] == [x.account_id for x in (ann, bea) if x]
+    assert all(account.retired_at is None for account in now if account)
+
+
+def test_an_id_is_given_to_an_account_that_had_none(desk: Desk) -> None:
+    desk.first_mail("ann@acme.example")
+    before = desk.account("ann@acme.example")
+    assert desk.accounts({"login": "ann@acme.example", "external_id": 7})["changed"] == 1
+    after = desk.account("ann@acme.example")
+    assert before is not None
+    assert after is not None
+    assert (after.account_id, after.external_id) == (before.account_id, "7")
+
+
+@pytest.mark.parametrize(
+    ("row", "key", "words"),
+    [
+        ({"login": "x@acme.example", "aliases": "bea@acme.example"}, "aliases", "bea@acme.example is the login"),
+        ({"login": "x@acme.example", "aliases": "a@acme.example"}, "aliases", "is an alias of ann@acme.example"),
+        ({"login": "a@acme.example"}, "login", "is an alias of ann@acme.example"),
+        ({"login": "x@acme.example", "aliases": "two@at@signs"}, "aliases", "'two@at@signs'"),
+        ({"login": "x@acme.example", "external_id": "7" * 501}, "external_id", "too long"),
+        ({"login": "x@acme.example", "external_id": True}, "external_id", "must be text"),
+        ({"login": "x@acme.example", "expires_on": "next week"}, "expires_on", "YYYY-MM-DD"),
+    ],
+)
+@pytest.mark.parametrize("more", [0, 300])
+def test_one_wrong_address_or_id_keeps_the_whole_list_out(
+    desk: Desk, row: dict[str, Any], key: str, words: str, more: int
+) -> None:
+    desk.tenants(ACME)
+    desk.accounts(*PEOPLE)
+    before = desk.rows()
+    said = desk.accounts(row, *({"login": f"u{number}@acme.example"} for number in range(more)))
+    assert errors(said) == [(2, key)]
+    assert words in said["errors"][0]["message"]
+    assert desk.rows() == before
+
+
+def test_rows_of_one_list_see_each_other(desk: Desk) -> None:
+    desk.tenants(ACME)
+    said = desk.accounts(
+        {"login": "x@acme.example", "external_id": "1", "aliases": "y@acme.example"},
+        {"login": "y@acme.example", "external_id": "2"},
+        {"login": "z@acme.example", "external_id": "1"},
+        {"login": "w@acme.example", "aliases": "y@acme.example"},
+    )
+    assert errors(said) == [(3, "login"), (4, "external_id"), (5, "aliases")]
+
+
+def test_a_tenant_with_an_id_can_be_called_otherwise(desk: Desk) -> None:
+    desk.tenants({**ACME, "external_id": "T-1"}, {"name": "Other", "external_id": "T-2"})
+    before = desk.tenant("acme.example")
+    assert desk.tenants({"name": "Acme Holding", "external_id": "T-1"})["changed"] == 1
+    after = desk.tenant("acme.example")
+    assert before is not None
+    assert after is not None
+    assert (after.tenant_id, after.name) == (before.tenant_id, "Acme Holding")
+    for row, words in (
+        ({"name": "Other", "external_id": "T-3"}, "has another one"),
+        ({"name": "Other", "external_id": "T-1"}, "has another one"),
+        ({"name": "Nova", "plan": "x" * 81}, "80 characters"),
+        ({"name": "Nova", "dealer": "x", "reseller": "y"}, "one of the two"),
+        ({"name": "Nova", "expires_on": "2027-5-1"}, "YYYY-MM-DD"),
+    ):
+        said = desk.tenants(row)
+        assert words in said["errors"][0]["message"]

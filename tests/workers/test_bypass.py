@@ -31,7 +31,7 @@ class Site:
     def __init__(self, folder: Path):
         self.folder, self.file, self.clock = folder, folder / FILE_NAME, FrozenClock(START)
         self.engine = LedgerEngine.open(
-            state_dir=folder, node="t", keys=KEYS, clock=self.clock, apply=lambda h, x, _: app._apply(h, x, _)
+            state_dir=folder, node="t", keys=KEYS, clock=self.clock, apply=lambda h, x, _: app.fold(h, x, _)
         )
         self.log = Log(EventStream(folder / "events", "t.ledger", self.clock.now), pseudonym_key=KEYS.pseudonym)
         self.watch = BypassWatch(self.engine.submit, BypassFile(self.file), self.clock, self.log)
@@ -103,10 +103,10 @@ def test_what_root_orders_can_be_read_by_the_user_of_the_service(tmp_path: Path)
 async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_FLUSH_S", 0.01)
+    monkeypatch.setattr("filterd.app.ledger_half._FLUSH_S", 0.01)
     config = Config.model_validate({"node": {"state_dir": str(tmp_path)}})
     clock = FrozenClock(START)
-    half = app.LedgerHalf(config, app.load_agreements(config), KEYS, clock)
+    half = app.LedgerHalf(app.read_policy(config), KEYS, clock)
     half._bypass = BypassWatch(half.engine.submit, BypassFile(tmp_path / FILE_NAME), clock, half.log)
     swept = asyncio.Event()
 

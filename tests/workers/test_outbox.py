@@ -22,6 +22,7 @@ from filterd.agreement.terms import Agreement
 from filterd.clients.keys import derive
 from filterd.errors import LedgerUnavailable, PeerError, PortError
 from filterd.ledger.engine import LedgerEngine
+from filterd.model.about import About
 from filterd.model.principal import Account, Tenant
 from filterd.model.records import NoticeSent
 from filterd.model.reply import Reply
@@ -401,11 +402,11 @@ class ForgetfulOutbox:
         self._engine, self._lost, self._may_retry = engine, lost, may_retry
         self.lease = engine.lease
 
-    async def done(self, item_id: str, function: Callable[[LedgerTxn], object]) -> bool:
+    async def done(self, item_id: str, function: Callable[[LedgerTxn], object], about: About) -> bool:
         if self._lost:
             self._lost -= 1
             raise LedgerUnavailable("gone")
-        return await self._engine.done(item_id, function)
+        return await self._engine.done(item_id, function, about)
 
     async def retry(self, item_id: str, due_at: Any, error: str) -> bool:
         if not self._may_retry:

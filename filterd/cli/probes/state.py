@@ -8,6 +8,7 @@ import stat
 from collections.abc import AsyncIterator
 
 from filterd.cli.events import latest
+from filterd.cli.keys import keys_of
 from filterd.cli.ledger import verify_running
 from filterd.cli.link import connected
 from filterd.cli.places import events_of, key_of, socket_of
@@ -58,6 +59,15 @@ async def state_dir(patient: Patient) -> AsyncIterator[Finding]:
 
 async def key(patient: Patient) -> AsyncIterator[Finding]:
     """Is the master key there, and nobody else's to read?"""
+    source = patient.config.keys.master
+    if source is not None:
+        try:
+            keys_of(patient.config)
+        except ModelError as err:
+            yield broken(str(err), "mend [keys] master: without the key the ledger can be neither read nor verified")
+        else:
+            yield ok(f"from {source.partition(':')[0]}; keep a copy of it apart from the state directory")
+        return
     file = key_of(patient.config)
     if not file.exists():
         fix = "start `filterd serve` once to make one"
@@ -106,14 +116,14 @@ async def chain(patient: Patient) -> AsyncIterator[Finding]:
     """Does the chain of entries hold?"""
     config = patient.config
     try:
-        keys = load_keys(key_of(config), may_create=False)
+        keys = keys_of(config)
         if not _has_store(patient):
             yield skipped("there is no ledger yet")
             return
         try:
-            found = await verify_running(config, keys.chain)
+            found = await verify_running(config, keys)
         except LedgerUnavailable:
-            found = verify_store(config.node.state_dir, keys.chain)
+            found = verify_store(config.node.state_dir, keys, url=config.ledger.url)
     except (FilterdError, OSError) as err:
         yield skipped(f"could not be looked at: {err}")
         return

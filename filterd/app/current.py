@@ -1,0 +1,66 @@
+"""What is in force now, for those that were made once and stay: each is swapped by one assignment.
+
+Whoever asked before the swap is answered by what was in force then, to the end: a mail under way, a function in the
+ledger's queue that has begun, a notice being written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from filterd.ledger.link import Verb
+from filterd.model.reply import Reply
+from filterd.model.session import Path, Session
+from filterd.pipeline.gate import MailGate
+from filterd.pipeline.notice_mail import Letter, NoticeDesk, NoticeFacts, NoticeRequest
+from filterd.ports import Answer, Intake, LedgerTxn
+
+
+class CurrentGate:
+    """Implements ports.Gate: the gate that is in force when a mail comes."""
+
+    def __init__(self, gate: MailGate):
+        self.gate = gate
+
+    async def admit(
+        self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
+    ) -> Reply | None:
+        return await self.gate.admit(session, reverse_path, forward, accepted)
+
+    async def enforce(self, intake: Intake) -> Answer:
+        return await self.gate.enforce(intake)
+
+    async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
+        await self.gate.delivered(transaction_id, reply, refused_recipients)
+
+    async def failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
+        await self.gate.failed(transaction_id, reason, is_unknown=is_unknown)
+
+
+class CurrentDesk(NoticeDesk):
+    """The desk that writes notices under the rules in force."""
+
+    def __init__(self, desk: NoticeDesk):
+        self.desk = desk
+
+    def gather(self, txn: LedgerTxn, request: NoticeRequest) -> NoticeFacts | None:
+        return self.desk.gather(txn, request)
+
+    def letters(self, facts: NoticeFacts, at: datetime) -> tuple[Letter, ...]:
+        return self.desk.letters(facts, at)
+
+
+class CurrentVerbs:
+    """The ledger's verbs under the rules in force. `table` is given away once; what its verbs do follows `verbs`."""
+
+    def __init__(self, verbs: Mapping[str, Verb]):
+        self.verbs = verbs
+
+    def table(self) -> dict[str, Verb]:
+        return {name: replace(verb, run=self._forward(name)) for name, verb in self.verbs.items()}
+
+    def _forward(self, name: str) -> Callable[[LedgerTxn, Any], Any]:
+        return lambda txn, given: self.verbs[name].run(txn, given)

@@ -1,0 +1,192 @@
+"""The parts that are made of the configuration alone: rules, verbs, clock, log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from filterd import metrics
+from filterd.agreement.fold import apply
+from filterd.agreement.load import load
+from filterd.agreement.protection import InboundChoices
+from filterd.agreement.supplement import misbound, unfounded
+from filterd.agreement.terms import Agreement
+from filterd.checks import ALL_CODES
+from filterd.cli.chain import ledger_rows
+from filterd.clients.bypass_file import FILE_NAME as BYPASS_FILE
+from filterd.clients.bypass_file import BypassFile
+from filterd.clients.clock import FILE_NAME as CLOCK_FILE
+from filterd.clients.clock import SettableClock, SystemClock
+from filterd.config import Config
+from filterd.errors import ConfigError, PortError
+from filterd.ledger import backup_copy
+from filterd.ledger.link import Verb
+from filterd.log import EventStream, Log, service_log
+from filterd.model.decision import Case, Decision, Disposition
+from filterd.model.evidence import kept
+from filterd.model.records import Record
+from filterd.model.sanction import Preset
+from filterd.model.standing import History
+from filterd.pipeline import bypass, evidence, locking, quarantine
+from filterd.pipeline.attribution import AttributionRule
+from filterd.pipeline.gate import GateRules, ListenerRule
+from filterd.pipeline.imports import ImportVerbs
+from filterd.pipeline.notices import NoticeSettings
+from filterd.pipeline.reach import Reach
+from filterd.pipeline.replies import ReplyStyle
+from filterd.pipeline.review import ReviewVerbs
+from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs, Objection
+from filterd.ports import AccountRef, Clock, Keys
+from filterd.share import path
+
+KEY_FILE = "master.key"
+SOCKET_FILE = "ledger.sock"
+EVENTS_DIR = "events"
+
+
+def socket_path(config: Config) -> Path:
+    """Say where the ledger listens."""
+    return config.node.state_dir / SOCKET_FILE
+
+
+def bypass_file(config: Config) -> BypassFile:
+    """Say where the order lies that lets all mail pass."""
+    return BypassFile(config.node.state_dir / BYPASS_FILE)
+
+
+def load_agreements(config: Config) -> dict[str, Agreement]:
+    """Read every agreement file. Raises ConfigError with file, line and key for the first thing wrong."""
+    folder = config.agreement.directory or path("policies/agreements")
+    agreements = {}
+    for file in sorted(folder.glob("*.toml")):
+        found = load(file.read_bytes(), str(file), ALL_CODES)
+        if found.id in agreements:
+            raise ConfigError(f"agreement {found.id!r} stands in two files", file=file, key="id")
+        agreements[found.id] = found
+    if config.agreement.default not in agreements:
+        raise ConfigError(f"no agreement {config.agreement.default!r} in {folder}", key="agreement.default")
+    if wrong := unfounded(agreements):
+        raise ConfigError(wrong, file=folder, key="supplements")
+    if wrong := misbound(agreements, config.agreement.default, None):
+        raise ConfigError(f"a tenant by default {wrong}", key="agreement.default")
+    return agreements
+
+
+def make_clock(config: Config) -> Clock:
+    """Make the clock. A settable one exists only with the sink as next hop (HOUSE rule 14); config sees to it."""
+    if config.node.clock == "settable":
+        return SettableClock(config.node.state_dir / CLOCK_FILE)
+    return SystemClock()
+
+
+def desk_rules(
+    config: Config, agreements: Mapping[str, Agreement], by_digest: Mapping[str, Agreement] | None = None
+) -> DeskRules:
+    """Collect what the ledger's half needs of the configuration.
+
+    Args:
+        by_digest: with the agreements of the last reload; None: these alone.
+    """
+    return DeskRules(
+        terms=agreements,
+        by_digest=by_digest or {a.digest: a for a in agreements.values()},
+        preset=Preset(config.agreement.preset),
+        default_agreement=config.agreement.default,
+        auto_create_per_day=config.accounts.max_auto_created_per_day if config.accounts.auto_create else 0,
+        notice_merge=timedelta(seconds=config.notices.merge_s),
+        evidence_at_most=kept(config.evidence.at_most),
+        excerpt_bytes=config.evidence.excerpt_bytes,
+    )
+
+
+def verbs(rules: DeskRules) -> dict[str, Verb]:
+    """Everything the ledger can be asked to do, by name."""
+    mail = MailVerbs(rules)
+    table = {
+        "account_for": Verb(
+            request=None,
+            response=AccountRef | None,
+            run=lambda txn, given: mail.account_for(txn, AccountQuery(**given)),
+            about=locking.of_login,
+        ),
+        "decide": Verb(request=Case, response=Decision, run=mail.decide, about=locking.of_case),
+        "object_by_mail": Verb(
+            request=None,
+            response=None,
+            run=lambda txn, given: mail.object_by_mail(txn, Objection(**given)),
+            about=locking.of_account,
+        ),
+    }
+    plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table() | bypass.table()
+    plain |= evidence.table() | quarantine.table()
+    plain |= {"ledger.rows": ledger_rows, backup_copy.VERB: backup_copy.copy_store}
+    plain |= {backup_copy.NAMED_VERB: backup_copy.still_named}
+    return table | {
+        name: Verb(request=None, response=None, run=run, about=partial(locking.of_verb, name))
+        for name, run in plain.items()
+    }
+
+
+def gate_rules(config: Config) -> GateRules:
+    """Collect what the walk of a mail needs of the configuration."""
+    return GateRules(
+        listeners={
+            item.name: ListenerRule(
+                attribution=AttributionRule(
+                    source=item.attribution,
+                    received_by=item.received_by,
+                    header_name=item.header_name,
+                    login_domain=item.login_domain,
+                ),
+                direction=item.direction,
+                is_after_queue=item.after_queue,
+                authserv_id=item.authserv_id or item.hostname,
+            )
+            for item in config.listener
+        },
+        reach=Reach(
+            appeals_address=config.notices.appeals_address,
+            addresses=frozenset(a.lower() for a in config.always_reachable.addresses),
+            local_parts=frozenset(p.lower() for p in config.always_reachable.local_parts),
+        ),
+        style=ReplyStyle(
+            appeals_address=config.notices.appeals_address,
+            object_url=config.notices.object_url,
+            why_url=config.notices.why_url,
+        ),
+        preset=Preset(config.agreement.preset),
+        inbound=InboundChoices(**{name: Disposition(x) for name, x in config.inbound.model_dump().items()}),
+    )
+
+
+def notice_settings(config: Config) -> NoticeSettings:
+    return NoticeSettings(
+        sender=config.notices.sender,
+        appeals_address=config.notices.appeals_address,
+        object_url=config.notices.object_url,
+        always_reachable=config.always_reachable.addresses,
+        reachable_local_parts=config.always_reachable.local_parts,
+        copy_to_tenant=config.notices.copy_to_tenant,
+    )
+
+
+def make_log(config: Config, name: str, keys: Keys, clock: Clock) -> Log:
+    """Open the event stream of one process."""
+    stream = EventStream(config.node.state_dir / EVENTS_DIR, f"{config.node.name}.{name}", clock.now)
+    return Log(stream, pseudonym_key=keys.pseudonym)
+
+
+def record(write: Callable[[], None]) -> None:
+    """Write an event about what has happened already: a full volume undoes nothing."""
+    try:
+        write()
+    except PortError as err:
+        metrics.observe_lost_event()
+        service_log().error("stream_behind", error=type(err).__name__)
+
+
+def fold(history: History, record: Record, account_id: str) -> History:
+    """Fold one record, as the ledger wants to call it."""
+    return apply(history, record)

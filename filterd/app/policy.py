@@ -1,0 +1,138 @@
+"""What a reload changes: a configuration and everything that is read from the files it names.
+
+`read_policy` does what a start does, as far as it can be done without touching anything: whoever has a Policy has one
+that was found right as a whole. What cannot change while the processes run is told by `check_change`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from filterd.agreement.terms import Agreement
+from filterd.app.checks import Files, Neighbours, build_checks, dns_resolver, read_files
+from filterd.app.parts import gate_rules, load_agreements
+from filterd.clients.clamd import ClamdScanner
+from filterd.clients.clock import SystemClock
+from filterd.config import Config, load
+from filterd.errors import ConfigError
+from filterd.model.toml_source import TomlSource
+from filterd.ports import Clock
+
+# Tables that a reload takes. Every other one, also one that is added some day, needs a restart.
+RELOADABLE = frozenset(
+    {
+        "clamd", "spam", "content", "dns", "authentication", "attachments", "links", "pii", "terms", "sender", "rate",
+        "agreement", "accounts", "inbound", "notices", "always_reachable",
+    }
+)  # fmt: skip
+# And these keys of theirs: a connection that is open, and an address that other parts were told at their start.
+FIXED = frozenset({"notices.relay", "notices.appeals_address"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A configuration with its agreements and files.
+
+    Args:
+        previous: by digest, the agreements of the policy before this one: mail that began under them ends under them.
+    """
+
+    config: Config
+    agreements: Mapping[str, Agreement]
+    files: Files
+    previous: Mapping[str, Agreement] = field(default_factory=dict)
+
+    @property
+    def by_digest(self) -> dict[str, Agreement]:
+        """The last two sets of agreements."""
+        return {**self.previous, **{a.digest: a for a in self.agreements.values()}}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return {name: agreement.digest for name, agreement in sorted(self.agreements.items())}
+
+    @property
+    def model_digest(self) -> str | None:
+        return self.files.model.digest if self.files.model is not None else None
+
+    @property
+    def fingerprint(self) -> str:
+        """The same in two processes when they decide alike. Term lists and feeds are not in it: they follow their
+        files by themselves."""
+        said = [self.config.model_dump(mode="json"), self.digests, self.model_digest]
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def after(self, old: Policy) -> Policy:
+        """Say this policy as the successor of `old`, which must stay known for what is under way."""
+        return replace(self, previous={a.digest: a for a in old.agreements.values()})
+
+
+def read_policy(config: Config, clock: Clock | None = None) -> Policy:
+    """Read and check everything. Raises ConfigError or ModelError for the first thing wrong."""
+    clock = clock or SystemClock()
+    agreements = load_agreements(config)
+    files = read_files(config, clock)
+    # Built to be thrown away: what they refuse is refused here, before any process has changed.
+    build_checks(config, Neighbours(scanner=None, clock=clock), files)
+    dns_resolver(config)
+    gate_rules(config)
+    if config.clamd.enabled and config.clamd.address != "auto":
+        ClamdScanner(config.clamd.address, timeout_s=1, max_connections=1)
+    return Policy(config=config, agreements=agreements, files=files)
+
+
+def reread(file: Path | None, old: Policy, clock: Clock) -> Policy:
+    """Read the policy that is to follow `old`. Raises ConfigError or ModelError; says nothing to anybody."""
+    if file is None:
+        raise ConfigError("started without a configuration file: there is nothing to read again")
+    config = load(file)
+    check_change(old.config, config, file)
+    return read_policy(config, clock).after(old)
+
+
+def check_change(old: Config, new: Config, file: Path) -> None:
+    """Raise ConfigError naming every key that was changed and cannot be without a restart."""
+    fixed = [key for key in differing(old, new) if key.partition(".")[0] not in RELOADABLE or key in FIXED]
+    if fixed:
+        error = TomlSource.read(file).error("cannot change without a restart", fixed[0].split("."))
+        raise ConfigError(error.message, file=file, line=error.line, key=", ".join(fixed))
+
+
+def changes(old: Policy, new: Policy) -> dict[str, Any]:
+    """Say what the step from `old` to `new` changes, for people and programs."""
+    before, after = old.digests, new.digests
+    names = sorted({*before, *after})
+    has_new_model = old.model_digest != new.model_digest and new.files.model is not None
+    return {
+        "keys": list(differing(old.config, new.config)),
+        "agreements": {name: after.get(name) for name in names if before.get(name) != after.get(name)},
+        "model": f"{new.files.model.name} {new.files.model.version}" if has_new_model and new.files.model else None,
+    }
+
+
+def differing(old: Config, new: Config) -> tuple[str, ...]:
+    """Say the dotted keys whose values differ."""
+    return tuple(_differing(old.model_dump(), new.model_dump(), ""))
+
+
+def _differing(old: Any, new: Any, at: str) -> Iterator[str]:
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(k for k in new if k not in old)]:
+            yield from _differing(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
+    elif _is_tables(old) and _is_tables(new) and len(old) == len(new):
+        for number, (left, right) in enumerate(zip(old, new, strict=True)):
+            yield from _differing(left, right, f"{at}.{number}")
+    else:
+        yield at
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(item, dict) for item in value)

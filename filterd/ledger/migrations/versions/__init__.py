@@ -1,0 +1,1 @@
+"""One file a version, in order. Additive: a program of the version before must be able to go on beside it."""

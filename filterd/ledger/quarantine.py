@@ -1,0 +1,280 @@
+"""The quarantine: mail that we have taken and not delivered, whole and sealed, each with the envelope it came in.
+
+HOUSE rule 1: once a function that held a mail is committed, its 250 may be given, with the item's id. The octets are
+evidence under the item's own id; the row has the envelope, sealed under the subject's key. What becomes of an item goes
+by model.held.NEXT, one row of the ledger a step, and each step only from the state that whoever takes it has seen.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from filterd.errors import PortError, RefusedError, UsageError
+from filterd.ledger import evidence
+from filterd.ledger.codec import canonical, decode_json
+from filterd.ledger.schema import QUARANTINE
+from filterd.ledger.seal import seal, unseal
+from filterd.model import records as r
+from filterd.model.evidence import WHOLE, Kept, kept
+from filterd.model.held import ENDS, NEXT, HeldMail, HeldState
+from filterd.model.ids import derived_id
+from filterd.model.session import Envelope, ForwardPath, Path
+
+if TYPE_CHECKING:
+    from filterd.ledger.txn import Txn
+
+RELEASE_TOPIC = "release"
+BY_ERASURE = "erasure"
+# As long as it is held.
+_NO_END = datetime(9999, 12, 31, tzinfo=UTC)
+_ERASED = b""
+
+
+def hold(
+    txn: Txn,
+    *,
+    transaction_id: str,
+    account_id: str,
+    tenant_id: str | None,
+    reason: str,
+    envelope: Envelope,
+    due_at: datetime,
+) -> str:
+    """Take a spooled mail into quarantine; see Txn.hold_mail."""
+    item_id = derived_id("q", transaction_id)
+    if _row(txn.connection, item_id) is not None:
+        return item_id
+    raw = _octets(txn, transaction_id)
+    digest = evidence.keep(txn, item_id, account_id, raw, _NO_END, WHOLE)
+    key = txn.equipment.subjects.find(txn.connection, account_id)
+    if digest is None or key is None:
+        raise UsageError(f"{account_id} is erased: nothing can be held for it")
+    values = {
+        "item_id": item_id,
+        "transaction_id": transaction_id,
+        "account_id": account_id,
+        "tenant_id": tenant_id,
+        "reason": reason,
+        "state": HeldState.HELD.value,
+        "held_at": txn.now,
+        "due_at": due_at,
+        "digest": digest,
+        "sealed": seal(key, _written(envelope), "quarantine", item_id),
+    }
+    txn.connection.execute(insert(QUARANTINE), values)
+    record = r.MailHeld(
+        at=txn.now,
+        item_id=item_id,
+        transaction_id=transaction_id,
+        account_id=account_id,
+        reason=reason,
+        digest=digest,
+        size_bytes=len(raw),
+        recipients=len(envelope.forward_paths),
+        due_at=due_at,
+    )
+    txn.append(record, account_id=account_id, tenant_id=tenant_id)
+    txn.after_commit.append(lambda: txn.equipment.spool.discard(transaction_id))
+    return item_id
+
+
+def move(txn: Txn, item_id: str, before: HeldState, after: HeldState, *, by: str, reason: str) -> HeldMail:
+    """Take one step; see Txn.move_held."""
+    if after not in NEXT[before]:
+        raise UsageError(f"a mail that is {before} cannot be {after}")
+    row = QUARANTINE.c.item_id == item_id
+    new: dict[str, Any] = {"state": after.value}
+    if after.is_end:
+        new["settled_at"] = txn.now
+    is_mine = txn.connection.execute(update(QUARANTINE).where(row, QUARANTINE.c.state == before.value).values(**new))
+    held = find(txn.connection, item_id)
+    if held is None:
+        raise UsageError(f"no held mail {item_id}")
+    if not is_mine.rowcount:
+        raise RefusedError(f"{item_id} is {held.state} by now; it was to be {before}")
+    if after.is_end:
+        evidence.end(txn.connection, item_id, txn.now)
+    if after is HeldState.RELEASED:
+        payload = {name: getattr(held, name) for name in ("item_id", "transaction_id", "account_id", "tenant_id")}
+        txn.post(RELEASE_TOPIC, payload, due_at=txn.now)
+    _tell(txn, held, after, by, reason)
+    return held
+
+
+def read(txn: Txn, item_id: str) -> tuple[Envelope, bytes] | None:
+    """Say envelope and octets, None when the item is gone or its subject erased. Raises PortError when altered."""
+    envelope, raw = read_envelope(txn, item_id), evidence.read(txn, item_id)
+    return None if envelope is None or raw is None else (envelope, raw)
+
+
+def read_envelope(txn: Txn, item_id: str) -> Envelope | None:
+    """Say an item's envelope, None when the item is gone or its subject erased. Raises PortError when altered."""
+    row = _row(txn.connection, item_id)
+    if row is None or row.sealed == _ERASED:
+        return None
+    txn.equipment.freshen(txn.connection, (row.account_id,))
+    key = txn.equipment.subjects.find(txn.connection, row.account_id)
+    if key is None:
+        return None
+    return _read(unseal(key, row.sealed, "quarantine", item_id))
+
+
+def find(connection: Connection, item_id: str) -> HeldMail | None:
+    row = _row(connection, item_id)
+    return None if row is None else _held(row)
+
+
+def items(
+    connection: Connection,
+    states: Collection[HeldState],
+    *,
+    due_before: datetime | None = None,
+    account_id: str | None = None,
+    limit: int | None = None,
+) -> tuple[HeldMail, ...]:
+    """Say the items in these states, the first due first.
+
+    Args:
+        due_before: only what is due then or earlier.
+    """
+    query = select(QUARANTINE).where(QUARANTINE.c.state.in_([state.value for state in states]))
+    if due_before is not None:
+        query = query.where(QUARANTINE.c.due_at <= due_before)
+    if account_id is not None:
+        query = query.where(QUARANTINE.c.account_id == account_id)
+    ordered = query.order_by(QUARANTINE.c.due_at, QUARANTINE.c.item_id).limit(limit)
+    return tuple(_held(row) for row in connection.execute(ordered))
+
+
+def counts(connection: Connection) -> dict[HeldState, int]:
+    """Say how many items are in each state."""
+    query = select(QUARANTINE.c.state, func.count()).group_by(QUARANTINE.c.state)
+    found = {HeldState(state): number for state, number in connection.execute(query)}
+    return {state: found.get(state, 0) for state in HeldState}
+
+
+def close_all(txn: Txn, account_id: str) -> int:
+    """The account is being erased: what it has held is gone, and the record says so. Says how many items."""
+    waiting = items(txn.connection, (HeldState.HELD, HeldState.RELEASED), account_id=account_id)
+    for held in waiting:
+        move(txn, held.item_id, held.state, HeldState.DELETED, by=BY_ERASURE, reason="subject.erased")
+    return len(waiting)
+
+
+def forget(connection: Connection, account_id: str) -> None:
+    """Forget the envelopes of an erased account's mail."""
+    connection.execute(update(QUARANTINE).where(QUARANTINE.c.account_id == account_id).values(sealed=_ERASED))
+
+
+# --- the end of them --------------------------------------------------------------------------------------------------
+
+
+def accounts_with_settled(connection: Connection, before: datetime, after: str, limit: int) -> list[str]:
+    """Say which accounts, by id, have items settled before then; from behind `after` on."""
+    old = select(QUARANTINE.c.account_id).where(_is_settled(before), QUARANTINE.c.account_id > after)
+    return list(connection.execute(old.distinct().order_by(QUARANTINE.c.account_id).limit(limit)).scalars())
+
+
+def prune(connection: Connection, account_id: str, before: datetime, limit: int) -> int:
+    """Forget an account's items settled before then; say how many. Their rows in the ledger stay."""
+    old = select(QUARANTINE.c.item_id).where(QUARANTINE.c.account_id == account_id, _is_settled(before)).limit(limit)
+    names = list(connection.execute(old).scalars())
+    return connection.execute(delete(QUARANTINE).where(QUARANTINE.c.item_id.in_(names))).rowcount
+
+
+def _is_settled(before: datetime) -> Any:
+    return QUARANTINE.c.state.in_([state.value for state in ENDS]) & (QUARANTINE.c.settled_at < before)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _octets(txn: Txn, transaction_id: str) -> bytes:
+    raw = txn.equipment.spool.read(transaction_id)
+    if raw is not None:
+        return raw
+    # An earlier decision about the same mail may have kept all of it.
+    row = evidence.row_of(txn.connection, transaction_id)
+    if row is not None and kept(row.kept) is Kept.FULL and (whole := evidence.read(txn, transaction_id)) is not None:
+        return whole
+    raise PortError(f"{transaction_id}: its mail is in no spool, so that it cannot be held", temporary=True)
+
+
+def _tell(txn: Txn, held: HeldMail, state: HeldState, by: str, reason: str) -> None:
+    record = r.HeldMailMoved(
+        at=txn.now,
+        item_id=held.item_id,
+        transaction_id=held.transaction_id,
+        account_id=held.account_id,
+        state=state.value,
+        by=by,
+        reason=reason,
+    )
+    txn.append(record, account_id=held.account_id, tenant_id=held.tenant_id)
+
+
+def _row(connection: Connection, item_id: str) -> Row[Any] | None:
+    return connection.execute(select(QUARANTINE).where(QUARANTINE.c.item_id == item_id)).first()
+
+
+def _held(row: Row[Any]) -> HeldMail:
+    return HeldMail(
+        item_id=row.item_id,
+        transaction_id=row.transaction_id,
+        account_id=row.account_id,
+        tenant_id=row.tenant_id,
+        reason=row.reason,
+        state=HeldState(row.state),
+        held_at=row.held_at,
+        due_at=row.due_at,
+        settled_at=row.settled_at,
+        digest=row.digest,
+    )
+
+
+# An envelope is written octet by octet: the codec of entries escapes lone surrogates, and what is delivered one day
+# must be what came.
+def _written(envelope: Envelope) -> bytes:
+    tree = {
+        "reverse": None if envelope.reverse_path is None else _path(envelope.reverse_path),
+        "parameters": [_text(item) for item in envelope.parameters],
+        "forward": [[_path(to.path), [_text(item) for item in to.parameters]] for to in envelope.forward_paths],
+    }
+    return canonical(tree)
+
+
+def _read(octets: bytes) -> Envelope:
+    tree = decode_json(octets)
+    return Envelope(
+        reverse_path=None if tree["reverse"] is None else _read_path(tree["reverse"]),
+        parameters=tuple(_octet(item) for item in tree["parameters"]),
+        forward_paths=tuple(
+            ForwardPath(path=_read_path(path), parameters=tuple(_octet(item) for item in parameters))
+            for path, parameters in tree["forward"]
+        ),
+    )
+
+
+def _path(path: Path) -> list[str]:
+    names = (path.local_part, path.domain)
+    return [_text(path.raw), *(_text(name.encode("utf-8", "surrogatepass")) for name in names)]
+
+
+def _read_path(written: list[str]) -> Path:
+    raw, local_part, domain = (_octet(item) for item in written)
+    return Path(
+        raw=raw, local_part=local_part.decode("utf-8", "surrogatepass"), domain=domain.decode("utf-8", "surrogatepass")
+    )
+
+
+def _text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")
+
+
+def _octet(text: str) -> bytes:
+    return base64.b64decode(text)

@@ -1,0 +1,106 @@
+"""What one account has sent before: keys against double counting, and whom it has written to.
+
+In memory only, for a day at most: what was counted and is tried again after a restart, on another node, or when more
+than 20,000 newer keys have come in between, counts once more. `CORRESPONDENT` rows bring back whom it has written to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from filterd.ledger.sliding import ZERO, Numbers
+from filterd.ports import CountRequest
+
+_HOUR_MINUTES = 60
+_DAY_MINUTES = 1440
+# A sender beyond this in a day is far above every limit; a repeated recipient may then count twice.
+_KEYS_AT_MOST = 20_000
+CORRESPONDENTS_AT_MOST = 20_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a submission adds to its minute. `again`: to the hour and not to the day; `met`: recipients met first."""
+
+    numbers: Numbers
+    again: Numbers = ZERO
+    met: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Seen:
+    """Keys of one account. `deliveries` says in which minute a delivery key was counted, for the day and last for the
+    hour; `messages` the same for evidence keys, with the unknown recipients of the message. `correspondents`:
+    recipient to the day of first contact."""
+
+    correspondents: dict[int, int] = field(default_factory=dict)
+    deliveries: dict[int, tuple[int, int]] = field(default_factory=dict)
+    messages: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        return len(self.deliveries) + len(self.messages) + len(self.correspondents)
+
+    @property
+    def is_full(self) -> bool:
+        keys = max(len(self.deliveries), len(self.messages))
+        return keys > _KEYS_AT_MOST or len(self.correspondents) > CORRESPONDENTS_AT_MOST
+
+    def take(self, request: CountRequest, now: int, today: int) -> Change:
+        """Take in a submission and say what is new about it.
+
+        What is tried again counts for the hour in the minute it is tried in, an hour later: otherwise a limit an hour
+        would let everything pass that was refused an hour ago. For the day it stays where it was first: what waits
+        would else keep a limit a day used up for as long as it is tried, and nothing would pass.
+        """
+        messages = recipients = messages_again = recipients_again = 0
+        unknown = request.unknown
+        message = hash(request.evidence_key)
+        seen = self.messages.get(message)
+        if seen is None or abs(now - seen[0]) >= _DAY_MINUTES:
+            messages = 1
+            self.messages[message] = (now, now, unknown)
+        else:
+            unknown = max(0, unknown - seen[2])
+            messages_again = int(now - seen[1] >= _HOUR_MINUTES)
+            self.messages[message] = (seen[0], now if messages_again else seen[1], seen[2] + unknown)
+        both = (now, now)
+        for name in request.delivery_keys:
+            delivery = hash(name)
+            then = self.deliveries.get(delivery)
+            if then is None or abs(now - then[0]) >= _DAY_MINUTES:
+                recipients += 1
+                self.deliveries[delivery] = both
+            elif now - then[1] >= _HOUR_MINUTES:
+                recipients_again += 1
+                self.deliveries[delivery] = (then[0], now)
+        met = []
+        for name in request.recipient_hashes:
+            if (recipient := hash(name)) not in self.correspondents:
+                self.correspondents[recipient] = today
+                met.append(name)
+        return Change(
+            numbers=(messages, recipients, unknown, len(met)),
+            again=(messages_again, recipients_again, 0, 0),
+            met=tuple(met),
+        )
+
+    def forget(self, now: int) -> None:
+        for key in [key for key, then in self.deliveries.items() if abs(now - then[0]) >= _DAY_MINUTES]:
+            del self.deliveries[key]
+        for key in [key for key, message in self.messages.items() if abs(now - message[0]) >= _DAY_MINUTES]:
+            del self.messages[key]
+        _keep_newest(self.deliveries, _KEYS_AT_MOST)
+        _keep_newest(self.messages, _KEYS_AT_MOST)
+        _keep_newest(self.correspondents, CORRESPONDENTS_AT_MOST)
+
+
+def _keep_newest(slots: dict[int, T], at_most: int) -> None:
+    # A tenth at a time, so that a full dictionary is not gone through at every submission.
+    excess = len(slots) - at_most
+    if excess > 0:
+        for key in list(islice(slots, excess + at_most // 10)):
+            del slots[key]

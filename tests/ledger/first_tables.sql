@@ -1,0 +1,25 @@
+-- The tables of the first version, as it made them.
+CREATE TABLE account (account_id VARCHAR(80) NOT NULL, tenant_id VARCHAR(80) NOT NULL, login_hash VARCHAR(32), language VARCHAR(40), sealed BLOB, PRIMARY KEY (account_id), FOREIGN KEY(tenant_id) REFERENCES tenant (tenant_id), UNIQUE (login_hash));
+CREATE TABLE correspondent (account_id VARCHAR(80) NOT NULL, recipient_hash VARCHAR(128) NOT NULL, first_day VARCHAR(10) NOT NULL, PRIMARY KEY (account_id, recipient_hash));
+CREATE TABLE delivery (account_id VARCHAR(80) NOT NULL, delivery_key VARCHAR(128) NOT NULL, incident_id VARCHAR(80) NOT NULL, at VARCHAR(27) NOT NULL, PRIMARY KEY (account_id, delivery_key));
+CREATE TABLE entry (writer VARCHAR(64) NOT NULL, seq BIGINT NOT NULL, written_at VARCHAR(27) NOT NULL, kind VARCHAR(40) NOT NULL, account_id VARCHAR(80), tenant_id VARCHAR(80), schema INTEGER NOT NULL, body BLOB NOT NULL, sealed BLOB, prev_hash BLOB NOT NULL, row_hash BLOB NOT NULL, PRIMARY KEY (writer, seq));
+CREATE TABLE evidence (transaction_id VARCHAR(80) NOT NULL, account_id VARCHAR(80) NOT NULL, digest VARCHAR(64) NOT NULL, address VARCHAR(32) NOT NULL, stored_at VARCHAR(27) NOT NULL, retention_until VARCHAR(27) NOT NULL, PRIMARY KEY (transaction_id));
+CREATE TABLE mention (id VARCHAR(80) NOT NULL, account_id VARCHAR(80) NOT NULL, digits VARCHAR(64), PRIMARY KEY (id));
+CREATE TABLE meta ("key" VARCHAR(40) NOT NULL, value VARCHAR(200) NOT NULL, PRIMARY KEY ("key"));
+CREATE TABLE opening (account_id VARCHAR(80) NOT NULL, source VARCHAR(40) NOT NULL, at VARCHAR(27) NOT NULL, PRIMARY KEY (account_id));
+CREATE TABLE outbox (item_id VARCHAR(80) NOT NULL, topic VARCHAR(80) NOT NULL, merge_key VARCHAR(200), created_at VARCHAR(27) NOT NULL, due_at VARCHAR(27) NOT NULL, attempts INTEGER NOT NULL, leased_at VARCHAR(27), lease_until VARCHAR(27), sealed BLOB NOT NULL, PRIMARY KEY (item_id));
+CREATE TABLE person (name VARCHAR(200) NOT NULL, role VARCHAR(80) NOT NULL, token_hash VARCHAR(32) NOT NULL, PRIMARY KEY (name), UNIQUE (token_hash));
+CREATE TABLE subject_key (subject_id VARCHAR(80) NOT NULL, wrapped BLOB, destroyed_at VARCHAR(27), PRIMARY KEY (subject_id));
+CREATE TABLE tenant (tenant_id VARCHAR(80) NOT NULL, agreement VARCHAR(200) NOT NULL, language VARCHAR(40), seats INTEGER, sealed BLOB, PRIMARY KEY (tenant_id));
+CREATE TABLE tenant_domain (domain VARCHAR(255) NOT NULL, tenant_id VARCHAR(80) NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (domain), FOREIGN KEY(tenant_id) REFERENCES tenant (tenant_id));
+CREATE TABLE volume_day (account_id VARCHAR(80) NOT NULL, day VARCHAR(10) NOT NULL, messages INTEGER NOT NULL, recipients INTEGER NOT NULL, PRIMARY KEY (account_id, day));
+CREATE INDEX entry_of_account ON entry (account_id, written_at, writer, seq);
+CREATE INDEX ix_account_tenant_id ON account (tenant_id);
+CREATE INDEX ix_entry_written_at ON entry (written_at);
+CREATE INDEX ix_evidence_address ON evidence (address);
+CREATE INDEX ix_evidence_retention_until ON evidence (retention_until);
+CREATE INDEX ix_mention_digits ON mention (digits);
+CREATE INDEX ix_outbox_due_at ON outbox (due_at);
+CREATE INDEX ix_tenant_domain_tenant_id ON tenant_domain (tenant_id);
+CREATE INDEX opening_of_source ON opening (source, at);
+CREATE INDEX outbox_merge ON outbox (topic, merge_key);

@@ -1,0 +1,103 @@
+"""SIGTERM: mail in hand is finished, nobody new is let in, nothing lost, nothing twice, exit code 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from tests.kit.client import SmtpClient
+from tests.supervisor.rig import Load, both, rig, wait_for
+
+pytestmark = pytest.mark.slow
+
+T = TypeVar("T")
+
+
+def later(work: Callable[[], T]) -> tuple[threading.Thread, list[T]]:
+    said: list[T] = []
+    thread = threading.Thread(target=lambda: said.append(work()), daemon=True)
+    thread.start()
+    return thread, said
+
+
+@both
+def test_mail_in_hand_is_finished_and_nobody_new_is_let_in(workers: int):
+    with rig(workers) as house:
+        house.sink.pause_s = 2
+        client = house.connect()
+        thread, said = later(lambda: client.deliver(house.clean("in-hand")))
+        house.sink.wait(1)
+        os.kill(house.pid, signal.SIGTERM)
+        wait_for(lambda: _is_refused(house.port), "the door is closed", 2)
+        assert said == []
+        thread.join(20)
+        assert [reply.code for reply in said] == [250]
+        assert house.node.wait_dead() == 0
+        assert house.arrived() == {"in-hand@corp.example": 1}
+        # In order: each worker says so.
+        assert len(house.node.events("stopped")) == max(1, workers)
+
+
+@both
+def test_stopped_under_load_nothing_is_lost_and_nothing_comes_twice(workers: int):
+    with rig(workers) as house:
+        house.sink.pause_s = 0.02
+        with Load(house, senders=4) as load:
+            load.wait(20)
+            os.kill(house.pid, signal.SIGTERM)
+            assert house.node.wait_dead() == 0
+            house.node.start()
+            load.wait(20)
+        tries = [reply for replies in load.answers.values() for reply in replies]
+        print(f"{workers} workers: {len(load.answers)} mails, {len(tries)} tries, 1 restart")
+        # Whoever had sent the end of a mail had an answer.
+        assert [str(reply) for reply in tries if reply.code == 0 and reply.after == "."] == []
+        assert house.arrived() == dict.fromkeys(load.answers, 1)
+
+
+def test_a_second_signal_hurries():
+    with rig(2) as house:
+        house.sink.pause_s = 40
+        client = house.connect()
+        thread, said = later(lambda: client.deliver(house.clean("slow")))
+        house.sink.wait(1)
+        os.kill(house.pid, signal.SIGTERM)
+        time.sleep(1)
+        assert house.node.is_running
+        began = time.monotonic()
+        os.kill(house.pid, signal.SIGTERM)
+        assert house.node.wait_dead(15) == 0
+        assert 3 < time.monotonic() - began < 10
+        thread.join(5)
+        assert [reply.code for reply in said] == [0], "no answer: the client sends it again"
+        assert "event=unfinished mails=1" in house.node.log()
+
+
+def test_ctrl_c_reaches_the_whole_group_and_still_ends_the_workers_first():
+    with rig(2) as house:
+        house.sink.pause_s = 2
+        client = house.connect()
+        thread, said = later(lambda: client.deliver(house.spam(1)))
+        thread.join(10)
+        assert [reply.code for reply in said] == [550]
+        thread, said = later(lambda: client.deliver(house.clean("ctrl-c")))
+        house.sink.wait(1)
+        for pid in (house.pid, *house.children()):
+            os.kill(pid, signal.SIGINT)
+        thread.join(10)
+        assert [reply.code for reply in said] == [250]
+        assert house.node.wait_dead() == 0
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        SmtpClient(port, patience_s=2).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False

@@ -227,6 +227,10 @@ class Book:
         self._head = entries.head(connection, self.equipment.writer)
         if self._told_seq < 0:
             self._told_seq = self._head.seq
+        # A replica that lacked the last commits took over: rows of the same numbers would say something else.
+        if self._told_seq > self._head.seq:
+            said = f"{self.equipment.writer} ends at row {self._head.seq}, and row {self._told_seq} was written"
+            raise loss.LedgerLost(f"{self._store.place}: {said}: an old state took its place")
         untold = entries.after(connection, self.equipment.writer, self._told_seq, _RETOLD_AT_MOST)
         group.entries += untold
         for account_id in {entry.account_id for entry in untold if entry.account_id is not None}:
@@ -236,14 +240,18 @@ class Book:
         group.is_directory_old = True
 
     def _abandon(self, group: Group, *, keeps_connection: bool) -> None:
-        if keeps_connection:
-            self._store.connection.rollback()
-        else:
-            self._store.give_up()
+        # First of all: whatever fails below, nobody goes on with what is not stored.
         self.equipment.clear()
         self._is_in_doubt = True
         for staged in group.staged:
             staged.drop()
+        try:
+            if keeps_connection:
+                self._store.connection.rollback()
+                return
+        except SQLAlchemyError as err:
+            _log.warning("%s: cannot be rolled back: %s", self._store.place, reason(err))
+        self._store.give_up()
 
     def _finish(self, group: Group) -> None:
         """The group is on disk: nothing after this may make it look as if it were not."""

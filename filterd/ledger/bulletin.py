@@ -2,7 +2,7 @@
 
 A connection of its own. A notification names accounts whose copies are old. While the connection is lost nobody knows
 what was said: then the store counts as away, and after it is back everything warm is read anew. The same connection
-holds the advisory lock of the timers, so that they move to another node when this one dies, is cut off or hangs.
+holds the advisory lock of the timers, so that they move to another node when this one dies or is cut off.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from typing import Any
 
 import psycopg
 
-from filterd.errors import FilterdError
-from filterd.ledger.postgres import CHANNEL, FOR_TIMERS, check_server, conninfo, place_of
+from filterd.ledger.postgres import CHANNEL, FOR_TIMERS, check_server, conninfo, notice_silence, place_of
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +39,8 @@ class Note:
 
 
 class Bulletin:
-    """The listening connection. Callbacks come from its threads: `on_note`, `on_away` and `on_back` in turns."""
+    """The listening connection. Callbacks come from its threads, in turns: `on_note`; `on_away`; `on_back`, when copies
+    must go, before the store counts as there again; `on_there` after that."""
 
     def __init__(
         self,
@@ -50,9 +50,10 @@ class Bulletin:
         on_note: Callable[[Note], None],
         on_away: Callable[[], None],
         on_back: Callable[[], None],
+        on_there: Callable[[], None],
     ):
         self._conninfo, self._place, self._writer = conninfo(url), place_of(url), writer
-        self._on_note, self._on_away, self._on_back = on_note, on_away, on_back
+        self._on_note, self._on_away, self._on_back, self._on_there = on_note, on_away, on_back, on_there
         self._stop = threading.Event()
         self._there = threading.Event()
         self._alive_s = 0.0
@@ -92,13 +93,15 @@ class Bulletin:
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     check_server(connection, self._place)
+                    notice_silence(connection)
                     connection.execute(f"LISTEN {CHANNEL}")
                     pause_s = _FIRST_PAUSE_S
                     self._look(connection)
                     self._follow(connection)
-            except (psycopg.Error, FilterdError) as err:
+            # Whatever it was: a thread that ended would leave the store away for ever.
+            except Exception as err:
                 if not self._stop.is_set():
-                    _log.warning("%s: %s", self._place, str(err).strip().splitlines()[0] if str(err) else type(err))
+                    _log.warning("%s: %s", self._place, (str(err).strip().splitlines() or [type(err).__name__])[0])
             self._has_timers = False
             self._lost()
             self._stop.wait(pause_s)
@@ -130,10 +133,16 @@ class Bulletin:
         except (ValueError, KeyError, TypeError):
             # Not ours, or of a version to come: then anything may have changed.
             _log.warning("%s: a notification that cannot be read", self._place)
-            with self._turn:
-                self._on_back()
+            self.doubt()
             return
         self._on_note(note)
+
+    def doubt(self) -> None:
+        """Have everything read anew: something was said and not followed. While away, that comes by itself."""
+        with self._turn:
+            if self._there.is_set():
+                self._on_back()
+                self._on_there()
 
     def _heard(self) -> None:
         self._alive_s = time.monotonic()
@@ -141,6 +150,7 @@ class Bulletin:
             with self._turn:
                 self._on_back()
                 self._there.set()
+                self._on_there()
 
     def _lost(self) -> None:
         with self._turn:

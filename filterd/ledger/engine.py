@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -195,22 +196,28 @@ class LedgerEngine:
         return self._weather.add(callback)
 
     def _listening(self, url: str) -> Bulletin:
-        def come_back() -> None:
-            self._equipment.cool()
-            self._weather.tell(True)
 
         def take(note: Note) -> None:
-            # Nobody waits for it: what fails is read anew when the store is back.
             with contextlib.suppress(LedgerUnavailable):
                 self._writer.put(
                     lambda txn: txn.reread(note.accounts, directory=note.has_directory_changed), NOTHING
-                )
+                ).add_done_callback(taken)
+
+        def taken(reread: Future[None]) -> None:
+            # A note is heard once. One that could not be followed leaves nobody knowing what is old.
+            if reread.exception() is not None:
+                bulletin.doubt()
 
         # Only where it is needed: the driver takes a while to load.
         from filterd.ledger.bulletin import Bulletin
 
         bulletin = Bulletin(
-            url, self.writer_name, on_note=take, on_away=lambda: self._weather.tell(False), on_back=come_back
+            url,
+            self.writer_name,
+            on_note=take,
+            on_away=lambda: self._weather.tell(False),
+            on_back=self._equipment.cool,
+            on_there=lambda: self._weather.tell(True),
         )
         if not bulletin.start(_LISTENING_WITHIN_S):
             bulletin.close()
@@ -223,6 +230,17 @@ class LedgerEngine:
     def on_history(self, callback: Callable[[History], Awaitable[None] | None]) -> Callable[[], None]:
         """Be told every history that a commit changed, before its functions have their results; says how to leave."""
         return self._histories.add(callback)
+
+    def follow(self, has_copy: Callable[[str], bool]) -> Callable[[], None]:
+        """Be told by `on_history` also of what other nodes write, about every account that `has_copy`, on the writer
+        thread, says yes to; says how to leave."""
+        histories = self._equipment.histories
+        histories.followers = (*histories.followers, has_copy)
+
+        def leave() -> None:
+            histories.followers = tuple(other for other in histories.followers if other is not has_copy)
+
+        return leave
 
     def on_entries(self, callback: Callable[[tuple[Entry, ...]], Awaitable[None] | None]) -> Callable[[], None]:
         """Be told the new rows of every commit, in seq order without gap; says how to leave."""

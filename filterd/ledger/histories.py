@@ -27,6 +27,8 @@ class Histories:
     def __init__(self, apply: Apply, bound: int):
         self.apply = apply
         self.layers: Layers[str, History] = Layers(bound)
+        # Of whoever keeps copies for longer than they are warm here; asked on the writer thread.
+        self.followers: tuple[Callable[[str], bool], ...] = ()
 
     def find(self, connection: Connection, account_id: str) -> History:
         """Say the history as the running function sees it; an account without rows has an empty one."""
@@ -48,6 +50,10 @@ class Histories:
         """Say the account's records in the order written."""
         for kind, body in connection.execute(_OF_ACCOUNT, {"account_id": account_id}):
             yield decode_record(kind, body)
+
+    def is_followed(self, account_id: str) -> bool:
+        """Say whether anybody has a copy that gets old when another node writes."""
+        return self.layers.committed(account_id) is not None or any(has(account_id) for has in self.followers)
 
     def tell_anew(self, connection: Connection, account_id: str) -> None:
         """Have the group's end tell what the history is now."""

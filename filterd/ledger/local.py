@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,8 @@ from filterd.model.decision import Case, Counts, Decision
 from filterd.model.standing import History
 from filterd.ports import AccountRef, CountRequest, LedgerTxn
 
+_SAID_AT_MOST = 100_000
+
 
 class LocalLedger:
     """The ledger, asked directly.
@@ -30,12 +34,16 @@ class LocalLedger:
         self.engine = engine
         self._verbs = dict(verbs)
         self._copies = DirectoryCopies()
-        self._last = LastWords(trusted_s)
+        # Where nobody else writes, what was said here is never old.
+        self._last = LastWords(trusted_s if engine.has_neighbours else math.inf)
         engine.on_directory(lambda _: self._copies.forget())
         engine.on_weather(self._weather)
+        # What was said of each account: what is warm in the engine goes with the first group that fails.
+        self._said: OrderedDict[str, History] = OrderedDict()
+        engine.follow(self._said_of)
+        engine.on_history(self._take)
         if not engine.has_neighbours:
-            # Nobody else writes here, so that what is warm is never old.
-            self._last.go_away(engine.warm_history)
+            self._last.go_away(self._said)
 
     async def account_for(self, login: str, *, may_create: bool) -> AccountRef | None:
         async def ask() -> AccountRef | None:
@@ -55,12 +63,25 @@ class LocalLedger:
     def _weather(self, is_there: bool) -> None:
         if is_there:
             self._copies.forget()
+            self._said.clear()
             self._last.come_back()
         else:
-            self._last.go_away(self.engine.warm_history)
+            self._last.go_away(self._said)
+
+    def _said_of(self, account_id: str) -> bool:
+        return account_id in self._said
+
+    def _take(self, history: History) -> None:
+        if history.account_id in self._said:
+            self._said[history.account_id] = history
 
     async def history(self, account_id: str) -> History:
-        return await self.engine.history(account_id)
+        history = await self.engine.history(account_id)
+        self._said[account_id] = history
+        self._said.move_to_end(account_id)
+        if len(self._said) > _SAID_AT_MOST:
+            self._said.popitem(last=False)
+        return history
 
     async def count(self, request: CountRequest) -> Counts:
         return await self.engine.counters.count(request)

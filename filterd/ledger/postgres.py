@@ -35,6 +35,9 @@ _LOST_AFTER_MS = 5_000
 _IN_THE_WAY = frozenset({"40001", "40P01", "55P03"})
 # admin_shutdown, crash_shutdown, cannot_connect_now; class 08 are the other failures of a connection.
 _ENDED = frozenset({"57P01", "57P02", "57P03"})
+# All transactions share room for max_locks_per_transaction (64) times max_connections (100): a tenant with thousands of
+# domains would fill it for everybody. Beyond this a group has the ledger to itself.
+_LOCKS_AT_MOST = 1_000
 # Two numbers an advisory lock: the first says what for ("filt" in ASCII, and one more for each use).
 _FOR = 0x66696C74
 _FOR_WRITER, FOR_TIMERS, _FOR_TABLES, _FOR_ALL = range(_FOR, _FOR + 4)
@@ -131,10 +134,11 @@ class PostgresStore:
 
     def lock(self, wanted: Sequence[About]) -> None:
         connection = self.connection
-        if any(item.is_everything for item in wanted):
+        named = numbers(wanted)
+        if any(item.is_everything for item in wanted) or len(named) > _LOCKS_AT_MOST:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_FOR_ALL}, 0)")
             return
-        if named := numbers(wanted):
+        if named:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_FOR_ALL}, 0)")
             # One row after the other, in the order of the array.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) AS n", (named,))
@@ -180,6 +184,7 @@ class PostgresStore:
         raw = psycopg.connect(self._conninfo, autocommit=True)
         try:
             check_server(raw, self.place)
+            notice_silence(raw)
             raw.execute(f"SET statement_timeout = {_STATEMENT_MS}")
             raw.execute(f"SET lock_timeout = {_NAME_MS}")
             raw.execute(f"SET idle_in_transaction_session_timeout = {2 * _STATEMENT_MS}")
@@ -221,6 +226,16 @@ def sqlstate(error: BaseException | None) -> str | None:
     if isinstance(error, psycopg.Error):
         return error.sqlstate
     return sqlstate(error.__cause__) if error is not None and error.__cause__ is not None else None
+
+
+def notice_silence(raw: psycopg.Connection[Any]) -> None:
+    """Have the server notice a node that lost its power, too: it would keep its locks for hours (tcp(7): 7200 s).
+
+    Of no effect on a UNIX socket.
+    """
+    bounds = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "user_timeout": _LOST_AFTER_MS}
+    for name, value in bounds.items():
+        raw.execute(f"SET tcp_{name} = {value}")
 
 
 def check_server(raw: psycopg.Connection[Any], place: str) -> None:

@@ -66,6 +66,7 @@ class LinkServer:
         self._path.chmod(_SOCKET_MODE)
         engine = self._ledger.engine
         self._leave = (
+            engine.follow(self._is_wanted),
             engine.on_history(self._push_history),
             engine.on_directory(self._push_directory),
             engine.on_weather(self._push_weather),
@@ -101,6 +102,10 @@ class LinkServer:
         finally:
             self._clients.discard(client)
             writer.close()
+
+    def _is_wanted(self, account_id: str) -> bool:
+        # On the ledger's thread: a copy, for clients come and go meanwhile.
+        return any(account_id in client.wanted for client in tuple(self._clients))
 
     def _push_history(self, history: History) -> None:
         frame_ready: bytes | None = None
@@ -199,7 +204,10 @@ class _Client:
                 account_id = str(read_body(None, body))
                 # Wanted first: what is committed while we look is pushed, and what we say is never older than a push.
                 self.wanted.add(account_id)
-                return await self._ledger.history(account_id)
+                history = await self._ledger.engine.history(account_id)
+                # Once more: the store may have gone and come back meanwhile, which clears what is wanted.
+                self.wanted.add(account_id)
+                return history
             case "count":
                 return await self._ledger.count(read_body(CountRequest, body))
             case "domain_owner":

@@ -89,7 +89,7 @@ class Txn:
     def reread(self, account_ids: Iterable[str], *, directory: bool) -> None:
         """Take in what another node has said it changed; who follows these accounts is told when this is over."""
         for account_id in account_ids:
-            if self.equipment.histories.layers.committed(account_id) is not None:
+            if self.equipment.histories.is_followed(account_id):
                 self.equipment.freshen(self._open(), (account_id,))
                 self.equipment.histories.tell_anew(self._open(), account_id)
         self.is_directory_old |= directory

@@ -13,6 +13,7 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.model.about import about
 from filterd.ports import LedgerTxn
 from tests.ledger.groups import Held, refold, rows
+from tests.ledger.nodes import contend
 from tests.ledger.rig import act, incident, incident_id, open_engine, strike
 
 # Long enough to leave out of `make check`.
@@ -71,3 +72,16 @@ async def test_eight_tasks_lose_nothing(engine: LedgerEngine) -> None:
 
     await asyncio.gather(*(work(number) for number in range(8)))
     assert len(rows(engine)) == 200
+
+
+@pytest.mark.one_store("sqlite")
+def test_eight_writers_climb_each_rung_once(engine: LedgerEngine) -> None:
+    """The same on several nodes: test_nodes."""
+    contend([engine], accounts=6, keys=20, writers=8, seed=1)
+
+
+@pytest.mark.one_store("sqlite")
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_a_hundred_thousand_operations_on_one_node(engine: LedgerEngine) -> None:
+    assert contend([engine], accounts=50, keys=250, writers=8, seed=2) == 100_000

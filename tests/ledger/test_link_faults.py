@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from filterd.errors import LedgerUnavailable, PeerError, UsageError
-from filterd.ledger.link import OLDEST_PROTOCOL, PROTOCOL, Verb, frame, read_frame
+from filterd.ledger.link import OLDEST_PROTOCOL, PROTOCOL, Verb, frame, read_frame, write_body
 from filterd.ledger.local import LocalLedger
 from filterd.ledger.remote import RemoteLedger
 from filterd.ledger.server import LinkServer
-from filterd.model.decision import Case, Decision
+from filterd.model.decision import Case, Counts, Decision
+from filterd.model.standing import History
+from filterd.ports import CountRequest
 from tests.ledger.link_house import CASE, VERBS, House, soon
 from tests.ledger.mails import mail
-from tests.ledger.rig import act, open_engine
+from tests.ledger.rig import AT, act, open_engine
 
 
 async def test_a_ledger_that_goes_and_comes_back(house: House) -> None:
@@ -142,3 +144,51 @@ async def test_eviction_in_the_ledger_changes_nothing(state_dir: Path) -> None:
     assert [len(history.sanctions) for history in histories] == [1] * 10
     await remote.close()
     await house.close()
+
+
+async def test_a_worker_of_the_version_before_is_served(house: House) -> None:
+    """While a node is upgraded: it says one number, and knows neither batches nor weather."""
+    reader, writer = await asyncio.open_unix_connection(str(house.socket))
+    writer.write(frame({"hello": OLDEST_PROTOCOL}))
+    said = await read_frame(reader)
+    assert said is not None
+    # It goes on only when the first number is its own.
+    assert said[0]["hello"] == OLDEST_PROTOCOL
+    writer.write(frame({"id": 7, "verb": "history"}, write_body("a_1")))
+    assert await read_frame(reader) == ({"id": 7}, write_body(History(account_id="a_1")))
+    # What it cannot be told, it must ask for again.
+    house.server._push_weather(False)
+    async with asyncio.timeout(2):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_ledger_of_the_version_before_is_talked_to(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame({"hello": OLDEST_PROTOCOL}))
+        first = await read_frame(reader)
+        assert first is not None
+        assert first[0]["hello"] == OLDEST_PROTOCOL
+        while (received := await read_frame(reader)) is not None:
+            asked.append(received[0]["verb"])
+            body = write_body(Counts(messages_hour=3)) if received[0]["verb"] == "count" else write_body(None)
+            writer.write(frame({"id": received[0]["id"]}, body))
+        writer.close()
+
+    server = await asyncio.start_unix_server(old, tmp_path / "s")
+    remote = RemoteLedger(tmp_path / "s")
+    await remote.start(wait_s=2)
+    counts = await asyncio.gather(*(remote.count(submission(n)) for n in range(3)))
+    assert {found.messages_hour for found in counts} == {3}
+    assert await remote.domain_owner("example.com") is None
+    assert asked == ["count", "count", "count", "domain_owner"]
+    await remote.close()
+    server.close()
+
+
+def submission(number: int) -> CountRequest:
+    return CountRequest(
+        account_id="a_1", at=AT, evidence_key=f"e{number}", delivery_keys=(f"k{number}",), recipient_hashes=()
+    )

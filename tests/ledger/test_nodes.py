@@ -6,8 +6,6 @@ HOUSE §5, STANDING 5.7-10. What a decision is, here: read the history, add what
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,16 +14,15 @@ import psycopg
 import pytest
 
 from filterd.errors import LedgerUnavailable, ModelError, UsageError
-from filterd.ledger import entries
 from filterd.ledger.engine import LedgerEngine
 from filterd.ledger.postgres import numbers
+from filterd.ledger.schema import STORE_VERSION
 from filterd.model.about import EVERYTHING, NOTHING, About, about
-from filterd.model.standing import History
 from filterd.ports import LedgerTxn
 from tests.kit.clock import NOON, FrozenClock
 from tests.kit.postgres import Postgres
-from tests.ledger.nodes import nodes, open_node, together, wait_until
-from tests.ledger.rig import act, incident, incident_id, people_the_directory, sanction
+from tests.ledger.nodes import chain, climb, contend, nodes, open_node, together, wait_until, whole
+from tests.ledger.rig import act, incident_id, people_the_directory
 
 pytestmark = pytest.mark.database
 
@@ -41,58 +38,6 @@ def url(postgres_server: Postgres) -> Iterator[str]:
 def pair(tmp_path: Path, url: str) -> Iterator[list[LedgerEngine]]:
     with nodes(tmp_path, url) as opened:
         yield opened
-
-
-def climb(txn: LedgerTxn, account_id: str, key: str) -> bool:
-    """Open an incident with its sanction, once for each key; say whether it was this call that did."""
-    name = f"k{key}"
-    if not txn.new_deliveries(account_id, None, [name]):
-        return False
-    count = len(txn.history(account_id).incidents)
-    txn.append(incident(account_id, key), account_id=account_id, tenant_id="n_1")
-    txn.append(sanction(account_id, key), account_id=account_id, tenant_id="n_1")
-    txn.mark_deliveries(account_id, incident_id(account_id, key), [name], txn.now)
-    assert len(txn.history(account_id).incidents) == count + 1
-    return True
-
-
-def whole(engine: LedgerEngine, account_id: str) -> History:
-    return engine.run(lambda txn: txn.equipment.histories.fold(txn.connection, account_id), NOTHING)
-
-
-def chain(engine: LedgerEngine, writer: str) -> list[int]:
-    found = engine.run(lambda txn: entries.after(txn.connection, writer, 0, 1_000_000), NOTHING)
-    return [entry.seq for entry in found]
-
-
-def contend(engines: list[LedgerEngine], accounts: int, keys: int, writers: int, seed: int) -> int:
-    """Have `writers` threads a node try every key of every account, each in an order of its own; say how many tries."""
-    names = [f"a_{number}" for number in range(accounts)]
-    done: Counter[tuple[str, str]] = Counter()
-
-    def work(engine: LedgerEngine, number: int) -> None:
-        dice = random.Random(seed * 1000 + number)
-        tries = [(name, str(key)) for name in names for key in range(keys)]
-        dice.shuffle(tries)
-        for name, key in tries:
-            mine = about(accounts=(name,), tenants=("n_1" if dice.random() < 0.2 else None,))
-            if engine.run(lambda txn, name=name, key=key: climb(txn, name, key), mine):
-                done[name, key] += 1
-
-    together(*(lambda e=e, n=n: work(e, n) for n, e in enumerate(engines * writers)))
-    assert set(done.values()) == {1}
-    assert len(done) == accounts * keys
-    for name in names:
-        folds = [whole(engine, name) for engine in engines]
-        assert folds[0] == folds[1]
-        assert len(folds[0].incidents) == len(folds[0].sanctions) == keys
-        ids = [item.opened.incident_id for item in folds[0].incidents]
-        assert len(set(ids)) == keys
-    for engine in engines:
-        seqs = chain(engine, engine.writer_name)
-        assert seqs == list(range(1, len(seqs) + 1))
-        assert engine.tally.failed_groups == 0
-    return accounts * keys * writers * len(engines)
 
 
 def test_eight_writers_on_two_nodes_lose_nothing(pair: list[LedgerEngine], postgres_server: Postgres) -> None:
@@ -364,6 +309,27 @@ def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Pa
         open_node(tmp_path, secret, 1)
     assert "s3cret" not in str(caught.value)
     assert "/none" in str(caught.value)
+
+
+def test_a_node_of_the_version_before_goes_on_beside_upgraded_tables(tmp_path: Path, url: str) -> None:
+    with nodes(tmp_path, url, 1) as (one,):
+        one.run(lambda txn: act(txn, "a_1"))
+        with psycopg.connect(url, autocommit=True) as admin:
+            # What a node of the next version does at its start: steps only add.
+            admin.execute("ALTER TABLE account ADD COLUMN of_tomorrow text")
+            admin.execute("ALTER TABLE entry ADD COLUMN of_tomorrow text")
+            admin.execute("CREATE TABLE tomorrow (day text)")
+            admin.execute(f"UPDATE meta SET value = '{STORE_VERSION + 1}' WHERE key = 'schema_version'")
+        one.run(people_the_directory)
+        assert one.run(lambda txn: act(txn, "a_1", 2)) == 6
+        two = open_node(tmp_path, url, 2)
+        assert two.run(lambda txn: act(txn, "a_2")) == 3
+        assert asyncio.run(two.verify()).is_sound
+        two.stop()
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(f"UPDATE meta SET value = '{STORE_VERSION + 1}' WHERE key = 'oldest_reader'")
+        with pytest.raises(ModelError, match=f"schema version {STORE_VERSION + 1}, this program reads version"):
+            open_node(tmp_path, url, 2)
 
 
 def test_somebody_elses_database_is_refused(tmp_path: Path, url: str) -> None:

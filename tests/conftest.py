@@ -1,7 +1,7 @@
 """What every run needs: tiers, the outside data, private servers, and an honest last word on what did not run.
 
-Tiers are markers (pyproject.toml); `e2e`, and a server fixture, imply `server`, PostgreSQL implies `database`, which may
-run side by side with others. A missing server program is a failure.
+Tiers are markers (pyproject.toml); `e2e`, and a server fixture, imply `server`; PostgreSQL implies `database`, which
+may run side by side with others. A missing server program is a failure.
 Missing outside data is a skip that the summary names loudly; with FILTERD_REQUIRE_DATA=1 it is a failure.
 A run in which nothing ran fails.
 """

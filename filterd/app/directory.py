@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from filterd.clients.directory_ldap import LdapDirectory
-from filterd.clients.directory_sql import SqlDirectory
 from filterd.clients.secret import secret_from
 from filterd.config.directory import DirectoryConfig
 from filterd.pipeline.lookups import DirectoryLookups, LookupRules, Submit
@@ -16,11 +14,16 @@ def directory_sources(config: DirectoryConfig) -> tuple[DirectorySource, ...]:
     be read, or a URL that no driver knows."""
     sources: list[DirectorySource] = []
     if config.ldap.enabled:
+        # Each only where it is asked: they bring libraries that nobody else needs.
+        from filterd.clients.directory_ldap import LdapDirectory
+
         secret = secret_from(config.ldap.password_file, config.ldap.password_env, "directory.ldap")
         if secret is not None:
             secret()
         sources.append(LdapDirectory(config.ldap, secret))
     if config.sql.enabled:
+        from filterd.clients.directory_sql import SqlDirectory
+
         secret = secret_from(config.sql.password_file, config.sql.password_env, "directory.sql")
         if secret is not None:
             secret()

@@ -96,7 +96,7 @@ def create(
             "WARNING: the master key is NOT in this backup. Without it nothing in it can be read or verified: keep it"
             " elsewhere, and look that you have it"
         )
-    master = find_master(key, key_of(settings), may_create=False)
+    master = find_master(key or settings.keys.master, key_of(settings), may_create=False)
     target, is_file = target.absolute(), target.suffix == SUFFIX
     began_s, progress = time.monotonic(), Progress("backup")
     with ExitStack() as stack:
@@ -202,14 +202,20 @@ def find_master_of(folder: Path, config: Config, given: str | None, under: Wrapp
 
     if given is not None:
         return find_master(given, key_of(config), may_create=False)
-    wrapped = folder / KEY
+    wrapped, file = folder / KEY, key_file(config)
     if under is not None:
         if not wrapped.exists():
             raise ModelError(f"{folder}: the master key was left out of this backup; give it with --key")
         return unwrap(wrapped.read_bytes(), under, str(wrapped))
-    if key_of(config).exists():
-        return find_master(None, key_of(config), may_create=False)
+    if file is None or file.exists():
+        return find_master(config.keys.master, key_of(config), may_create=False)
     return None
+
+
+def key_file(config: Config) -> Path | None:
+    """Say where the node keeps its master key, None where that is no file."""
+    kind, _, rest = (config.keys.master or f"file:{key_of(config)}").partition(":")
+    return Path(rest) if kind == "file" else None
 
 
 def _public(given: str | None) -> bytes | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from filterd.cli.backup import Key, PassphraseFile, RecoveryKey, described, find_master_of, wrapping
+from filterd.cli.backup import Key, PassphraseFile, RecoveryKey, described, find_master_of, key_file, wrapping
 from filterd.cli.options import ConfigFile, Json, StateDir
 from filterd.cli.places import events_of, key_of, load_config
 from filterd.cli.say import complain, count, printable, result
@@ -126,7 +126,7 @@ def _prepare(
         if not folder.exists():
             raise ConfigError("is not there", file=folder, key="--events")
     if backup is None:
-        keys = derive(find_master(key, key_of(config), may_create=False))
+        keys = derive(find_master(key or config.keys.master, key_of(config), may_create=False))
         own = place.state_dir / FILE_NAME
         anchors = read_anchors([*anchor, *([own] if own.exists() else [])], keys)
         streams = [*events, *([events_of(config)] if events_of(config).is_dir() else [])]
@@ -144,8 +144,9 @@ def _prepare(
         heard = hear(events, anchors)
         load(folder, found.manifest, place, keys, anchor, heard)
         # Last: without it nothing starts from what a crash left half done.
-        if key is None:
-            write_key(key_of(config), master)
+        file = key_file(config)
+        if key is None and file is not None:
+            write_key(file, master)
         return keys, heard, found.manifest
 
 

@@ -14,8 +14,8 @@ from filterd.ledger.chain import Row
 from filterd.ledger.codec import Undecodable, decode_json
 from filterd.ledger.schema import META
 
-# The key in `meta`, and its values. `OPEN` is followed by how many rows can be recovered, and by `UNKNOWN` where nothing
-# was given that reaches beyond the backup.
+# The key in `meta`, and its values. `OPEN` is followed by how many rows can be recovered, and by `UNKNOWN` where
+# nothing was given that reaches beyond the backup.
 MARK = "restore"
 # The key under which stands when the backup was taken that this store was made of.
 TAKEN_AT = "restored_from"
@@ -68,3 +68,16 @@ def bridges(row: Row, after_seq: int) -> bool:
     except Undecodable:
         return False
     return isinstance(said, dict) and said.get("after_seq") == after_seq
+
+
+def lost_before(row: Row, after_seq: int) -> int:
+    """Say how many rows are missing by the word of a row that bridges.
+
+    Numbers that it leaves out for safety, and those of rows that it writes again, are none. Where nobody knew how many
+    there were, it is those of which something was known.
+    """
+    said = decode_json(row.body if isinstance(row.body, bytes) else b"{}")
+    if "missing" not in said or not isinstance(row.seq, int):
+        return int(str(row.seq)) - after_seq - 1
+    mine = [item for item in said["missing"] if item["writer"] == row.writer and item["last"] is not None]
+    return sum(item["last"] - item["first"] + 1 for item in mine)

@@ -23,7 +23,7 @@ from filterd.ledger.anchor import FILE_NAME, AnchorFile
 from filterd.ledger.chain import GENESIS, Row, row_hash
 from filterd.ledger.checkpoint import Checkpoint
 from filterd.ledger.codec import Undecodable
-from filterd.ledger.loss import bridges
+from filterd.ledger.loss import bridges, lost_before
 from filterd.ledger.store import StateLock, open_store, reason
 from filterd.ports import Keys
 
@@ -159,7 +159,7 @@ class Walk:
         if row.seq != expected:
             # Of rows whose loss this one puts on record, anchors may know.
             self._unseen -= {(name, seq) for name, seq in self._unseen if name == row.writer and seq < row.seq}
-            self._lost += row.seq - expected
+            self._lost += lost_before(row, self.seq)
         self._unseen.discard((row.writer, row.seq))
         self._rows, self.seq, self._prev_hash = self._rows + 1, row.seq, row.row_hash
         self._writers[row.writer] = row.seq

@@ -150,7 +150,8 @@ class Site:
         self, folder: Path, *, anchors: tuple[Path, ...] = (), events: tuple[Path, ...] = (), **options: Any
     ) -> tuple[Plan, Recovered]:
         found = verify_set(folder, keys=KEYS)
-        assert found.manifest is not None and found.is_sound, found.fault
+        assert found.manifest is not None
+        assert found.is_sound, found.fault
         heard = hear(events, read_anchors(anchors, KEYS))
         load(folder, found.manifest, self.place, KEYS, anchors, heard)
         return recover(self.place, KEYS, fold, heard, CUSTOMS, now=self.clock.now(), **options)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from filterd.doors.unix_sockets import bind, is_path, path_of, remove
+from filterd.errors import ConfigError
 
 OnError = Callable[[str, BaseException], None]
 # After the grace, how long the last words may take to be written.
@@ -152,8 +154,8 @@ async def listen(
     Args:
         host: an address, or `unix:/path`.
         mode: permissions of a UNIX socket.
-    Raises ConfigError for a UNIX socket that somebody serves already, also another worker: two cannot share a path,
-    unless `unix_sockets.hold` opened it for both.
+    Raises ConfigError for an address that cannot be had, and for a UNIX socket that somebody serves already, also
+    another worker: two cannot share a path, unless `unix_sockets.hold` opened it for both.
     """
     loop = asyncio.get_running_loop()
     if sockets is None and is_path(host):
@@ -163,7 +165,12 @@ async def listen(
     if sockets is not None:
         servers = [await _serve(factory, item) for item in sockets]
     else:
-        servers = [await loop.create_server(factory, host, port, reuse_port=reuse_port or None, backlog=1024)]
+        try:
+            servers = [await loop.create_server(factory, host, port, reuse_port=reuse_port or None, backlog=1024)]
+        except OSError as err:
+            # The event loop's own words, around the system's.
+            why = os.strerror(err.errno) if err.errno else str(err)
+            raise ConfigError(f"cannot listen on {host}:{port}: {why}", key="bind, port") from err
     return DoorServer(servers, opened)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
 from filterd.config import ListenerConfig, PolicyConfig
 from filterd.doors.policyd import start_policyd
 from filterd.doors.smtp import start_smtp
+from filterd.errors import ConfigError
 from tests.dialogs.client import Dialog
 from tests.dialogs.house import FakeGate, open_house
 
@@ -27,6 +30,16 @@ async def test_given_sockets_are_used_and_nothing_else() -> None:
                 await talk.greeted()
         assert await server.drain(1) == 0
         assert not server.is_serving()
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with open_house() as house:
+            with pytest.raises(ConfigError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
+                await start_smtp(ListenerConfig(port=port), FakeGate(), house.relay, on_error=lambda *_: None)
 
 
 async def test_a_port_is_shared() -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from filterd.agreement.fold import apply, fold
 from filterd.agreement.offence import Offence, commit_offence
-from filterd.agreement.standing import earlier, stretches
+from filterd.agreement.standing import Stretch, earlier, stretches
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.ids import derived_id
@@ -71,9 +71,11 @@ def replay(
 ) -> History:
     """Run the ladder again over the violations of an account, leaving some incidents out.
 
-    Incidents keep their ids and times; what people did to the others is applied again at its place.
+    Incidents keep their ids and times; what people did to the others is applied again at its place, and what they did
+    to a sanction to the one that its message brings this time.
     """
     history = History(account_id=account_id)
+    automatic = {x.sanction_id: x for x in records if isinstance(x, r.SanctionImposed) and x.is_automatic}
     tenants = {x.incident_id: x.tenant_id for x in records if isinstance(x, r.IncidentOpened)}
     for record in records:
         if getattr(record, "incident_id", None) in without:
@@ -81,15 +83,38 @@ def replay(
         match record:
             case r.ViolationRecorded():
                 history = commit_offence(history, _offence(record, tenants), terms, preset).history
-            case r.NoticeSent() | r.SanctionLifted() | r.SanctionConfirmed() | r.HoldReleased():
+            case r.SanctionLifted() | r.SanctionConfirmed() | r.ObjectionFiled() | r.ObjectionAnswered():
+                if meant := automatic.get(record.sanction_id):
+                    history, sanction_id = _counterpart(history, meant)
+                    record = replace(record, sanction_id=sanction_id)
                 history = apply(history, record)
-            case r.ObjectionFiled() | r.ObjectionAnswered():
+            case r.NoticeSent() | r.HoldReleased():
                 history = apply(history, record)
             case r.SanctionImposed() if not record.is_automatic:
                 history = apply(history, record)
             case _:
                 continue
     return history
+
+
+def _counterpart(history: History, meant: r.SanctionImposed) -> tuple[History, str]:
+    """Find the sanction that the same message brought in the replay, whatever its step and so its id.
+
+    Where it brought none, an empty one stands in: the incident is under objection all the same (STANDING 5.3).
+    """
+    found = _same(history, meant)
+    if found is not None:
+        return history, found.imposed.sanction_id
+    # Not the old id, which another message of the incident may come to use.
+    sanction_id = derived_id("s", meant.decision_id, "none")
+    empty = replace(meant, sanction_id=sanction_id, rung=Rung.NONE, step=-1, features=())
+    return apply(history, empty), sanction_id
+
+
+def _same(history: History, meant: r.SanctionImposed) -> SanctionFile | None:
+    """Say the automatic sanction of the same message, None when it has none."""
+    ours = (s for s in history.sanctions if s.imposed.is_automatic)
+    return next((s for s in ours if s.imposed.decision_id == meant.decision_id), None)
 
 
 def _offence(record: r.ViolationRecorded, tenants: dict[str, str]) -> Offence:
@@ -134,11 +159,12 @@ def _milder_sanction(
 
     Served time counts: what goes on keeps its start, and ends at the earlier of the two ends.
     """
-    same = next((s for s in replayed.sanctions if s.imposed.decision_id == file.imposed.decision_id), None)
+    same = _same(replayed, file.imposed)
     step = min(file.step, same.step if same is not None else -1)
-    running = next((p for p in stretches(file, terms, at) if p.covers(at)), None)
-    pieces = stretches(same, terms, at) if same is not None else ()
-    now = next((p for p in pieces if p.covers(at) and p.rung > Rung.WARN), None)
+    running = _running(file, terms, at, lapse=file.imposed.lapses_at)
+    now = _running(same, terms, at, lapse=file.imposed.lapses_at) if same is not None else None
+    if now is not None and now.rung <= Rung.WARN:
+        now = None
     rung: Rung = Rung.NONE
     features: tuple[Feature, ...] = ()
     ends_at: datetime | None = at
@@ -158,6 +184,20 @@ def _milder_sanction(
         features=features,
         ends_at=ends_at,
     )
+
+
+def _running(file: SanctionFile, terms: Agreement, at: datetime, *, lapse: datetime | None) -> Stretch | None:
+    """Say what of a sanction runs at `at`, with the end it has once a person confirms it; None when nothing does.
+
+    A `lapse` still to come is no end yet: the sanction replayed keeps it, and a person may confirm it after the
+    replay. An earlier lapse, by the rule of a milder rung, stays an end.
+    """
+    found = next((p for p in stretches(file, terms, at) if p.covers(at)), None)
+    own = file.imposed.lapses_at
+    if found is None or own is None or lapse is None or own < lapse:
+        return found
+    unlapsed = replace(file, imposed=replace(file.imposed, lapses_at=None))
+    return next((p for p in stretches(unlapsed, terms, at) if p.covers(at)), None)
 
 
 def _reassessments(history: History, since: datetime, terms: Agreement, at: datetime) -> list[r.Record]:

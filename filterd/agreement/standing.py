@@ -53,38 +53,45 @@ def stretches(sanction: SanctionFile, terms: Agreement, known_at: datetime) -> t
     life = [Stretch(since=imposed.starts_at, until=imposed.ends_at, rung=imposed.rung, features=features)]
     if imposed.lapses_at is not None and not _before(sanction.confirmed_at, imposed.lapses_at):
         life = _cut(life, imposed.lapses_at, None)
-    step = _step_down(sanction, terms)
-    if step is not None and step.since <= known_at:
-        life = _cut(life, step.since, step)
+    down_at = _steps_down_at(sanction, terms)
+    # In the order of time: what steps down is what a replay left until then, and a replay has seen what stepped down.
     for x in sanction.replayed:
+        if down_at is not None and down_at <= min(x.at, known_at):
+            life, down_at = _stepped_down(life, sanction, down_at), None
         after = Stretch(since=x.at, until=x.ends_at, rung=x.rung, features=x.features) if x.rung > Rung.NONE else None
         life = _cut(life, x.at, after)
+    if down_at is not None and down_at <= known_at:
+        life = _stepped_down(life, sanction, down_at)
     for end in (sanction.lifted_at, sanction.annulled_at):
         if end is not None:
             life = _cut(life, end, None)
     return tuple(life)
 
 
-def _step_down(sanction: SanctionFile, terms: Agreement) -> Stretch | None:
-    """An objection no person answered in time takes an unconfirmed automatic sanction one rung down (STANDING 5.6)."""
-    imposed = sanction.imposed
-    if not imposed.is_automatic or sanction.objected_at is None:
+def _steps_down_at(sanction: SanctionFile, terms: Agreement) -> datetime | None:
+    """Say when an objection no person answered in time takes an unconfirmed automatic sanction one rung down (STANDING
+    5.6); None when it does not."""
+    if not sanction.imposed.is_automatic or sanction.objected_at is None:
         return None
     due = sanction.objected_at + timedelta(hours=terms.incident.objection_hours)
     was_confirmed = sanction.confirmed_at is not None and sanction.confirmed_at <= sanction.objected_at
-    if was_confirmed or _before(sanction.answered_at, due):
-        return None
-    if imposed.rung is Rung.SUSPEND:
-        # For the time left; an open-ended one goes on as a restriction until a person has answered.
-        until = imposed.ends_at or sanction.answered_at
-        return Stretch(since=due, until=until, rung=Rung.RESTRICT, features=imposed.step_down_features)
-    return Stretch(since=due, until=due, rung=Rung.NONE, features=())
+    return None if was_confirmed or _before(sanction.answered_at, due) else due
+
+
+def _stepped_down(life: list[Stretch], sanction: SanctionFile, at: datetime) -> list[Stretch]:
+    """Take what runs at `at` one rung down: a suspension to a restriction for the time left, a restriction ends."""
+    running = next((piece for piece in life if piece.covers(at)), None)
+    if running is None or running.rung is not Rung.SUSPEND:
+        return _cut(life, at, None)
+    # One imposed open-ended goes on until a person has answered, also when a replay has given it an end since.
+    imposed = sanction.imposed
+    until = imposed.ends_at or sanction.answered_at
+    return _cut(life, at, Stretch(since=at, until=until, rung=Rung.RESTRICT, features=imposed.step_down_features))
 
 
 def was_cut(sanction: SanctionFile, at: datetime, terms: Agreement) -> bool:
     """Say whether the end at `at` came from an unanswered objection or a replay, not from time alone."""
-    step = _step_down(sanction, terms)
-    return (step is not None and step.since == at) or any(x.at == at for x in sanction.replayed)
+    return _steps_down_at(sanction, terms) == at or any(x.at == at for x in sanction.replayed)
 
 
 def _cut(life: list[Stretch], at: datetime, then: Stretch | None) -> list[Stretch]:

@@ -154,13 +154,13 @@ class Both:
             assert after.half_points <= before.half_points
             self.acts.append(naive.Annulled(at=self.at, violation_id=name))
             return
-        # Named by what it is today: a replay or an unanswered objection may have lowered it.
-        live = {x.sanction_id: x.rung for x in standing_at(self.history, TERMS, self.at).sanctions}
+        # What is in force, named by the step it stands for: a replay lowers that, an unanswered objection does not.
+        live = {x.sanction_id for x in standing_at(self.history, TERMS, self.at).sanctions}
         mine = [s for s in mine if s.imposed.sanction_id in live]
         if not mine:
             return
-        rung = max(live[s.imposed.sanction_id] for s in mine)
-        same = [s for s in mine if live[s.imposed.sanction_id] is rung]
+        rung = max(TERMS.ladder[s.step].as_rung for s in mine)
+        same = [s for s in mine if TERMS.ladder[s.step].as_rung is rung]
         for sanction in same:
             common = {"at": self.at, "sanction_id": sanction.imposed.sanction_id}
             match step.kind:
@@ -228,6 +228,96 @@ def compare(both: Both) -> None:
 @settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
 @given(history=steps())
 def test_standing_equals_the_naive_ladder(preset: Preset, history: list[Step]) -> None:
+    both = Both(preset)
+    both.run(history)
+    compare(both)
+
+
+def phish(hours: int) -> Step:
+    return Step(hours=hours, kind="violation", category="phishing.known", recipients=120)
+
+
+def person(hours: int, kind: str, pick: int) -> Step:
+    return Step(hours=hours, kind=kind, pick=pick)
+
+
+# Points of these are 4 (2 after three days), 5 and 5: a warning, a restriction for a week, a suspension; the last is
+# another restriction for a week once the second is annulled.
+THREE = [phish(20), phish(74), phish(30)]
+# 2, 2, 5 and 5: the last one is an open-ended suspension, and one of a week once the third is annulled.
+FOUR = [phish(20), Step(hours=74, kind="violation", recipients=120), phish(30), phish(49)]
+# What people did to a sanction, before and after an annulment of something else lowers it.
+PEOPLE_AND_REPLAY = {
+    # Found by test_standing_equals_the_naive_ladder, as it came.
+    "an objection unanswered before the replay steps down what the replay gives": (
+        Preset.SUPERVISED,
+        [
+            Step(hours=20, kind="violation", category="phishing.known", recipients=60),
+            person(26, "answer", 6),
+            person(0, "confirm", 0),
+            person(26, "lift", 2),
+            Step(hours=0, kind="violation", category="phishing.known", recipients=120),
+            Step(hours=30, kind="violation", category="phishing.known", recipients=1),
+            person(2, "lift", 4),
+            person(26, "object", 5),
+            person(0, "lift", 3),
+            Step(hours=20, kind="violation", category="phishing.known", recipients=1200),
+            person(26, "annul", 5),
+            Step(hours=5, kind="violation", recipients=60),
+        ],
+    ),
+    "the same with nothing else": (Preset.SUPERVISED, [*THREE, person(2, "object", 2), person(26, "annul", 1)]),
+    "an answer in time keeps it": (
+        Preset.SUPERVISED,
+        [*THREE, person(2, "object", 2), person(2, "answer", 2), person(26, "annul", 1)],
+    ),
+    "the replay before the objection is due": (
+        Preset.SUPERVISED,
+        [*THREE, person(2, "object", 2), person(2, "annul", 1)],
+    ),
+    "a confirmed sanction does not lapse after the replay": (
+        Preset.ATTENDED,
+        [*THREE, person(2, "confirm", 2), person(2, "annul", 1)],
+    ),
+    "a lowered sanction may be confirmed": (
+        Preset.ATTENDED,
+        [*THREE, person(2, "annul", 1), person(2, "confirm", 2)],
+    ),
+    "a lowered sanction nobody confirms lapses": (Preset.ATTENDED, [*THREE, person(2, "annul", 1)]),
+    "an objection after the replay steps down what it left": (
+        Preset.STANDING_ORDER,
+        [*FOUR, person(2, "annul", 2), person(2, "object", 3)],
+    ),
+    "an objection before the replay and due after it": (
+        Preset.STANDING_ORDER,
+        [*FOUR, person(2, "object", 3), person(2, "annul", 2)],
+    ),
+    "a step-down before the replay": (
+        Preset.STANDING_ORDER,
+        [*FOUR, person(2, "object", 3), person(26, "annul", 2)],
+    ),
+    "a late answer after the replay": (
+        Preset.STANDING_ORDER,
+        [*FOUR, person(2, "object", 3), person(26, "annul", 2), person(2, "answer", 3)],
+    ),
+    "a late answer to an objection after the replay": (
+        Preset.STANDING_ORDER,
+        [*FOUR, person(2, "annul", 2), person(2, "object", 3), person(26, "answer", 3)],
+    ),
+    "an open-ended suspension stepped down ends with the answer": (
+        Preset.STANDING_ORDER,
+        [*THREE, person(2, "object", 2), person(26, "answer", 2)],
+    ),
+    "a confirmed suspension that had stepped down": (
+        Preset.ATTENDED,
+        [*THREE, person(2, "object", 2), person(26, "confirm", 2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PEOPLE_AND_REPLAY)
+def test_what_people_did_to_a_sanction_goes_with_it_through_a_replay(name: str) -> None:
+    preset, history = PEOPLE_AND_REPLAY[name]
     both = Both(preset)
     both.run(history)
     compare(both)

@@ -70,7 +70,8 @@ Sanctions, persons
 28. Annulment replays all evaluations without all incidents annulled so far. Each sanction is lowered to the step its
     violation imposes in the replay (none: no sanction, only the strike), keeping its start, lift, objection and
     confirmation. Points are counted without the annulled ones too: after_notice, repetition and first are judged
-    again. The incident's security hold opens. Earlier queries are not rewritten.
+    again. The incident's security hold opens. Earlier queries are not rewritten. One imposed open-ended and lowered to
+    7 d still ends with the answer once stepped down: else the replay would have raised it (`prop_replay_never_raises`).
 Security
 29. A hold comes with a zero-tolerance first incident when it has a running burst or a second message (fingerprint)
     that is zero-tolerance; once per incident, 24 h, scope rows. So walk_1 needs two messages on D0. Any incident with
@@ -366,13 +367,15 @@ class _Incident:
 class _Record:
     """A sanction: which incident and violation imposed it, and what persons did to it.
 
-    `one_feature` is None unless the mode B rule imposed it: then the scope is that of the incident.
+    `one_feature` is None unless the mode B rule imposed it: then the scope is that of the incident. `is_open_ended` is
+    as it was imposed, also after a replay has lowered `step`.
     """
 
     incident: int
     trigger: str
     step: Step
     since: datetime
+    is_open_ended: bool
     one_feature: frozenset[str] | None = None
     confirmed_at: datetime | None = None
     objected_at: datetime | None = None
@@ -552,7 +555,14 @@ def _evaluate(world: _World, incident: _Incident, trigger: Violation) -> _World:
     if step <= max((record.step for record in world.records if record.incident == incident.index), default=Step.NONE):
         return world
     one_feature = None if _has_mode(incident, "A") else _one_feature(world, incident)
-    record = _Record(incident=incident.index, trigger=trigger.id, step=step, since=at, one_feature=one_feature)
+    record = _Record(
+        incident=incident.index,
+        trigger=trigger.id,
+        step=step,
+        since=at,
+        is_open_ended=step == Step.SUSPEND_OPEN,
+        one_feature=one_feature,
+    )
     return replace(world, records=(*world.records, record))
 
 
@@ -829,7 +839,7 @@ def _spans(world: _World, record: _Record, at: datetime) -> list[NaiveSpan]:
         stretches = [(rung, record.since, down_at)]
     else:
         # STANDING 5.6: for the time left; open-ended until answered.
-        rest_until = end if end is not None else record.answered_at
+        rest_until = _earliest(end, record.answered_at if record.is_open_ended else None)
         stretches = [(rung, record.since, down_at), ("restrict", down_at, rest_until)]
 
     spans = []

@@ -504,6 +504,18 @@ def test_annulled_first_strike_takes_the_step_after_notice_with_it() -> None:
     assert brief(acts, day(1)) == ("warned", None, 2)
 
 
+def test_answer_ends_what_was_imposed_open_ended_although_a_replay_gave_it_an_end() -> None:
+    acts = [*phish(-9, "a"), *spam(-5, "b", 300), *phish(0, "c"), *phish(2, "d")]
+    acts.append(Lifted(at=day(2, 30), violation_id="c", rung="suspend"))
+    acts.append(Objected(at=day(2, 60), violation_id="d", rung="suspend"))
+    answered: list[Act] = [Answered(at=day(4, 60), violation_id="d", rung="suspend")]
+    assert brief(acts, day(3), "standing_order") == ("suspended", None, 14)
+    assert brief([*acts, *answered], day(4, 60), "standing_order") == ("warned", None, 14)
+    acts.append(Annulled(at=day(4), violation_id="c"))
+    assert brief(acts, day(4, 60), "standing_order") == ("restricted", day(9), 9)
+    assert brief([*acts, *answered], day(4, 60), "standing_order") == ("warned", None, 9)
+
+
 # Properties
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from filterd.doors.unix_sockets import bind, is_path, path_of, remove
-from filterd.errors import ConfigError
+from filterd.errors import PortError
 
 OnError = Callable[[str, BaseException], None]
 # After the grace, how long the last words may take to be written.
@@ -154,7 +154,7 @@ async def listen(
     Args:
         host: an address, or `unix:/path`.
         mode: permissions of a UNIX socket.
-    Raises ConfigError for an address that cannot be had, and for a UNIX socket that somebody serves already, also
+    Raises PortError for an address that cannot be had, ConfigError for a UNIX socket that somebody serves already, also
     another worker: two cannot share a path, unless `unix_sockets.hold` opened it for both.
     """
     loop = asyncio.get_running_loop()
@@ -170,7 +170,7 @@ async def listen(
         except OSError as err:
             # The event loop's own words, around the system's.
             why = os.strerror(err.errno) if err.errno else str(err)
-            raise ConfigError(f"cannot listen on {host}:{port}: {why}", key="bind, port") from err
+            raise PortError(f"cannot listen on {host}:{port}: {why}", temporary=False) from err
     return DoorServer(servers, opened)
 
 

@@ -9,7 +9,7 @@ import pytest
 from filterd.config import ListenerConfig, PolicyConfig
 from filterd.doors.policyd import start_policyd
 from filterd.doors.smtp import start_smtp
-from filterd.errors import ConfigError
+from filterd.errors import PortError
 from tests.dialogs.client import Dialog
 from tests.dialogs.house import FakeGate, open_house
 
@@ -38,7 +38,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         async with open_house() as house:
-            with pytest.raises(ConfigError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
+            with pytest.raises(PortError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
                 await start_smtp(ListenerConfig(port=port), FakeGate(), house.relay, on_error=lambda *_: None)
 
 

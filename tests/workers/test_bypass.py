@@ -113,7 +113,7 @@ async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work
     async def sweep() -> None:
         swept.set()
 
-    half.engine.sweep = sweep  # type: ignore[method-assign,assignment]
+    half.engine.sweep_spool = sweep  # type: ignore[method-assign,assignment]
     (tmp_path / FILE_NAME).write_text("no order")
     upkeep = asyncio.create_task(half._upkeep())
     try:

@@ -55,8 +55,10 @@ class Heads:
 
     def look(self, connection: Connection, subject_ids: Iterable[str]) -> set[str]:
         """Read ends where another node may have moved them; say of which subjects the copies here are old."""
+        if not self.is_shared:
+            return set()
         unseen = [x for x in map(storable, subject_ids) if x not in self._seen]
-        if not unseen or not self.is_shared:
+        if not unseen:
             return set()
         found = dict.fromkeys(unseen, _NOTHING_YET)
         for row in connection.execute(_FIND, {"ids": unseen}):

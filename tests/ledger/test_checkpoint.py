@@ -21,7 +21,7 @@ from filterd.ledger.checkpoint import FIRST, Checkpoint, Signer, Trust, digest, 
 from filterd.ledger.codec import canonical
 from filterd.ledger.seal import derived_key
 from tests.kit.clock import NOON
-from tests.ledger.rig import KEYS
+from tests.ledger.rig import KEYS, incident, open_engine
 
 TRUST = trust_of(KEYS)
 WITHOUT_MASTER = Trust(public_key=TRUST.public_key)
@@ -301,3 +301,22 @@ def test_a_link_in_its_place_is_not_followed(file: AnchorFile, tmp_path: Path) -
     with pytest.raises(OSError, match="symbolic links"):
         file.append(WRITER, head(1), NOON)
     assert (tmp_path / "elsewhere").read_bytes() == b""
+
+
+def test_a_chain_that_went_on_is_anchored_by_the_clock(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody was sanctioned, and nobody asks for anything more."""
+    monkeypatch.setattr("filterd.ledger.anchor.EVERY_S", 0.05)
+    monkeypatch.setattr("filterd.ledger.writer._KEEP_S", 0.02)
+    engine = open_engine(state_dir)
+    try:
+        file = state_dir / "ledger.anchor"
+        engine.run(lambda txn: txn.append(incident("a_1"), account_id="a_1", tenant_id=None))
+        deadline = time.monotonic() + 10
+        while (seen := read_file(file, trust_of(KEYS)).checkpoints[-1].seq) < 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert seen == 1
+        lines = file.read_bytes().count(b"\n")
+        time.sleep(0.3)
+        assert file.read_bytes().count(b"\n") == lines, "where nothing is added, nothing is anchored again"
+    finally:
+        engine.stop()

@@ -300,8 +300,8 @@ class AccountRef:
     """What the directory says of a login, enough for the mail path.
 
     `domains_declared`: the tenant's domains were imported, so that they are known to be all. `supplement`: the tenant's
-    record of a signed supplement, in force or not. `plan`, `tenant_expires_on`: the tenant's; `expires_on`: the
-    account's own. `refreshed_at`: when the operator's directory last said so, None: never. `keep_s`: for how long a
+    record of a signed supplement, in force or not. `seats`, `plan`, `tenant_expires_on`: the tenant's; `expires_on`:
+    the account's own. `refreshed_at`: when the operator's directory last said so, None: never. `keep_s`: for how long a
     copy is good; None: until the directory says that something changed.
     """
 
@@ -313,6 +313,7 @@ class AccountRef:
     tenant_domains: tuple[str, ...]
     domains_declared: bool = False
     supplement: Supplement | None = None
+    seats: int | None = None
     plan: str | None = None
     expires_on: date | None = None
     tenant_expires_on: date | None = None
@@ -516,6 +517,10 @@ class Ledger(Protocol):
 
     def last_word(self, login: str) -> tuple[AccountRef, History] | None:
         """Say what was last heard of a login, while the ledger is away; None when nothing was, or too long ago."""
+        ...
+
+    def last_history(self, subject_id: str) -> History | None:
+        """Say what was last heard of a tenant, or of the site, while the ledger is away."""
         ...
 
     async def count(self, request: CountRequest) -> Counts: ...

@@ -13,12 +13,13 @@ from filterd.agreement.offence import Offence, commit_offence
 from filterd.agreement.standing import standing_at
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import advisory, violations
+from filterd.agreement.when import Mail
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision, NoticeDue
 from filterd.model.ids import derived_id
 from filterd.model.principal import Strength
 from filterd.model.sanction import Preset, Rung, Violation
-from filterd.model.standing import History
+from filterd.model.standing import ALONE, History, Surroundings
 
 _TEMPLATES = {Rung.WARN: "warning", Rung.RESTRICT: "restriction", Rung.SUSPEND: "suspension"}
 
@@ -30,11 +31,17 @@ def breaches(case: Case, terms: Agreement) -> tuple[Violation, ...]:
         case.assessment,
         case.direction,
         is_attributed=_is_attributed(case),
+        mail=Mail.of(case),
     )
 
 
 def decide(
-    case: Case, terms: Agreement, preset: Preset, history: History | None, new_deliveries: tuple[str, ...]
+    case: Case,
+    terms: Agreement,
+    preset: Preset,
+    history: History | None,
+    new_deliveries: tuple[str, ...],
+    around: Surroundings = ALONE,
 ) -> Decision:
     """Decide about one mail and what follows for its account.
 
@@ -42,8 +49,9 @@ def decide(
         history: None when nobody answers for the mail.
         new_deliveries: the case's delivery keys that were never counted for this account; none left means a retry,
             which is not a second offence (HOUSE rule 6).
+        around: what else the account's standing depends on.
     """
-    before = standing_at(history, terms, case.at) if history is not None else None
+    before = standing_at(history, terms, case.at, around) if history is not None else None
     found = breaches(case, terms) if history is not None else ()
     why = reasons(case, terms, before, found)
     decision_id = derived_id("d", case.transaction_id, terms.digest)
@@ -65,6 +73,7 @@ def decide(
             case.direction,
             has_account=case.principal.account_id is not None,
             is_attributed=_is_attributed(case),
+            mail=Mail.of(case),
         ),
         clauses=clauses or tuple(dict.fromkeys(c for s in named for c in s.clauses)),
         incident_id=next(iter((*(s.incident_id for s in named), *(h.incident_id for h in holds), None))),
@@ -98,9 +107,10 @@ def decide(
     return replace(
         base,
         records=outcome.records,
+        is_recorded=True,
         notices=_notices(outcome.records),
         incident_id=outcome.incident_id,
-        rung_after=standing_at(outcome.history, terms, case.at).rung,
+        rung_after=standing_at(outcome.history, terms, case.at, around).rung,
     )
 
 

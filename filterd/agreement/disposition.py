@@ -10,6 +10,7 @@ from dataclasses import replace
 from filterd.agreement.protection import own_mail
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import is_refused_without_points
+from filterd.agreement.when import Mail
 from filterd.model.decision import STRENGTH, Case, Decision, Disposition, MailFacts, Reason
 from filterd.model.sanction import RECIPIENT, Feature, Violation
 from filterd.model.session import Direction
@@ -41,7 +42,7 @@ def reasons(
         category = terms.category_of(violation.category)
         out.append(Reason(code=f"category.{category.id}", disposition=category.disposition, ids=category.ground))
     if case.direction is not Direction.INBOUND and case.principal.account_id is not None:
-        for category in is_refused_without_points(terms, case.assessment):
+        for category in is_refused_without_points(terms, case.assessment, Mail.of(case)):
             out.append(Reason(code=f"refused.{category.id}", disposition=Disposition.REJECT, ids=category.ground))
         out += own_mail(terms, case.assessment, case.direction)
     return tuple(out)
@@ -61,7 +62,7 @@ def without_bounce(decision: Decision, history: History | None) -> Decision:
     if decision.disposition is not Disposition.REJECT:
         return decision
     annulled = {i.opened.incident_id for i in history.incidents if i.is_annulled} if history is not None else set()
-    is_recorded = (bool(decision.records) or decision.is_retry) and decision.incident_id not in annulled
+    is_recorded = (decision.is_recorded or decision.is_retry) and decision.incident_id not in annulled
     effect = Disposition.DISCARD if is_recorded else Disposition.DEFER
     reasons = (*decision.reasons, Reason(code="after_queue", disposition=effect))
     return replace(decision, disposition=effect, reasons=reasons)

@@ -16,6 +16,49 @@ from filterd.model.standing import History, IncidentFile, SanctionFile
 # Enough to join the texts and the retries of one campaign; the family joins everything else anyway.
 MAX_LINKS = 256
 
+# What the other axes, and the registers, are computed from. The rest tells of acts that change nobody's standing.
+_FURTHER = (
+    r.AccountReinstated,
+    r.AuthorisationGiven,
+    r.AutomationFrozen,
+    r.AutomationThawed,
+    r.BreakerReset,
+    r.BreakerTripped,
+    r.ClockStruck,
+    r.CureAnswered,
+    r.CureFiled,
+    r.CustodyCharged,
+    r.DeletionRead,
+    r.EntryEnded,
+    r.EvidenceHeld,
+    r.EvidenceReleased,
+    r.ExculpationGranted,
+    r.HoldAttested,
+    r.HypothesisSettled,
+    r.IndicatorSeen,
+    r.MaintenanceAnnounced,
+    r.MaintenanceEnded,
+    r.MigrationOpened,
+    r.MxDeclared,
+    r.NoticeBounced,
+    r.SenderProtected,
+    r.ServiceEnded,
+    r.ServiceResumed,
+    r.SiteDecommissioned,
+    r.StandingOrderSigned,
+    r.StreamDeclared,
+    r.StreamNoticed,
+    r.StrikeExcused,
+    r.SubjectPurged,
+    r.TenantCharged,
+    r.TenantDischarged,
+    r.TenantLockConfirmed,
+    r.TenantLocked,
+    r.TenantStepEnded,
+    r.TenantStepTaken,
+    r.TenantUnlocked,
+)
+
 # Notices that tell of a sanction (STANDING 5.3: the incident closes, the grace begins).
 WARNINGS = {"warning", "restriction", "suspension"}
 
@@ -73,14 +116,9 @@ def apply(history: History, record: r.Record) -> History:
             return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
         case r.TaskOpened():
             return _incident(history, record.incident_id, lambda i: replace(i, tasks=i.tasks | {record.task_id}))
-        case r.TenantOpened() | r.AccountOpened() | r.AccountRetired() | r.AppealDecided():
-            return history
-        case r.PersonAdded() | r.BypassOpened() | r.BypassClosed() | r.TenantChanged() | r.AccountChanged():
-            return history
-        case r.SubjectErased() | r.LedgerRestored():
-            return history
-        case r.EvidenceHeld() | r.EvidenceReleased() | r.EvidenceViewed() | r.MailHeld() | r.HeldMailMoved():
-            return history
+    if isinstance(record, _FURTHER):
+        return replace(history, further=(*history.further, record))
+    return history
 
 
 def _incident(history: History, incident_id: str, change: Callable[[IncidentFile], IncidentFile]) -> History:

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from filterd.agreement.terms import Agreement
 from filterd.model.sanction import Conduct, Feature, Rung
 from filterd.model.standing import (
+    ALONE,
     ActiveSanction,
     CountingStrike,
     History,
     IncidentFile,
     SanctionFile,
     Standing,
+    Surroundings,
 )
 
 SENDING = (Feature(name="sending"),)
@@ -176,8 +178,9 @@ def repeats(first: IncidentFile, second: IncidentFile, history: History) -> bool
     )
 
 
-def standing_at(history: History, terms: Agreement, at: datetime) -> Standing:
-    """Say the standing of an account at `at` (aware UTC)."""
+def standing_at(history: History, terms: Agreement, at: datetime, around: Surroundings = ALONE) -> Standing:
+    """Say the standing of an account at `at` (aware UTC): what its conduct, its security and its service allow, and
+    what is in force against its tenant."""
     active = []
     for sanction in history.sanctions:
         for piece in stretches(sanction, terms, at):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,10 @@ from filterd.model.records import Record
 from filterd.model.sanction import Preset
 from filterd.model.standing import History
 from filterd.pipeline import bypass, evidence, locking, quarantine
+from filterd.pipeline.accounts import AccountVerbs
+from filterd.pipeline.appeals import AppealVerbs
 from filterd.pipeline.attribution import AttributionRule
+from filterd.pipeline.desk import Desk
 from filterd.pipeline.gate import GateRules, ListenerRule
 from filterd.pipeline.imports import ImportVerbs
 from filterd.pipeline.notices import NoticeSettings
@@ -111,7 +115,7 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             run=lambda txn, given: mail.account_for(txn, AccountQuery(**given)),
             about=locking.of_login,
         ),
-        "decide": Verb(request=Case, response=Decision, run=mail.decide, about=locking.of_case),
+        "decide": Verb(request=Case, response=Decision, run=lambda txn, case: replace(mail.decide(txn, case), records=()), about=locking.of_case),
         "object_by_mail": Verb(
             request=None,
             response=None,
@@ -119,7 +123,9 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             about=locking.of_account,
         ),
     }
-    plain = ReviewVerbs(rules, mail).table() | ImportVerbs(rules).table() | bypass.table()
+    desk = Desk(rules, mail)
+    plain = AccountVerbs(desk).table() | ReviewVerbs(desk).table() | AppealVerbs(desk).table()
+    plain |= ImportVerbs(rules).table() | bypass.table()
     plain |= evidence.table() | quarantine.table()
     plain |= {"ledger.rows": ledger_rows, backup_copy.VERB: backup_copy.copy_store}
     plain |= {backup_copy.NAMED_VERB: backup_copy.still_named}

@@ -17,7 +17,7 @@ from filterd.ledger.chain import Head, Row, row_hash
 from filterd.ledger.codec import canonical, encode_record, escaped, instant_text, storable
 from filterd.ledger.equipment import Equipment
 from filterd.ledger.seal import seal
-from filterd.model.entry import SCHEMA_VERSION, Entry
+from filterd.model.entry import SCHEMA_VERSION, SITE, Entry
 from filterd.model.records import Record
 
 
@@ -48,9 +48,9 @@ class Appending:
         seq = self.head.seq + 1
         at = now if self.head.written_at is None else max(now, self.head.written_at)
         subject_id = account_id or tenant_id
-        if subject_id is not None:
-            self._equipment.freshen(self._connection, (subject_id,))
-            at = self._equipment.heads.next_at(self._connection, subject_id, at)
+        whose = subject_id or SITE
+        self._equipment.freshen(self._connection, (whose,))
+        at = self._equipment.heads.next_at(self._connection, whose, at)
         written_at = instant_text(at)
         row = Row(
             writer=self._equipment.writer,
@@ -66,11 +66,10 @@ class Appending:
             row_hash=None,
         )
         entry = entries.entry_of(row, row_hash(self._equipment.keys.chain, row, self.head.row_hash))
-        if account_id is not None:
-            # Found before the row is written: a history that is not warm is folded from the store.
-            before = self._equipment.histories.find(self._connection, account_id)
-            self._equipment.histories.add(before, record)
-            self._brought.note(self._connection, record, account_id)
+        # Found before the row is written: a history that is not warm is folded from the store.
+        before = self._equipment.histories.find(self._connection, entry.subject_id)
+        self._equipment.histories.add(before, record)
+        self._brought.note(self._connection, record, entry.subject_id)
         self.head = Head(seq=seq, row_hash=entry.row_hash, written_at=entry.written_at)
         self.entries.append(entry)
         self._unwritten.append(entries.row_of(entry))

@@ -32,7 +32,7 @@ from filterd.ledger.txn import Txn
 from filterd.ledger.vault import Staged, settle
 from filterd.markers import reach
 from filterd.model.about import EVERYTHING, About
-from filterd.model.entry import Entry
+from filterd.model.entry import SITE, Entry
 from filterd.model.standing import History
 from filterd.ports import Clock
 
@@ -139,7 +139,7 @@ class Book:
         self._store.lock(wanted)
         if self._is_in_doubt:
             self._resume(group)
-        self.equipment.freshen(connection, {name for item in wanted for name in item.subjects})
+        self.equipment.freshen(connection, {SITE, *(name for item in wanted for name in item.subjects)})
         for work in works:
             group.outcomes.append(self._one(work, group))
         self._settle(group.staged)
@@ -233,9 +233,9 @@ class Book:
             raise loss.LedgerLost(f"{self._store.place}: {said}: an old state took its place")
         untold = entries.after(connection, self.equipment.writer, self._told_seq, _RETOLD_AT_MOST)
         group.entries += untold
-        for account_id in {entry.account_id for entry in untold if entry.account_id is not None}:
+        for subject_id in {entry.subject_id for entry in untold}:
             histories = self.equipment.histories
-            histories.layers.set(account_id, histories.fold(connection, account_id))
+            histories.layers.set(subject_id, histories.fold(connection, subject_id))
             histories.layers.keep()
         group.is_directory_old = True
 

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from filterd.errors import UsageError
 from filterd.model.records import KIND_OF, KINDS, Record
+from filterd.model.standing import History
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -80,7 +81,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if dataclasses.is_dataclass(kind):
-        return {name: plain(getattr(value, name)) for name in _field_names(kind)}
+        tree = {name: plain(getattr(value, name)) for name in _field_names(kind)}
+        if kind is History:
+            # Records do not say what they are: many kinds have the same fields.
+            tree["further"] = [[KIND_OF[type(record)], plain(record)] for record in value.further]
+        return tree
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -136,6 +141,24 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def decode(kind: Any, body: bytes) -> Any:
     """Read a noun of type `kind` from JSON; unknown keys are passed over. Raises Undecodable."""
+    if kind is History:
+        return _history(body)
+    return _decode(kind, body)
+
+
+def _history(body: bytes) -> History:
+    tree = decode_json(body)
+    further = tree.pop("further", []) if isinstance(tree, dict) else []
+    history: History = _decode(History, orjson.dumps(tree))
+    try:
+        # A kind that a newer program knows is passed over, as a newer field is.
+        known = tuple(decode_record(name, orjson.dumps(item)) for name, item in further if name in KINDS)
+    except (TypeError, ValueError) as err:
+        raise Undecodable("not a History: further") from err
+    return dataclasses.replace(history, further=known)
+
+
+def _decode(kind: Any, body: bytes) -> Any:
     try:
         return _adapter(kind).validate_json(b"[" + body + b"]")[0]
     except ValidationError as err:

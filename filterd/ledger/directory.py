@@ -45,6 +45,7 @@ _FIND = select(
     TENANT.c.agreement,
     TENANT.c.supplement,
     TENANT.c.domains_declared,
+    TENANT.c.seats,
     TENANT.c.plan,
     TENANT.c.expires_on.label("tenant_expires_on"),
 ).join(TENANT, TENANT.c.tenant_id == ACCOUNT.c.tenant_id)
@@ -97,6 +98,7 @@ class Directory:
             tenant_domains=self._domains(row.tenant_id),
             domains_declared=row.domains_declared,
             supplement=_supplement(row.supplement),
+            seats=row.seats,
             plan=row.plan,
             expires_on=_day(row.expires_on),
             tenant_expires_on=_day(row.tenant_expires_on),

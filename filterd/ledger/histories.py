@@ -1,4 +1,4 @@
-"""Warm histories: each account's records folded once and kept up as rows are added."""
+"""Warm histories: the records of each subject (account, tenant, the site) folded once and kept up as rows are added."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from sqlalchemy import Connection, bindparam, select
 from filterd.ledger.codec import decode_record
 from filterd.ledger.layers import Layers
 from filterd.ledger.schema import ENTRY
+from filterd.model.entry import SITE
 from filterd.model.records import Record
 from filterd.model.standing import History
 
 Apply = Callable[[History, Record, str], History]
 
-_OF_ACCOUNT = (
-    select(ENTRY.c.kind, ENTRY.c.body)
-    .where(ENTRY.c.account_id == bindparam("account_id"))
-    .order_by(ENTRY.c.written_at, ENTRY.c.writer, ENTRY.c.seq)
-)
+_ROWS = select(ENTRY.c.kind, ENTRY.c.body).order_by(ENTRY.c.written_at, ENTRY.c.writer, ENTRY.c.seq)
+_NOT_OF_ACCOUNT = ENTRY.c.account_id.is_(None)
+_OF_ACCOUNT = _ROWS.where(ENTRY.c.account_id == bindparam("subject_id"))
+_OF_TENANT = _ROWS.where(_NOT_OF_ACCOUNT, ENTRY.c.tenant_id == bindparam("subject_id"))
+_OF_SITE = _ROWS.where(_NOT_OF_ACCOUNT, ENTRY.c.tenant_id.is_(None))
+# What random ids of tenants begin with (model.ids).
+_TENANT_PREFIX = "n_"
 
 
 class Histories:
@@ -46,9 +49,14 @@ class Histories:
             history = self.apply(history, record, account_id)
         return history
 
-    def records(self, connection: Connection, account_id: str) -> Iterator[Record]:
-        """Say the account's records in the order written."""
-        for kind, body in connection.execute(_OF_ACCOUNT, {"account_id": account_id}):
+    def records(self, connection: Connection, subject_id: str) -> Iterator[Record]:
+        """Say the subject's own records in the order written."""
+        if subject_id == SITE:
+            found = connection.execute(_OF_SITE)
+        else:
+            query = _OF_TENANT if subject_id.startswith(_TENANT_PREFIX) else _OF_ACCOUNT
+            found = connection.execute(query, {"subject_id": subject_id})
+        for kind, body in found:
             yield decode_record(kind, body)
 
     def is_followed(self, account_id: str) -> bool:

@@ -52,3 +52,9 @@ class LastWords:
         account = self._accounts.get(login)
         history = self._history_of(account.account_id) if account is not None else None
         return None if account is None or history is None else (account, history)
+
+    def history(self, subject_id: str) -> History | None:
+        """Say the last word on a tenant, or on the site."""
+        if self._history_of is None or time.monotonic() - self._since_s > self._trusted_s:
+            return None
+        return self._history_of(subject_id)

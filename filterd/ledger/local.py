@@ -60,6 +60,9 @@ class LocalLedger:
     def last_word(self, login: str) -> tuple[AccountRef, History] | None:
         return self._last.of(login)
 
+    def last_history(self, subject_id: str) -> History | None:
+        return self._last.history(subject_id)
+
     def _weather(self, is_there: bool) -> None:
         if is_there:
             self._copies.forget()

@@ -144,7 +144,7 @@ class PostgresStore:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) AS n", (named,))
 
     def announce(self, changed: Sequence[Entry], has_directory_changed: bool) -> None:
-        accounts = sorted({entry.account_id for entry in changed if entry.account_id is not None})
+        accounts = sorted({entry.subject_id for entry in changed})
         for start in range(0, max(len(accounts), 1), _NAMES_A_NOTE):
             note = {
                 "by": self._writer,

@@ -1,4 +1,4 @@
-"""Look-ups made of entries as they are added: which account an id belongs to, and who was opened when and how."""
+"""Look-ups made of entries as they are added: which subject an id belongs to, and who was opened when and how."""
 
 from __future__ import annotations
 
@@ -10,29 +10,36 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from filterd.ledger.codec import storable
 from filterd.ledger.schema import EVIDENCE, MENTION, OPENING
-from filterd.model.records import (
-    AccountOpened,
-    HoldPlaced,
-    IncidentOpened,
-    NoticeSent,
-    ObjectionFiled,
-    Record,
-    SanctionImposed,
-    StrikeIssued,
-    TaskOpened,
-    ViolationRecorded,
-)
+from filterd.model import records as r
+from filterd.model.records import AccountOpened, IncidentOpened, Record
 
 # The id that each kind brings into the world. A strike issued again bears the id it had.
 _BRINGS: dict[type[Record], str] = {
-    IncidentOpened: "incident_id",
-    ViolationRecorded: "transaction_id",
-    StrikeIssued: "strike_id",
-    SanctionImposed: "sanction_id",
-    HoldPlaced: "hold_id",
-    TaskOpened: "task_id",
-    NoticeSent: "notice_id",
-    ObjectionFiled: "appeal_id",
+    r.IncidentOpened: "incident_id",
+    r.ViolationRecorded: "transaction_id",
+    r.StrikeIssued: "strike_id",
+    r.SanctionImposed: "sanction_id",
+    r.HoldPlaced: "hold_id",
+    r.TaskOpened: "task_id",
+    r.NoticeSent: "notice_id",
+    r.ObjectionFiled: "appeal_id",
+    r.HoldAttested: "attestation_id",
+    r.TenantStepTaken: "step_id",
+    r.TenantLocked: "lock_id",
+    r.Proposed: "proposal_id",
+    r.CureFiled: "cure_id",
+    r.MandateGiven: "mandate_id",
+    r.ExculpationGranted: "exculpation_id",
+    r.AuthorisationGiven: "entry_id",
+    r.StreamDeclared: "entry_id",
+    r.SenderProtected: "entry_id",
+    r.MigrationOpened: "entry_id",
+    r.StandingOrderSigned: "entry_id",
+    r.NoticeDelayed: "entry_id",
+    r.LegalRequestFiled: "entry_id",
+    r.MaintenanceAnnounced: "window_id",
+    r.AutomationFrozen: "freeze_id",
+    r.BreakerTripped: "breaker_id",
 }
 FIRST_MAIL = "first_mail"
 # Of the column; who imported a list may have a longer name, which the row of the ledger has whole.

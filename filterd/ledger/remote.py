@@ -103,6 +103,9 @@ class RemoteLedger:
     def last_word(self, login: str) -> tuple[AccountRef, History] | None:
         return self._last.of(login)
 
+    def last_history(self, subject_id: str) -> History | None:
+        return self._last.history(subject_id)
+
     async def history(self, account_id: str) -> History:
         known = self._histories.get(account_id)
         if known is not None:

@@ -24,14 +24,15 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     false,
+    text,
 )
 
 from filterd.ledger.codec import instant, instant_text, storable
 
 # Of the tables, as the last of `migrations` leaves them; the version of an entry's body is model.entry.SCHEMA_VERSION.
-STORE_VERSION = 3
+STORE_VERSION = 4
 # The oldest program that can work with such tables: one of the version before, while nodes are upgraded in turn.
-OLDEST_READER = 3
+OLDEST_READER = 4
 
 METADATA = MetaData()
 
@@ -94,6 +95,14 @@ ENTRY = Table(
     Column("prev_hash", LargeBinary, nullable=False),
     Column("row_hash", LargeBinary, nullable=False),
     Index("entry_of_account", "account_id", "written_at", "writer", "seq"),
+    # Of rows about the tenant itself.
+    Index(
+        "entry_of_tenant",
+        "tenant_id",
+        "written_at",
+        sqlite_where=text("account_id IS NULL"),
+        postgresql_where=text("account_id IS NULL"),
+    ),
 )
 
 # Where the rows about a subject end: what tells a node that another one has written since, and after which instant the

@@ -73,6 +73,7 @@ class MailFacts:
         reachable_recipients, reachable_external: how many of `recipients` and of `external_recipients` are addresses
             that no restriction keeps anybody from writing to (pipeline/reach).
         recipient_hashes: of the others, as keyed pseudonyms; filled only where the account has a locked recipient.
+        size_bytes: of the whole mail; 0 where nobody has said (what an older program wrote).
     """
 
     recipients: int
@@ -83,6 +84,7 @@ class MailFacts:
     reachable_recipients: int = 0
     reachable_external: int = 0
     recipient_hashes: tuple[str, ...] = ()
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,8 @@ class Decision:
         violations: empty for clean mail and for mail nobody answers for.
         advisory: what people are shown and nothing follows from: ids of the categories touched (never C1), then codes
             of findings the agreement lists as advisory.
-        records: what the ledger appends, in order; empty for clean mail and for a retry.
+        records: what the ledger appends, in order; empty for clean mail and for a retry, and once it has: then only
+            `is_recorded` crosses the link.
         incident_id: the incident this mail belongs to, None when there is none.
         ends_at: for a refusal by standing: when the sanction ends, None when open-ended.
         clauses: what the refusal cites, in the agreement's own numbers.
@@ -151,3 +154,4 @@ class Decision:
     rung_before: Rung = Rung.NONE
     rung_after: Rung = Rung.NONE
     is_retry: bool = False
+    is_recorded: bool = False

@@ -7,6 +7,9 @@ from datetime import datetime
 
 SCHEMA_VERSION = 1
 
+# The subject of rows that are about no account and no tenant.
+SITE = "site"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -33,3 +36,8 @@ class Entry:
     sealed: bytes | None
     prev_hash: bytes
     row_hash: bytes
+
+    @property
+    def subject_id(self) -> str:
+        """Say whose history it is part of: the account's, else the tenant's, else the site's."""
+        return self.account_id or self.tenant_id or SITE

@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import TypeVar
 
-from filterd.model.records import HoldPlaced, IncidentOpened, SanctionImposed, SanctionReplayed, StrikeIssued
+from filterd.model.records import HoldPlaced, IncidentOpened, Record, SanctionImposed, SanctionReplayed, StrikeIssued
 from filterd.model.sanction import Conduct, Feature, Rung
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +74,51 @@ class SanctionFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """All records of one account, folded, without reference to any instant."""
+    """All records of one subject, folded, without reference to any instant.
+
+    Args:
+        account_id: whose they are: an account, a tenant (what is about itself, not about its accounts) or the site
+            (model.entry.SITE).
+        further: in the order written, the records that another axis than conduct is computed from: security, tenancy,
+            registers and what else agreement.fold names. Few, and read with `of`.
+    """
 
     account_id: str
     incidents: tuple[IncidentFile, ...] = ()
     sanctions: tuple[SanctionFile, ...] = ()
     holds: tuple[tuple[HoldPlaced, datetime | None], ...] = ()
+    further: tuple[Record, ...] = ()
+
+    def of(self, kind: type[R]) -> tuple[R, ...]:
+        """Say the further records of one kind, in the order written."""
+        return tuple(x for x in self.further if isinstance(x, kind))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an account's standing depends on besides its own record.
+
+    Args:
+        tenant, site: their own histories; None where there is none, as in an example of an agreement file.
+        tenant_expires_on, expires_on: the last days of service, the tenant's and the account's own.
+        seats: of the tenant; None: nobody has said.
+        plan: what the tenant has bought, by the operator's name for it.
+        active_seats, is_admin, opened_at: asked only where an incident is about to be charged to the tenant: how many
+            of its seats are in use, whether the account is its administrator's, and since when there is the account.
+    """
+
+    tenant: History | None = None
+    site: History | None = None
+    tenant_expires_on: date | None = None
+    expires_on: date | None = None
+    seats: int | None = None
+    plan: str | None = None
+    active_seats: int | None = None
+    is_admin: bool = False
+    opened_at: datetime | None = None
+
+
+ALONE = Surroundings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

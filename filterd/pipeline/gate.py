@@ -22,8 +22,6 @@ from filterd.agreement.disposition import (
     without_bounce,
 )
 from filterd.agreement.protection import InboundChoices, protect
-from filterd.agreement.standing import standing_at
-from filterd.agreement.supplement import effective_terms
 from filterd.agreement.terms import Agreement
 from filterd.checks.run import run
 from filterd.checks.spec import Check, Context
@@ -33,13 +31,14 @@ from filterd.mail.fingerprint import delivery_key, evidence_key
 from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts
 from filterd.model.ids import keyed_hash
 from filterd.model.message import Message
-from filterd.model.principal import NOBODY, Basis, Principal, Strength
+from filterd.model.principal import Strength
 from filterd.model.reply import Reply
 from filterd.model.sanction import RECIPIENT, Preset
 from filterd.model.session import Direction, Path, Session, Transaction
-from filterd.model.standing import History
+from filterd.model.standing import ALONE
 from filterd.model.verdict import Assessment
-from filterd.pipeline.attribution import AttributionRule, Claim, attribute
+from filterd.pipeline.attribution import AttributionRule, attribute
+from filterd.pipeline.author import Author, Authors, Known
 from filterd.pipeline.bypass import marked, message_id
 from filterd.pipeline.client import client_id
 from filterd.pipeline.headers import edited
@@ -58,7 +57,6 @@ from filterd.pipeline.replies import (
     wording,
 )
 from filterd.ports import (
-    AccountRef,
     Answer,
     Bypass,
     BypassOrder,
@@ -97,18 +95,6 @@ class GateRules:
     inbound: InboundChoices = _AS_SHIPPED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Author:
-    """Who answers for a mail, as far as the directory knows."""
-
-    principal: Principal
-    account: AccountRef | None = None
-    history: History | None = None
-    terms: Agreement | None = None
-    is_unknown: bool = False
-    is_last_word: bool = False
-
-
 class MailGate:
     """Implements ports.Gate."""
 
@@ -131,6 +117,7 @@ class MailGate:
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
         self._bypass = bypass
+        self._authors = Authors(ledger, clock, terms)
 
     def adopt(
         self,
@@ -145,6 +132,7 @@ class MailGate:
         other = copy(self)
         other._terms, other._default_terms, other._checks = terms, default_terms, checks
         other._rules, other._resolver = rules, resolver
+        other._authors = Authors(self._ledger, self._clock, terms)
         return other
 
     # --- before DATA --------------------------------------------------------------------------------------------------
@@ -161,62 +149,54 @@ class MailGate:
         except PeerError:
             return None
         try:
-            account, history, is_last_word = await self._look_up(login, may_create=False)
+            known = await self._authors.look_up(login, may_create=False)
         except LedgerUnavailable:
             return LEDGER_AWAY
-        if account is None or history is None:
+        if known is None:
             return None
-        reply = self._refused_recipient(account, history, forward, accepted)
-        if reply is None and is_last_word and not self._is_good(account, history):
+        reply = self._refused_recipient(known, forward, accepted)
+        if reply is None and known.is_last_word and not known.is_good(self._clock.now()):
             return LEDGER_AWAY
         if reply is not None and rule is not None and rule.is_after_queue:
             reply = waiting(reply)
         if reply is not None:
-            self._recorder.denied(session, account.account_id, reply, reverse_path, forward)
+            self._recorder.denied(session, known.account.account_id, reply, reverse_path, forward)
         return reply
 
-    def _refused_recipient(
-        self, account: AccountRef, history: History, forward: Path, accepted: int
-    ) -> Reply | None:
+    def _refused_recipient(self, known: Known, forward: Path, accepted: int) -> Reply | None:
         """Say why this recipient cannot be written to; what is seen only in the message waits for the message."""
-        standing = standing_at(history, self._terms_of(account), self._clock.now())
-        if self._rules.reach.covers(forward, account.tenant_domains):
+        standing = known.standing(self._clock.now())
+        domains = known.account.tenant_domains
+        if self._rules.reach.covers(forward, domains):
             return None
         if not standing.may_send:
-            return standing_reply(standing, self._wording(account))
+            return standing_reply(standing, self._wording(known))
         facts = MailFacts(
             recipients=accepted + 1,
-            external_recipients=int(_is_external(forward, account.tenant_domains)),
+            external_recipients=int(_is_external(forward, domains)),
             has_attachments=False,
             has_links=False,
-            recipient_hashes=self._hashes((forward,), history),
+            recipient_hashes=self._hashes((forward,), known),
         )
         for feature, _ in refused_features(facts, standing):
             if feature.name in REFUSED_BY_RECIPIENT:
-                return feature_reply(feature, standing, self._wording(account), is_before_data=True)
+                return feature_reply(feature, standing, self._wording(known), is_before_data=True)
         return None
 
-    def _is_good(self, account: AccountRef, history: History) -> bool:
-        """Say whether nothing counts against an account: its clean mail may pass while nobody can be asked."""
-        standing = standing_at(history, self._terms_of(account), self._clock.now())
-        return not (standing.sanctions or standing.holds or standing.strikes)
-
-    def _refusal(self, account: AccountRef, history: History, forwards: tuple[Path, ...]) -> Reply | None:
-        standing = standing_at(history, self._terms_of(account), self._clock.now())
-        if standing.may_send or all(self._rules.reach.covers(f, account.tenant_domains) for f in forwards):
+    def _refusal(self, known: Known, forwards: tuple[Path, ...]) -> Reply | None:
+        standing = known.standing(self._clock.now())
+        if standing.may_send or all(self._rules.reach.covers(f, known.account.tenant_domains) for f in forwards):
             return None
-        return standing_reply(standing, self._wording(account))
+        return standing_reply(standing, self._wording(known))
 
-    def _terms_of(self, account: AccountRef) -> Agreement:
-        return effective_terms(self._terms, account.agreement, account.supplement, self._clock.now())
+    def _wording(self, known: Known | None) -> Wording:
+        if known is None:
+            return wording(self._rules.style, self._default_terms, None)
+        return wording(self._rules.style, known.terms, known.account.language)
 
-    def _wording(self, account: AccountRef | None) -> Wording:
-        terms = self._terms_of(account) if account is not None else self._default_terms
-        return wording(self._rules.style, terms, account.language if account is not None else None)
-
-    def _hashes(self, forwards: tuple[Path, ...], history: History | None) -> tuple[str, ...]:
+    def _hashes(self, forwards: tuple[Path, ...], known: Known | None) -> tuple[str, ...]:
         """Say the keyed pseudonyms of recipients, for an account that was ever kept from writing to one."""
-        imposed = [s.imposed for s in history.sanctions] if history is not None else []
+        imposed = [s.imposed for s in known.history.sanctions] if known is not None else []
         if not any(f.name == RECIPIENT for x in imposed for f in x.features):
             return ()
         return tuple(self._pseudonym(f.address) for f in forwards)
@@ -240,23 +220,24 @@ class MailGate:
             self._recorder.refused(item.transaction.id, UNREADABLE_LOGIN)
             return Answer(transaction_id=item.transaction.id, reply=UNREADABLE_LOGIN)
         try:
-            author = await self._author(claim)
+            author = await self._authors.of(claim)
         except LedgerUnavailable as err:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         direction = self._direction(rule, author, item.transaction)
-        if author.account is not None and author.history is not None:
+        known = author.known
+        if known is not None:
             forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
-            refusal = self._refusal(author.account, author.history, forwards)
+            refusal = self._refusal(known, forwards)
             if refusal is not None and rule.is_after_queue:
                 # It stays in the MTA's queue until the sanction ends (STANDING 5.7-20).
                 refusal = waiting(refusal)
             if refusal is not None:
                 sender = item.transaction.envelope.reverse_path
-                self._recorder.denied(intake.session, author.account.account_id, refusal, sender, None)
+                self._recorder.denied(intake.session, known.account.account_id, refusal, sender, None)
                 self._recorder.refused(item.transaction.id, refusal)
                 return Answer(transaction_id=item.transaction.id, reply=refusal)
-            if author.is_last_word and not self._is_good(author.account, author.history):
+            if known.is_last_word and not known.is_good(self._clock.now()):
                 self._recorder.refused(item.transaction.id, LEDGER_AWAY)
                 return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         dns = self._resolver.for_message() if self._resolver is not None else None
@@ -266,7 +247,7 @@ class MailGate:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         if rule.is_after_queue:
-            decision = without_bounce(decision, author.history)
+            decision = without_bounce(decision, known.history if known is not None else None)
         markers.reach("gate.decided")
         self._recorder.decided(item, case, decision, time.monotonic() - started, dns.asked if dns else ())
         markers.reach("gate.recorded")
@@ -288,12 +269,12 @@ class MailGate:
         )
         return Answer(transaction_id=item.transaction.id, reply=None, raw=raw)
 
-    def _reply(self, case: Case, decision: Decision, author: _Author) -> Reply | None:
+    def _reply(self, case: Case, decision: Decision, author: Author) -> Reply | None:
         if decision.disposition in (Disposition.ACCEPT, Disposition.TAG):
             return None
         # As it was when the mail came: what follows from this mail is told by a notice.
-        standing = standing_at(author.history, author.terms, case.at) if author.history and author.terms else None
-        return decision_reply(decision, standing, self._wording(author.account))
+        standing = author.known.standing(case.at) if author.known is not None else None
+        return decision_reply(decision, standing, self._wording(author.known))
 
     async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         if reply.is_positive:
@@ -318,56 +299,19 @@ class MailGate:
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
-    async def _author(self, claim: Claim | None) -> _Author:
-        """Find or create the account of a claim; nobody when there is no claim, or no room for new accounts."""
-        if claim is None or claim.login is None:
-            return _Author(principal=NOBODY)
-        account, history, is_last_word = await self._look_up(claim.login, may_create=True)
-        if account is None:
-            return _Author(principal=Principal(basis=claim.basis), is_unknown=True)
-        terms = self._terms_of(account)
-        return _Author(
-            principal=Principal(
-                account_id=account.account_id,
-                tenant_id=account.tenant_id,
-                basis=claim.basis,
-                strength=_STRENGTH[claim.basis],
-                agreement=terms.id,
-            ),
-            account=account,
-            history=history,
-            terms=terms,
-            is_last_word=is_last_word,
-        )
-
-    async def _look_up(
-        self, login: str, *, may_create: bool
-    ) -> tuple[AccountRef | None, History | None, bool]:
-        """Ask the ledger; while it is away, go by its last word (HOUSE §5), which the third value says."""
-        try:
-            account = await self._ledger.account_for(login, may_create=may_create)
-            if account is None:
-                return None, None, False
-            return account, await self._ledger.history(account.account_id), False
-        except LedgerUnavailable:
-            known = self._ledger.last_word(login)
-            if known is None:
-                raise
-            return *known, True
-
-    def _direction(self, rule: ListenerRule, author: _Author, transaction: Transaction) -> Direction:
+    def _direction(self, rule: ListenerRule, author: Author, transaction: Transaction) -> Direction:
         if rule.direction == "inbound" or (
             rule.direction == "auto" and author.account is None and not author.is_unknown
         ):
             return Direction.INBOUND
-        domains = author.account.tenant_domains if author.account else ()
+        domains = author.domains
         forwards = transaction.envelope.forward_paths
         if forwards and all(f.path.domain in domains for f in forwards):
             return Direction.INTERNAL
         return Direction.OUTBOUND
 
     async def _judge(
-        self, item: Read, author: _Author, direction: Direction, dns: Lookups | None
+        self, item: Read, author: Author, direction: Direction, dns: Lookups | None
     ) -> tuple[Case, Decision, Assessment]:
         counts = await self._count(item, author, direction)
         context = Context(
@@ -377,14 +321,15 @@ class MailGate:
             principal=author.principal,
             counts=counts,
             dns=dns,
-            own_domains=author.account.tenant_domains if author.account else (),
+            own_domains=author.domains,
             domains_declared=author.account is not None and author.account.domains_declared,
         )
         assessment = await run(
             self._checks, context, on_error=lambda check, tx, err: self._recorder.troubled(tx, check, err)
         )
         markers.reach("gate.judged")
-        terms = author.terms or self._default_terms
+        known = author.known
+        terms = known.terms if known is not None else self._default_terms
         case = self._case(item, author, direction, assessment, counts, terms)
         await self._file_objection(item.transaction, author)
         if self._is_for_the_desk(item.transaction, author):
@@ -394,12 +339,13 @@ class MailGate:
             decision = await self._ledger.decide(case)
             markers.reach("gate.committed")
         else:
-            decision = decide(case, terms, self._rules.preset, author.history, ())
-        if direction is Direction.INBOUND or author.account is None:
+            history, around = (known.history, known.around) if known is not None else (None, ALONE)
+            decision = decide(case, terms, self._rules.preset, history, (), around)
+        if direction is Direction.INBOUND or known is None:
             decision = self._protect(decision, assessment, direction)
         return case, decision, assessment
 
-    async def _count(self, item: Read, author: _Author, direction: Direction) -> Counts | None:
+    async def _count(self, item: Read, author: Author, direction: Direction) -> Counts | None:
         account = author.principal.account_id
         if account is None or direction is Direction.INBOUND:
             return None
@@ -424,23 +370,22 @@ class MailGate:
                 raise
             return None
 
-    def _client_id(self, item: Read, author: _Author, direction: Direction) -> str | None:
+    def _client_id(self, item: Read, author: Author, direction: Direction) -> str | None:
         """Say under which address authenticated mail to the outside is counted."""
         if direction is not Direction.OUTBOUND or author.principal.strength is not Strength.STRONG:
             return None
         return client_id(self._keys.pseudonym, item.transaction.session)
 
-    def _has_rates(self, author: _Author) -> bool:
+    def _has_rates(self, author: Author) -> bool:
         """Say whether the account is kept to a number an hour or a day: such mail waits until it can be counted."""
-        if author.history is None or author.terms is None:
+        if author.known is None:
             return False
-        features = standing_at(author.history, author.terms, self._clock.now()).features
-        return any(f.name in RATES for f in features)
+        return any(f.name in RATES for f in author.known.standing(self._clock.now()).features)
 
     def _case(
         self,
         item: Read,
-        author: _Author,
+        author: Author,
         direction: Direction,
         assessment: Assessment,
         counts: Counts | None,
@@ -462,9 +407,9 @@ class MailGate:
         )
 
     def _facts(
-        self, message: Message, forwards: tuple[Path, ...], author: _Author, counts: Counts | None
+        self, message: Message, forwards: tuple[Path, ...], author: Author, counts: Counts | None
     ) -> MailFacts:
-        domains = author.account.tenant_domains if author.account else ()
+        domains = author.domains
         reachable = [f for f in forwards if author.account is not None and self._rules.reach.covers(f, domains)]
         return MailFacts(
             recipients=len(forwards),
@@ -474,18 +419,19 @@ class MailGate:
             counts=counts or Counts(),
             reachable_recipients=len(reachable),
             reachable_external=sum(1 for f in reachable if _is_external(f, domains)),
-            recipient_hashes=self._hashes(tuple(f for f in forwards if f not in reachable), author.history),
+            recipient_hashes=self._hashes(tuple(f for f in forwards if f not in reachable), author.known),
+            size_bytes=len(message.raw),
         )
 
-    async def _file_objection(self, transaction: Transaction, author: _Author) -> None:
+    async def _file_objection(self, transaction: Transaction, author: Author) -> None:
         """Mail to the appeals address, whoever else gets it, files an objection against what is in force, before we
         say that we took the mail (TX-6.1)."""
         wants_review = any(self._rules.reach.is_appeal(f.path) for f in transaction.envelope.forward_paths)
         if author.principal.account_id is not None and wants_review:
             await self._ledger.object_by_mail(author.principal.account_id, transaction.id)
 
-    def _is_for_the_desk(self, transaction: Transaction, author: _Author) -> bool:
-        domains = author.account.tenant_domains if author.account else ()
+    def _is_for_the_desk(self, transaction: Transaction, author: Author) -> bool:
+        domains = author.domains
         forwards = transaction.envelope.forward_paths
         return (
             author.account is not None
@@ -493,10 +439,10 @@ class MailGate:
             and all(self._rules.reach.is_desk(f.path, domains) for f in forwards)
         )
 
-    def _unjudged(self, case: Case, author: _Author) -> Decision:
+    def _unjudged(self, case: Case, author: Author) -> Decision:
         """Mail to the appeals and abuse desks alone is never judged for points and never refused for content
         (STANDING 5.7-12); the desk's own mail path decides how to keep it."""
-        terms = author.terms or self._default_terms
+        terms = author.known.terms if author.known is not None else self._default_terms
         return decide(replace(case, assessment=Assessment(verdicts=())), terms, self._rules.preset, None, ())
 
     def _protect(self, decision: Decision, assessment: Assessment, direction: Direction) -> Decision:
@@ -506,16 +452,6 @@ class MailGate:
             return decision
         reasons = (*decision.reasons, *extra)
         return replace(decision, reasons=reasons, disposition=strongest(reasons))
-
-
-_STRENGTH = {
-    Basis.SASL: Strength.STRONG,
-    Basis.XCLIENT: Strength.STRONG,
-    Basis.RECEIVED: Strength.STRONG,
-    Basis.HEADER: Strength.STRONG,
-    Basis.CLIENT_NET: Strength.MEDIUM,
-    Basis.NONE: Strength.NONE,
-}
 
 
 def _is_external(forward: Path, domains: tuple[str, ...]) -> bool:

@@ -74,6 +74,9 @@ class NoLedger:
     def last_word(self, login: str) -> tuple[AccountRef, History] | None:
         return None
 
+    def last_history(self, subject_id: str) -> History | None:
+        return None
+
     async def count(self, request: CountRequest) -> Counts:
         raise LedgerUnavailable("a scan has no counters")
 

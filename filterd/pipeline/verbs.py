@@ -16,10 +16,12 @@ from filterd.agreement.terms import Agreement
 from filterd.errors import UsageError
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision, NoticeDue
+from filterd.model.entry import SITE
 from filterd.model.evidence import EXCERPT_BYTES, Kept, Portion, strongest
 from filterd.model.ids import derived_id, random_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Preset, Rung
+from filterd.model.standing import Surroundings
 from filterd.ports import AccountRef, LedgerTxn
 
 # A strike can be contested as long as it counts; its evidence lives 30 days longer (STANDING 5.6).
@@ -145,7 +147,8 @@ class MailVerbs:
         tenant = txn.tenant(case.principal.tenant_id or "") if pinned.supplements is not None else None
         terms = pinned_terms(pinned, self._rules.terms, tenant, case.at)
         new = txn.new_deliveries(account_id, None, case.delivery_keys)
-        decision = decide(case, terms, self._rules.preset, txn.history(account_id), new)
+        around = surroundings(txn, account_id, case.principal.tenant_id)
+        decision = decide(case, terms, self._rules.preset, txn.history(account_id), new, around)
         if not decision.records or decision.incident_id is None:
             return decision
         keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
@@ -194,7 +197,7 @@ class MailVerbs:
         terms = self._rules.terms_for(tenant, txn.now)
         history = txn.history(account.account_id)
         objected = {s.imposed.sanction_id for s in history.sanctions if s.objected_at is not None}
-        standing = standing_at(history, terms, txn.now)
+        standing = standing_at(history, terms, txn.now, surroundings(txn, account.account_id, account.tenant_id))
         active = [s for s in standing.sanctions if s.rung > Rung.WARN] or list(standing.sanctions)
         filed = 0
         for sanction in active:
@@ -229,6 +232,20 @@ class MailVerbs:
         )
         self.announce(txn, notice, account.tenant_id)
         return appeal_id
+
+
+def surroundings(txn: LedgerTxn, account_id: str, tenant_id: str | None) -> Surroundings:
+    """Gather what an account's standing depends on besides its own record."""
+    account = txn.account(account_id)
+    tenant = txn.tenant(tenant_id) if tenant_id else None
+    return Surroundings(
+        tenant=txn.history(tenant_id) if tenant_id else None,
+        site=txn.history(SITE),
+        tenant_expires_on=tenant.expires_on if tenant is not None else None,
+        expires_on=account.expires_on if account is not None else None,
+        seats=tenant.seats if tenant is not None else None,
+        plan=tenant.plan if tenant is not None else None,
+    )
 
 
 def portion_of(case: Case, decision: Decision, terms: Agreement, rules: DeskRules) -> Portion:

@@ -102,14 +102,14 @@ class House:
     async def client(self, **options: Any) -> RemoteLedger:
         remote = RemoteLedger(self.socket, **options)
         self.remotes.append(remote)
-        await remote.start(wait_s=5)
+        await remote.start(wait_s=60)
         return remote
 
 
-async def soon(is_so: Callable[[], Any], within_s: float = 1.0) -> None:
-    deadline = time.monotonic() + within_s
+async def soon(is_so: Callable[[], Any], patience_s: float = 60) -> None:
+    deadline = time.monotonic() + patience_s
     while not is_so():
-        assert time.monotonic() < deadline, "not within a second"
+        assert time.monotonic() < deadline, f"not so after {patience_s:g} s"
         await asyncio.sleep(0.002)
 
 

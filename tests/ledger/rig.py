@@ -13,10 +13,12 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.records import (
     AccountOpened,
+    AutomationFrozen,
     IncidentOpened,
     Record,
     SanctionImposed,
     StrikeIssued,
+    TenantCharged,
     ViolationRecorded,
 )
 from filterd.model.sanction import Feature, Rung
@@ -45,6 +47,8 @@ def fold(history: History, record: Record, account_id: str) -> History:
             return replace(history, incidents=tuple(incidents))
         case SanctionImposed():
             return replace(history, sanctions=(*history.sanctions, SanctionFile(imposed=record)))
+        case TenantCharged() | AutomationFrozen():
+            return replace(history, further=(*history.further, record))
         case _:
             return history
 

@@ -92,9 +92,9 @@ async def test_nobody_waits_for_another_one_s_look_up(
     slow = Slow(house.engine, monkeypatch)
     cold = [asyncio.create_task(remote.count(mail(n, account_id="a_cold"))) for n in range(3)]
     with_it = asyncio.create_task(remote.count(mail(1)))
-    assert (await asyncio.wait_for(with_it, 1)).messages_hour == 2
+    assert (await asyncio.wait_for(with_it, 60)).messages_hour == 2
     # Nor does the next frame.
-    assert (await asyncio.wait_for(remote.count(mail(2)), 1)).messages_hour == 3
+    assert (await asyncio.wait_for(remote.count(mail(2)), 60)).messages_hour == 3
     assert not any(task.done() for task in cold)
     slow.gate.set()
     assert sorted(found.messages_hour for found in await asyncio.gather(*cold)) == [1, 2, 3]
@@ -172,9 +172,9 @@ async def test_a_broken_connection_fails_all(house: House, monkeypatch: pytest.M
         client.writer.transport.abort()
     for task in cold:
         with pytest.raises(LedgerUnavailable, match="the connection broke"):
-            await asyncio.wait_for(task, 1)
+            await asyncio.wait_for(task, 60)
     slow.gate.set()
-    await soon(lambda: remote.is_connected, within_s=5)
+    await soon(lambda: remote.is_connected)
     assert (await remote.count(mail(9))).messages_hour == 2
 
 
@@ -209,7 +209,7 @@ async def test_a_frame_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     batches = CountBatches(send)
     sizes = [1] * 600 + [9_000, 9_000, 9_000, 50_000, 3]
-    await asyncio.wait_for(asyncio.gather(*(batches.count(mail(n, recipients=k)) for n, k in enumerate(sizes))), 10)
+    await asyncio.wait_for(asyncio.gather(*(batches.count(mail(n, recipients=k)) for n, k in enumerate(sizes))), 60)
     assert sent == [256, 256, 88 + 18_000, 9_000, 50_000, 3]
     assert not batches._frames
 

@@ -31,6 +31,7 @@ def test_an_account_is_found_by_its_login(engine: LedgerEngine) -> None:
         agreement="tencent-exmail",
         language="de",
         tenant_domains=("example.com", "example.net"),
+        seats=TENANT.seats,
     )
     assert engine.run(lambda txn: txn.find_account("Wilhelmine.Oster@example.com")) is None
     assert engine.run(lambda txn: txn.account("a_1")) == ACCOUNT

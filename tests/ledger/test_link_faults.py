@@ -32,7 +32,7 @@ async def test_a_ledger_that_goes_and_comes_back(house: House) -> None:
         with pytest.raises(LedgerUnavailable, match=r"ledger\.sock"):
             await ask
     await house.open()
-    await soon(lambda: remote.is_connected, within_s=5)
+    await soon(lambda: remote.is_connected)
     await remote.decide(CASE)
     assert len((await remote.history("a_1")).sanctions) == 1
 
@@ -94,7 +94,7 @@ async def test_nonsense_is_hung_up_on(house: House, octets: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(house.socket))
     writer.write(octets)
     assert await read_frame(reader) == ({"hello": OLDEST_PROTOCOL, "upto": PROTOCOL}, b"")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
     assert await (await house.client()).domain_owner("x") is None
@@ -158,7 +158,7 @@ async def test_a_worker_of_the_version_before_is_served(house: House) -> None:
     assert await read_frame(reader) == ({"id": 7}, write_body(History(account_id="a_1")))
     # What it cannot be told, it must ask for again.
     house.server._push_weather(False)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
 

@@ -44,7 +44,7 @@ async def worker_of(engine: LedgerEngine, folder: Path):  # type: ignore[no-unty
     server = LinkServer(LocalLedger(engine, {}), folder / "l.sock")
     await server.start()
     worker = RemoteLedger(folder / "l.sock")
-    await worker.start(wait_s=5)
+    await worker.start(wait_s=60)
     try:
         yield worker
     finally:
@@ -54,7 +54,7 @@ async def worker_of(engine: LedgerEngine, folder: Path):  # type: ignore[no-unty
 
 async def sanctions(worker: RemoteLedger, account_id: str, count: int) -> None:
     """Wait until a worker knows of so many."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len((await worker.history(account_id)).sanctions) != count:
             await asyncio.sleep(0.01)
 
@@ -94,7 +94,7 @@ async def test_a_note_whose_group_failed_is_not_lost(pair: list[LedgerEngine], t
         await asyncio.sleep(0)
         before = two.waiting
         await one.submit(lambda txn: act(txn, "a_1"))
-        await asyncio.to_thread(wait_until, lambda: two.waiting > before, 5)
+        await asyncio.to_thread(wait_until, lambda: two.waiting > before)
         go.set()
         await held
         with pytest.raises(LedgerUnavailable):
@@ -116,14 +116,14 @@ async def test_what_was_asked_while_the_store_went_and_came_is_still_followed(tm
             asked = asyncio.ensure_future(worker.history("a_1"))
             await asyncio.sleep(0.2)
             server.pause()
-            await asyncio.to_thread(wait_until, lambda: not two.is_store_there, 8)
+            await asyncio.to_thread(wait_until, lambda: not two.is_store_there)
             server.resume()
-            await asyncio.to_thread(wait_until, lambda: two.is_store_there, 8)
+            await asyncio.to_thread(wait_until, lambda: two.is_store_there)
             await asyncio.sleep(0.2)
             go.set()
             await held
             assert (await asked).sanctions == ()
-            await asyncio.to_thread(wait_until, lambda: one.is_store_there, 8)
+            await asyncio.to_thread(wait_until, lambda: one.is_store_there)
             await one.submit(lambda txn: act(txn, "a_1"))
             await sanctions(worker, "a_1", 1)
 
@@ -135,7 +135,7 @@ async def test_the_last_word_outlives_a_group_that_fails(pair: list[LedgerEngine
     with pytest.raises(LedgerUnavailable):
         await two.submit(fail, NOTHING)
     await one.submit(lambda txn: act(txn, "a_1"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(ledger._said["a_1"].sanctions) != 1:
             await asyncio.sleep(0.01)
 
@@ -163,9 +163,9 @@ def test_a_rollback_that_fails_leaves_nothing_behind(pair: list[LedgerEngine], u
         pool.submit(one.run, hold, NOTHING)
         begun.wait(5)
         first = pool.submit(one.run, lambda txn: act(txn, "a_1"), about(accounts=("a_1",)))
-        wait_until(lambda: one.waiting == 1, 5)
+        wait_until(lambda: one.waiting == 1)
         second = pool.submit(one.run, collide, NOTHING)
-        wait_until(lambda: one.waiting == 2, 5)
+        wait_until(lambda: one.waiting == 2)
         go.set()
         for group in (first, second):
             with pytest.raises(LedgerUnavailable):

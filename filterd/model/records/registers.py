@@ -1,0 +1,152 @@
+"""Registers: what somebody answered for beforehand.  STANDING 5.2, CLAUSES §2.2, §2.3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorisationGiven:
+    """In writing: acts under these clauses are no breach within the scope (TX-3.4, 3.5). It removes the violation,
+    never the finding. Recipients are keyed hashes; empty tuples do not limit."""
+
+    at: datetime
+    entry_id: str
+    tenant_id: str
+    account_id: str | None
+    clauses: tuple[str, ...]
+    recipient_domains: tuple[str, ...]
+    recipients: tuple[str, ...]
+    max_recipients: int | None
+    since: datetime
+    until: datetime
+    document: str
+    by: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamDeclared:
+    """Bulk mail that its tenant answers for: consent source and a working opt-out are attested (CLAUSES §2.2)."""
+
+    at: datetime
+    entry_id: str
+    tenant_id: str
+    account_id: str
+    key: str
+    key_kind: str
+    consent: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamNoticed:
+    """A condition failed: `missing_header`, `not_covered`, `bounces`, `complaints`, `opt_outs`. Until `repair_by`."""
+
+    at: datetime
+    entry_id: str
+    tenant_id: str
+    condition: str
+    repair_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderProtected:
+    """A sender whose mail is held and looked at, never punished by itself (STANDING 5.7-25)."""
+
+    at: datetime
+    entry_id: str
+    tenant_id: str
+    account_id: str
+    kind: str
+    by: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationOpened:
+    """Old mail is brought in: findings are advisory and nothing gives points."""
+
+    at: datetime
+    entry_id: str
+    tenant_id: str
+    since: datetime
+    until: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOrderSigned:
+    """Two people let accounts be terminated without a decision a case, under nine conditions (STANDING 5.9)."""
+
+    at: datetime
+    entry_id: str
+    policy_digest: str
+    categories: tuple[str, ...]
+    until: datetime
+    by: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeDelayed:
+    """An authority forbids telling for a while."""
+
+    at: datetime
+    entry_id: str
+    account_id: str
+    ground: str
+    document: str
+    until: datetime
+    by: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegalRequestFiled:
+    """An authority asks for content. `authority_kind`: state_security, public_security, legal_process (AL-4.2)."""
+
+    at: datetime
+    entry_id: str
+    account_id: str
+    authority_kind: str
+    document: str
+    scope: str
+    by: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryEnded:
+    """An entry of a register holds no more."""
+
+    at: datetime
+    entry_id: str
+    by: str
+    reason: str
+
+
+RegisterRecord = (
+    AuthorisationGiven
+    | StreamDeclared
+    | StreamNoticed
+    | SenderProtected
+    | MigrationOpened
+    | StandingOrderSigned
+    | NoticeDelayed
+    | LegalRequestFiled
+    | EntryEnded
+)
+
+KINDS: dict[str, type[RegisterRecord]] = {
+    "authorisation.given": AuthorisationGiven,
+    "stream.declared": StreamDeclared,
+    "stream.noticed": StreamNoticed,
+    "sender.protected": SenderProtected,
+    "migration.opened": MigrationOpened,
+    "standing_order.signed": StandingOrderSigned,
+    "notice.delayed": NoticeDelayed,
+    "legal_request.filed": LegalRequestFiled,
+    "register.ended": EntryEnded,
+}

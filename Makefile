@@ -39,16 +39,16 @@ lint: venv ## ruff and mypy
 	$(BIN)/mypy
 
 check: lint ## before every commit: lint and the tests that need no server; no root, under 90 s
-	$(PYTEST) $(SPREAD) -m 'not (server or database or slow or bench_smoke or nightly)' $(ARGS)
+	$(PYTEST) $(SPREAD) -m 'not (server or database or slow or nightly)' $(ARGS)
 
 test: install lint ## everything but nightly, with real servers; at most 15 min
 	@rm -f $(RECORD)
 	@status=0; export FILTERD_TEST_RECORD=$(RECORD); \
 	export FILTERD_ORACLE_EXAMPLES=60; \
 	echo "== tests without servers"; \
-	$(PYTEST) $(SPREAD) -m 'not (server or bench_smoke or nightly)' $(ARGS) || status=$$?; \
-	echo "== tests with servers, and measurements: one at a time"; \
-	$(PYTEST) -m '(server or bench_smoke) and not nightly' $(ARGS) || status=$$?; \
+	$(PYTEST) $(SPREAD) -m 'not (server or nightly)' $(ARGS) || status=$$?; \
+	echo "== tests with servers: one at a time"; \
+	$(PYTEST) -m 'server and not nightly' $(ARGS) || status=$$?; \
 	exit $$status
 
 nightly: test ## the long runs too

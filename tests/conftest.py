@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from filterd.clients.clamd_private import PrivateClamd, start_private_clamd
 
@@ -27,6 +28,10 @@ T = TypeVar("T")
 NEEDS_DATA = "NOT RUN: needs FILTERD_DATA"
 SERVER_FIXTURES = {"clamd_server"}
 ROOT = Path(__file__).resolve().parent.parent
+
+# No example fails for having taken long: that says something about the machine (tests/bench measures).
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 # --- The outside data ---------------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 Prints CPU milliseconds a message of the walk through the gate with every check switched on, half of the mail outbound,
 half inbound (bench/house, bench/signed): as `filterd scan` does it, without and with a virus scanner, and as it is
 served, with events, metrics and log lines. Beside it, in turn in one run: a fixed amount of plain Python, the standard
-library's `email` parser over the same mails, and `clamdscan` over the same files. Then which share reading and each
-check have. Numbers, no verdicts: they depend on the machine, ratios less so. What else the machine does makes each mail
-cost more (shared caches): `best` takes of every mail its cheapest round, which comes close to a machine at rest.
+library's `email` parser over the same mails, `clamdscan` over the same files, and the start of the program, whole.
+Then which share reading and each check have. Numbers, no verdicts: they depend on the machine, ratios less so. What
+else the machine does makes each mail cost more (shared caches): `best` takes of every mail its cheapest round, which
+comes close to a machine at rest.
 
 CPU is user plus system time of this process; clamd's own CPU is not in it. Outcome counts say that work was done.
 `--corpora` scans all of the outside mail instead and says what the checks make of it (tests/corpora).
@@ -22,6 +23,7 @@ import math
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -32,6 +34,7 @@ from typing import Any
 from tests.bench.mails import dev_mails
 
 REFERENCE_STEPS = 300_000
+_START = "start: "
 _REFERENCE = "reference: a fixed loop of Python, whole"
 _SCANS = ("scan, without clamd", "scan, with clamd (ours only)", "served, without clamd")
 _HALVES = ("outbound", "inbound")
@@ -100,6 +103,9 @@ async def compare(mails: list[bytes], rounds: int) -> dict[str, float]:
                 "email.message_from_bytes, compat32": lambda: _stdlib(mails, email.policy.compat32),
                 "email.message_from_bytes, default": lambda: _stdlib(mails, email.policy.default),
                 "clamdscan --stream (client only)": lambda: _clamdscan(files, folder),
+                f"{_START}filterd --version": lambda: _start("-m", "filterd", "--version"),
+                f"{_START}filterd --help": lambda: _start("-m", "filterd", "--help"),
+                f"{_START}python alone": lambda: _start("-c", "pass"),
                 _REFERENCE: _reference,
             }
             spent: dict[str, list[float]] = {row: [] for row in rows}
@@ -224,6 +230,16 @@ async def _clamdscan(files: Path, folder: Path) -> int:
     return len(list(files.iterdir()))
 
 
+async def _start(*arguments: str) -> int:
+    """Start a program of Python and wait for its end; a start, not a mail, is counted."""
+
+    def run() -> None:
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+    await asyncio.to_thread(run)
+    return 1
+
+
 def _conf(folder: Path) -> Path:
     return next(folder.rglob("*.conf"))
 
@@ -237,7 +253,7 @@ def _files(mails: list[bytes], folder: Path) -> Path:
 
 
 def _cpu_s(row: str) -> float:
-    who = resource.RUSAGE_CHILDREN if row.startswith("clamdscan") else resource.RUSAGE_SELF
+    who = resource.RUSAGE_CHILDREN if row.startswith(("clamdscan", _START)) else resource.RUSAGE_SELF
     used = resource.getrusage(who)
     return used.ru_utime + used.ru_stime
 

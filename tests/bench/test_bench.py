@@ -18,7 +18,7 @@ MAILS = [
 ]
 
 
-@pytest.mark.bench_smoke
+@pytest.mark.server
 @pytest.mark.data
 async def test_the_benchmark_runs_over_real_mail(data_dir: object) -> None:
     medians = await compare(dev_mails(40), rounds=1)
@@ -27,6 +27,9 @@ async def test_the_benchmark_runs_over_real_mail(data_dir: object) -> None:
         "email.message_from_bytes, compat32",
         "email.message_from_bytes, default",
         "clamdscan --stream (client only)",
+        "start: filterd --version",
+        "start: filterd --help",
+        "start: python alone",
         "reference: a fixed loop of Python, whole",
     }
     assert all(value > 0 for value in medians.values())

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import replace
 
 import pytest
 
-from filterd.checks import dmarc
+from filterd.checks import dmarc, dmarc_record
 from filterd.checks.dmarc_policy import Policies, targets
 from filterd.checks.dmarc_record import Record, Request, read_record
 from filterd.checks.psl import load
 from filterd.checks.spec import Context
+from filterd.clients.resolver import make_resolver
 from filterd.mail.author import author
 from filterd.mail.lines import canonical
 from filterd.mail.parse import parse
 from filterd.model.session import Direction
 from filterd.model.verdict import AuthResult, Outcome, Verdict
+from filterd.ports import Lookups
 from tests.checks.contexts import context
-from tests.kit.zones import ZoneLookups
+from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer
 
 REJECT = {"_dmarc.example.org": {"TXT": ["v=DMARC1; p=reject"]}}
 
@@ -37,7 +38,7 @@ NO_SPF = said("spf", result("spf", "none", smtp_mailfrom="other.example"))
 NO_DKIM = said("dkim", result("dkim", "none"))
 
 
-def mail(dns: ZoneLookups | None, *earlier: Verdict, sender: str = "ann@example.org") -> Context:
+def mail(dns: Lookups | None, *earlier: Verdict, sender: str = "ann@example.org") -> Context:
     raw, _ = canonical(f"From: {sender}\r\n\r\nHello\r\n".encode())
     return context(raw, message=parse(raw), direction=Direction.INBOUND, dns=dns, earlier=earlier)
 
@@ -317,11 +318,11 @@ def test_author_in_octets(raw: bytes, expected: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["(", ")", "<", '"', "\\", "a", "a ", "a@", "@a", ",", "=?", "=?utf-8?q?=3C?= ", "(a)", "<a@b>"]
 )
+@pytest.mark.timeout(120)
 def test_author_is_linear(piece: str) -> None:
-    started = time.process_time()
-    for end in ("", " <ann@example.org>"):
-        author(parse(f"From: {piece * (4000 // len(piece))}{end}\r\n\r\n".encode()))
-    assert time.process_time() - started < 0.5
+    for size in (4_000, 500_000):
+        for end in ("", " <ann@example.org>"):
+            author(parse(f"From: {piece * (size // len(piece))}{end}\r\n\r\n".encode()))
 
 
 async def test_chance_never_makes_two_authors_pass() -> None:
@@ -342,12 +343,20 @@ async def test_chance_never_makes_two_authors_pass() -> None:
     assert passed > 20
 
 
-@pytest.mark.bench_smoke
-async def test_a_cached_policy_costs_little() -> None:
-    check, dns = dmarc.make(), ZoneLookups(REJECT)
+async def test_a_cached_policy_is_not_asked_for_again() -> None:
+    zone = Zone(REJECT)
+    responder = Mischief(zone, {})
     spf = said("spf", result("spf", "pass", smtp_mailfrom="example.org"))
-    seen = mail(dns, spf, NO_DKIM)
-    started = time.process_time()
-    for _ in range(500):
-        await check.run(seen)
-    assert (time.process_time() - started) / 500 < 0.0005
+    with ZoneServer(zone, responder=responder) as server:
+        resolver = make_resolver([server.address])
+        for _ in range(20):
+            seen = mail(resolver.for_message(), spf, NO_DKIM)
+            assert (await dmarc.make().run(seen)).results[0].result == "pass"
+    assert responder.seen == [("_dmarc.example.org", "TXT", True)]
+
+
+async def test_a_cached_record_is_not_read_again() -> None:
+    dmarc_record._read.cache_clear()
+    for _ in range(20):
+        assert (await verdict(NO_SPF, NO_DKIM)).results[0].result == "fail"
+    assert dmarc_record._read.cache_info().misses == 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import fields, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,20 +109,20 @@ async def test_on_error_that_fails_costs_no_verdict() -> None:
     assert (await ask(check("bad", fail), on_error=broken)).verdicts[0].reason == "exception"
 
 
+@pytest.mark.timeout(120)
 async def test_silent_check_ends_at_its_deadline() -> None:
     async def wait(_context: Context) -> Verdict:
-        await asyncio.Event().wait()
+        await asyncio.sleep(3600)
         raise AssertionError
 
-    started = time.monotonic()
     actual = await ask(check("slow", wait, deadline_s=0.05), check("good"))
-    assert time.monotonic() - started < 1
     slow, good = actual.verdicts
     assert (slow.outcome, slow.reason, slow.elapsed_ms) == (Outcome.TEMPERROR, "deadline", 50.0)
     assert good.outcome is Outcome.CLEAN
     assert actual.fail_modes == (("slow", FailMode.DEFER),)
 
 
+@pytest.mark.timeout(120)
 async def test_check_that_ignores_cancelling_is_left_behind() -> None:
     free = asyncio.Event()
 
@@ -134,9 +134,7 @@ async def test_check_that_ignores_cancelling_is_left_behind() -> None:
                 continue
         return clean("slow")
 
-    started = time.monotonic()
     actual = await ask(check("slow", stubborn, deadline_s=0.05))
-    assert time.monotonic() - started < 1
     assert actual.verdicts[0].reason == "deadline"
     free.set()
 
@@ -174,7 +172,7 @@ async def test_check_sees_the_verdicts_it_needs_and_no_others() -> None:
 
 async def test_a_needed_check_that_is_late_leaves_its_follower_a_whole_deadline() -> None:
     async def wait(_context: Context) -> Verdict:
-        await asyncio.sleep(10)
+        await asyncio.sleep(3600)
         raise AssertionError
 
     async def look(context: Context) -> Verdict:
@@ -182,7 +180,7 @@ async def test_a_needed_check_that_is_late_leaves_its_follower_a_whole_deadline(
         assert context.verdict("slow") is not None
         return clean("late")
 
-    actual = await ask(check("slow", wait, deadline_s=0.05), check("late", look, needs=("slow",), deadline_s=1.0))
+    actual = await ask(check("slow", wait, deadline_s=0.05), check("late", look, needs=("slow",), deadline_s=60))
     assert [v.outcome for v in actual.verdicts] == [Outcome.TEMPERROR, Outcome.CLEAN]
 
 
@@ -202,7 +200,7 @@ async def test_cancelling_the_run_cancels_its_checks() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(cancelled.wait(), 1)
+    await asyncio.wait_for(cancelled.wait(), 60)
     assert errors.told == []
 
 
@@ -211,7 +209,7 @@ async def test_elapsed_time_is_set() -> None:
         await asyncio.sleep(0.02)
         return clean("slow")
 
-    assert 15 < (await ask(check("slow", wait))).verdicts[0].elapsed_ms < 1000
+    assert (await ask(check("slow", wait, deadline_s=60))).verdicts[0].elapsed_ms > 15
 
 
 def found(code: str, confidence: float = 1.0, name: str = "liar") -> Verdict:
@@ -332,7 +330,7 @@ async def test_questions_travel_before_the_others_judge() -> None:
     assert order == ["asked", "judged"]
 
 
-def test_timing_a_verdict_changes_nothing_else() -> None:
+def test_timing_a_verdict_changes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Finding(code="a.b.c", confidence=0.5)
     result = AuthResult(method="spf", result="pass")
     said: dict[str, Any] = {
@@ -346,10 +344,12 @@ def test_timing_a_verdict_changes_nothing_else() -> None:
         "results": (result,),
     }
     assert set(said) == {item.name for item in fields(Verdict)}
-    actual = timed(Verdict(**said), time.perf_counter() - 0.5)
-    assert 500 <= actual.elapsed_ms < 1000
+    now = 1000.0
+    monkeypatch.setattr("filterd.checks.run.time", SimpleNamespace(perf_counter=lambda: now))
+    actual = timed(Verdict(**said), now - 0.5)
+    assert actual.elapsed_ms == 500.0
     assert replace(actual, elapsed_ms=0.0) == Verdict(**said)
-    assert timed(Verdict(**said), time.perf_counter()).elapsed_ms == 0.0
+    assert timed(Verdict(**said), now - 0.00001).elapsed_ms == 0.0
 
 
 # --- judges of large mail -----------------------------------------------------------------------------------------
@@ -368,17 +368,18 @@ async def test_large_mail_is_judged_in_a_thread(size: int, is_apart: bool) -> No
     assert (seen[0] != threading.get_ident()) == is_apart
 
 
+@pytest.mark.timeout(120)
 async def test_judge_of_large_mail_that_takes_too_long_stalls_nobody() -> None:
     free = threading.Event()
 
     def judge(_context: Context) -> Verdict:
-        free.wait(5)
+        free.wait(3600)
         return clean("text")
 
     large = context(b"x" * (IN_PLACE_MAX_BYTES + 1))
     checks = (check("text", in_place(judge), deadline_s=0.05), check("other"))
-    started = time.monotonic()
-    actual = await run(arrange(checks), large, on_error=Errors())
-    assert time.monotonic() - started < 1
-    free.set()
+    try:
+        actual = await run(arrange(checks), large, on_error=Errors())
+    finally:
+        free.set()
     assert [v.outcome for v in actual.verdicts] == [Outcome.TEMPERROR, Outcome.CLEAN]

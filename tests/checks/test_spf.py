@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from filterd.model.session import Direction, Door, Envelope, Session
 from filterd.model.verdict import Outcome, Verdict
 from filterd.ports import DnsAnswer, Lookups
 from tests.checks.contexts import context, path, transaction
-from tests.kit.zones import Zone, ZoneLookups, ZoneServer
+from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer
 
 TYPICAL: dict[str, dict[str, Any]] = {
     "example.org": {"TXT": ["v=spf1 include:_spf.example.net mx -all"], "MX": [[10, "mx.example.org"]]},
@@ -136,14 +135,13 @@ async def test_whatever_pyspf_raises_is_a_permanent_error(
         "v=spf1 " + "%" * 300,
         "v=spf1 exists:" + "%{d}" * 100,
         # pyspf looks through the whole term once a dot.
-        "v=spf1 exists:%{d}" + ".a" * 30_000,
+        "v=spf1 exists:%{d}" + ".a" * 1_000_000,
     ],
 )
+@pytest.mark.timeout(120)
 async def test_hostile_records_are_answered(record: str) -> None:
-    started = time.process_time()
     answer = await ask(ZoneLookups({"example.org": {"TXT": [record]}}))
     assert answer.result in ("permerror", "none", "neutral", "fail")
-    assert time.process_time() - started < 1
 
 
 async def test_records_of_chance_never_escape() -> None:
@@ -225,12 +223,14 @@ async def test_a_dead_domain_does_not_spend_what_dmarc_needs() -> None:
         assert (await dns.query("_dmarc.bank.example", "TXT")).records == ((b"v=DMARC1; p=reject",),)
 
 
-@pytest.mark.bench_smoke
-async def test_cached_records_cost_little() -> None:
-    with ZoneServer(Zone(TYPICAL)) as server:
+async def test_cached_records_are_not_asked_for_again() -> None:
+    zone = Zone(TYPICAL)
+    responder = Mischief(zone, {})
+    with ZoneServer(zone, responder=responder) as server:
         resolver = make_resolver([server.address])
-        await ask(resolver.for_message())
-        started = time.process_time()
-        for _ in range(500):
-            await ask(resolver.for_message())
-        assert (time.process_time() - started) / 500 < 0.001
+        assert (await ask(resolver.for_message())).result == "pass"
+        asked = len(responder.seen)
+        assert asked > 2
+        for _ in range(20):
+            assert (await ask(resolver.for_message())).result == "pass"
+        assert len(responder.seen) == asked

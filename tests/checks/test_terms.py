@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -131,10 +130,9 @@ async def test_a_long_mail_is_judged_in_a_thread() -> None:
     assert len(verdict.findings) == 1
 
 
-def test_many_terms_and_a_hostile_text_take_no_time() -> None:
+@pytest.mark.timeout(120)
+def test_many_terms_and_a_hostile_text_are_linear() -> None:
     words = [f"{a}{b}{c}jam" for a in "abcdefghijklmnopqrst" for b in "abcdefghijklmnopqrst" for c in "abcdefghij"]
     book = Book((kites(*words),))
-    for text in ("赌 " * 50_000, "a1b2 " * 20_000, "aaajam " * 14_000, "🈲*" * 50_000, "с" * 100_000):
-        started = time.process_time()
+    for text in ("赌 " * 1_000_000, "a1b2 " * 400_000, "aaajam " * 280_000, "🈲*" * 1_000_000, "с" * 2_000_000):
         book.find(text, AT)
-        assert time.process_time() - started < 1.0, text[:10]

@@ -40,6 +40,9 @@ from filterd.model.session import Direction, Door, Envelope, ForwardPath, Sessio
 from filterd.model.standing import History
 from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
 from filterd.pipeline import bypass
+from filterd.pipeline.accounts import AccountVerbs
+from filterd.pipeline.appeals import AppealVerbs
+from filterd.pipeline.desk import Desk
 from filterd.pipeline.imports import ImportVerbs
 from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs
@@ -106,7 +109,9 @@ class House:
         self.keys = load_keys(state_dir / KEY_NAME)
         rules = desk_rules()
         self.mail = MailVerbs(rules)
-        plain = ReviewVerbs(rules, self.mail).table() | ImportVerbs(rules).table() | bypass.table()
+        desk = Desk(rules, self.mail)
+        plain = AccountVerbs(desk).table() | ReviewVerbs(desk).table() | AppealVerbs(desk).table()
+        plain |= ImportVerbs(rules).table() | bypass.table()
         plain |= {VERB: ledger_rows}
         self.verbs = {name: Verb(request=None, response=None, run=verb) for name, verb in plain.items()}
         self._streamed = 0
@@ -183,7 +188,7 @@ class House:
         )
         decision = self.engine.run(lambda txn: self.mail.decide(txn, case))
         # The stream is told from the ledger's loop, soon after.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self._streamed < self.engine.tally.entries and time.monotonic() < deadline:
             time.sleep(0.001)
         return case, decision

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -200,15 +199,3 @@ def test_the_start_loads_nothing_it_does_not_need() -> None:
         check=True,
     )
     assert said.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.bench_smoke
-@pytest.mark.parametrize("option", ["--version", "--help"])
-def test_the_start_is_quick(option: str) -> None:
-    times = []
-    for _ in range(5):
-        before = os.times()
-        subprocess.run([sys.executable, "-m", "filterd", option], capture_output=True, check=True)
-        after = os.times()
-        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(times) < 0.3

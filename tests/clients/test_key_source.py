@@ -109,17 +109,16 @@ def test_a_command_that_fails_is_named_and_its_output_is_not_repeated(
     assert "5ec4e7" not in repr(refused.value.__cause__)
 
 
+@pytest.mark.timeout(120)
 def test_a_command_that_hangs_is_ended_with_all_it_started(
     default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_source, "COMMAND_TIMEOUT_S", 0.5)
-    body = f"pid = os.fork()\nif pid: open({str(tmp_path / 'pid')!r}, 'w').write(str(pid))\ntime.sleep(60)"
-    began_s = time.monotonic()
+    body = f"pid = os.fork()\nif pid: open({str(tmp_path / 'pid')!r}, 'w').write(str(pid))\ntime.sleep(3600)"
     with pytest.raises(ModelError, match=r"no master key after 0\.5 s"):
         find_keys(program(tmp_path, body), default, may_create=True)
-    assert time.monotonic() - began_s < 10
     child = Path("/proc") / (tmp_path / "pid").read_text() / "stat"
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
     while child.exists() and child.read_text().split()[2] != "Z" and time.monotonic() < deadline_s:
         time.sleep(0.01)
     assert not child.exists() or child.read_text().split()[2] == "Z"

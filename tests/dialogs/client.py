@@ -16,7 +16,7 @@ class Dialog:
     """
 
     def __init__(
-        self, port: int = 0, *, host: str = "127.0.0.1", patience_s: float = 10, path: str | None = None
+        self, port: int = 0, *, host: str = "127.0.0.1", patience_s: float = 60, path: str | None = None
     ) -> None:
         self._port, self._host, self.patience_s, self._path = port, host, patience_s, path
         self.reader: asyncio.StreamReader

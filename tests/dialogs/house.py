@@ -80,7 +80,7 @@ class House:
     def port(self) -> int:
         return self.server.port
 
-    def dialog(self, *, patience_s: float = 10) -> Dialog:
+    def dialog(self, *, patience_s: float = 60) -> Dialog:
         return Dialog(self.port, patience_s=patience_s)
 
     @property
@@ -124,7 +124,7 @@ async def open_house(
         await sink.close()
 
 
-async def eventually(claim: Callable[[], bool], *, patience_s: float = 5) -> None:
+async def eventually(claim: Callable[[], bool], *, patience_s: float = 60) -> None:
     """Wait until something that happens behind the client's back has happened."""
     async with asyncio.timeout(patience_s):
         while not claim():

@@ -42,7 +42,7 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
 def until_354(port: int) -> socket.socket:
     """Talk with blocking calls up to DATA."""
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+    raw = socket.create_connection(("127.0.0.1", port), timeout=60)
     replies = raw.makefile("rb")
     replies.readline()
     for line in (b"HELO x", b"MAIL FROM:<>", b"RCPT TO:<b@example.org>", b"DATA"):

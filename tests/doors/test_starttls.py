@@ -87,7 +87,7 @@ async def test_the_standard_librarys_client(tls: dict[str, Any]) -> None:
     """With every check of the certificate."""
 
     def send(port: int) -> dict[str, tuple[int, bytes]]:
-        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
             client.starttls(context=client_context(Path(tls["tls_certificate"])))
             return client.sendmail("a@example.com", ["b@example.org"], b"Subject: lib\r\n\r\nbody\r\n")
 
@@ -102,7 +102,7 @@ async def test_openssl(tls: dict[str, Any], version: str) -> None:
     def talk(port: int) -> str:
         command = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"127.0.0.1:{port}", "-quiet", version]
         command += ["-CAfile", tls["tls_certificate"], "-verify_return_error"]
-        said = subprocess.run(command, input=b"EHLO x\r\nQUIT\r\n", capture_output=True, timeout=20)
+        said = subprocess.run(command, input=b"EHLO x\r\nQUIT\r\n", capture_output=True, timeout=60)
         return said.stdout.decode()
 
     async with open_house(listener=tls) as house:
@@ -183,7 +183,7 @@ async def test_commands_in_the_first_flight_inside_tls_are_not_lost(tls: dict[st
     async with open_house(listener=tls) as house:
 
         def at_once(port: int) -> bytes:
-            raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+            raw = socket.create_connection(("127.0.0.1", port), timeout=60)
             raw.recv(1000)
             raw.sendall(b"EHLO x\r\n")
             raw.recv(1000)

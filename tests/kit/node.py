@@ -165,7 +165,7 @@ class Node:
         self._end(signal.SIGKILL)
         _wait_gone(children)
 
-    def kill_child(self, role: Role, patience_s: float = 20) -> int:
+    def kill_child(self, role: Role, patience_s: float = 60) -> int:
         """End one of its processes as the kernel would when memory is short; the supervisor starts another.
 
         Says its process id. One that is just being started is waited for.
@@ -174,7 +174,7 @@ class Node:
         _kill(pid)
         return pid
 
-    def wait_child(self, role: Role, patience_s: float = 20) -> int:
+    def wait_child(self, role: Role, patience_s: float = 60) -> int:
         """Wait until there is such a process, and it writes its event stream; says its id. Raises NodeError."""
         deadline = time.monotonic() + patience_s
         while True:
@@ -196,7 +196,7 @@ class Node:
         except (FileNotFoundError, ProcessLookupError):
             return []
 
-    def wait_dead(self, patience_s: float = 20) -> int:
+    def wait_dead(self, patience_s: float = 60) -> int:
         """Wait until it has ended by itself; says its exit code, -9 when it killed itself. Raises TimeoutError."""
         if self._process is None:
             raise NodeError("not started")
@@ -261,7 +261,7 @@ class Node:
             if (not kinds or row.kind in kinds) and (login is None or row.account_id == account)
         ]
 
-    def wait_rows(self, *kinds: str, login: str | None = None, count: int = 1, patience_s: float = 20) -> list[Row]:
+    def wait_rows(self, *kinds: str, login: str | None = None, count: int = 1, patience_s: float = 60) -> list[Row]:
         """Wait until at least `count` rows are there. Raises TimeoutError."""
         deadline = time.monotonic() + patience_s
         while len(found := self.rows(*kinds, login=login)) < count:
@@ -365,7 +365,7 @@ def _kill(pid: int) -> None:
         return
 
 
-def _wait_gone(pids: list[int], patience_s: float = 30) -> None:
+def _wait_gone(pids: list[int], patience_s: float = 60) -> None:
     """Wait until none of them runs any more; a zombie runs no more. Raises NodeError."""
     deadline = time.monotonic() + patience_s
     while running := [pid for pid in pids if _is_running(pid)]:

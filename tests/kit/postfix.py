@@ -160,7 +160,7 @@ class PrivatePostfix:
         found = (self.queue / name for name in ("maildrop", "incoming", "active", "deferred", "hold"))
         return sorted(file.name for folder in found for file in folder.rglob("*") if file.is_file())
 
-    def wait_empty(self, patience_s: float = 30) -> None:
+    def wait_empty(self, patience_s: float = 60) -> None:
         """Wait until everything accepted has been delivered. Raises TimeoutError."""
         deadline = time.monotonic() + patience_s
         while left := self.queued():

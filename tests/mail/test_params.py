@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,20 +83,19 @@ def test_any_octets_are_read(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"a/b; " + b";" * 300_000,
-        b"a/b; x=" + b'"' * 300_000,
-        b'a/b; x="' + b"\\" * 300_000,
-        b"a/b; " + b'x="\\";' * 45_000,
-        b"a/b; " + b"".join(b"x*%d=a; " % n for n in range(18_000)),
-        b"a/b; " + b"x" * 300_000,
-        b"a/b; " + b"x " * 150_000,
-        b"a/b; " + b"x= " * 90_000,
-        b"a/b; x*=utf-8''" + b"%41" * 90_000,
-        b"(" * 300_000,
-        b"a/b; x*" + b"9" * 30_000 + b"=1",
+        b"a/b; " + b";" * 1_200_000,
+        b"a/b; x=" + b'"' * 1_200_000,
+        b'a/b; x="' + b"\\" * 1_200_000,
+        b"a/b; " + b'x="\\";' * 180_000,
+        b"a/b; " + b"".join(b"x*%d=a; " % n for n in range(72_000)),
+        b"a/b; " + b"x" * 1_200_000,
+        b"a/b; " + b"x " * 600_000,
+        b"a/b; " + b"x= " * 360_000,
+        b"a/b; x*=utf-8''" + b"%41" * 360_000,
+        b"(" * 1_200_000,
+        b"a/b; x*" + b"9" * 120_000 + b"=1",
     ],
 )
+@pytest.mark.timeout(120)
 def test_reading_is_linear(value: bytes) -> None:
-    start = time.process_time()
     parse(value)
-    assert time.process_time() - start < 2

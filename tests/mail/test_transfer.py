@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64encode, encodebytes
 
 import pytest
@@ -87,10 +86,9 @@ def test_any_octets_are_read(data: bytes, encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "uuencode", "x-nothing"])
 @pytest.mark.parametrize("unit", [b"=", b"A=", b"QQ==\r\n", b"*", b"=\r\n", b"\n", b"begin \n", b"M\n"])
+@pytest.mark.timeout(120)
 def test_reading_is_linear(encoding: str, unit: bytes) -> None:
-    start = time.process_time()
-    decode(unit * (300_000 // len(unit)), encoding)
-    assert time.process_time() - start < 2
+    decode(unit * (1_200_000 // len(unit)), encoding)
 
 
 def test_known_encodings() -> None:

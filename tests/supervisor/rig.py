@@ -120,7 +120,7 @@ class Rig:
         """Say which children have the door open and are not the ledger."""
         return [pid for pid in self.children() if not has_open(pid, "ledger.sqlite3")]
 
-    def wait_log(self, text: str, count: int = 1, patience_s: float = 30) -> None:
+    def wait_log(self, text: str, count: int = 1, patience_s: float = 60) -> None:
         wait_for(lambda: self.node.log().count(text) >= count, text, patience_s)
 
 
@@ -131,7 +131,7 @@ def has_open(pid: int, name: str) -> bool:
         return False
 
 
-def wait_for(is_so: Any, what: str, patience_s: float = 30) -> None:
+def wait_for(is_so: Any, what: str, patience_s: float = 60) -> None:
     deadline = time.monotonic() + patience_s
     while not is_so():
         if time.monotonic() > deadline:

@@ -22,8 +22,10 @@ import filterd
 from filterd.model.decision import Decision
 from filterd.model.records import (
     AppealDecided,
+    BreakerTripped,
     IncidentOpened,
     Record,
+    RootActed,
     SanctionImposed,
     StrikeAnnulled,
     StrikeIssued,
@@ -92,6 +94,12 @@ SANCTIONS = Counter(
     "filterd_sanctions", "Sanctions imposed, by rung and by whom.", ["rung", "origin"], registry=REGISTRY
 )
 APPEALS = Counter("filterd_appeals_decided", "Appeals decided, by outcome.", ["outcome"], registry=REGISTRY)
+ROOT_ACTS = Counter(
+    "filterd_root_acts", "Acts of the system's administrator without a person's name.", registry=REGISTRY
+)
+BREAKERS_TRIPPED = Counter(
+    "filterd_breakers_tripped", "Rules or signals that wanted to sanction too many at once.", registry=REGISTRY
+)
 LEDGER_COMMITS = Counter(
     "filterd_ledger_commits", "Transactions of the ledger, by result.", ["result"], registry=REGISTRY
 )
@@ -120,6 +128,15 @@ LEDGER_TIMERS = Gauge(
     registry=REGISTRY,
 )
 OUTBOX_RESULTS = Counter("filterd_outbox_results", "Attempts of the outbox.", ["result"], registry=REGISTRY)
+CLOCK_STRIKES = Counter(
+    "filterd_clock_strikes", "What time has done and was made known, by clock.", ["result"], registry=REGISTRY
+)
+CLOCKS_FROZEN = Gauge(
+    "filterd_clocks_frozen",
+    "1 while nothing strikes because the clock cannot be believed.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 RETENTION = Counter(
     "filterd_retention", "What was erased because its time was over, by kind.", ["result"], registry=REGISTRY
 )
@@ -129,6 +146,13 @@ RETENTION_FROZEN = Gauge(
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
+EFFECTS = Counter(
+    "filterd_effects",
+    "What effectors were asked outside, by act and how it went.",
+    ["effector", "act", "outcome"],
+    registry=REGISTRY,
+)
+EFFECT_FAILURES = Counter("filterd_effect_failures", "Attempts of effectors that failed.", registry=REGISTRY)
 RELOADS = Counter("filterd_reloads", "Reloads of the policy: taken, or refused.", ["result"], registry=REGISTRY)
 PROCESS_ENDS = Counter(
     "filterd_process_ends", "Processes that ended unasked or hung, by role.", ["role", "outcome"], registry=REGISTRY
@@ -254,6 +278,10 @@ def observe_record(record: Record) -> None:
             SANCTIONS.labels(record.rung.word, "automatic" if record.is_automatic else "person").inc()
         case AppealDecided():
             APPEALS.labels(record.outcome).inc()
+        case RootActed():
+            ROOT_ACTS.inc()
+        case BreakerTripped():
+            BREAKERS_TRIPPED.inc()
         case _:
             pass
 
@@ -276,6 +304,22 @@ def observe_retention(counts: Mapping[str, int], *, is_frozen: bool) -> None:
     for result, count in counts.items():
         RETENTION.labels(result).inc(count)
     RETENTION_FROZEN.set(is_frozen)
+
+
+def observe_clocks(struck: Iterable[str], *, is_frozen: bool) -> None:
+    """Count the clocks that struck, or say that none may."""
+    for clock in struck:
+        CLOCK_STRIKES.labels(clock).inc()
+    CLOCKS_FROZEN.set(is_frozen)
+
+
+def observe_effect(effector: str, act: str, outcome: str) -> None:
+    """Count a row about an effector."""
+    EFFECTS.labels(effector, act, outcome).inc()
+
+
+def observe_effect_failure() -> None:
+    EFFECT_FAILURES.inc()
 
 
 def observe_store(*, is_there: bool, has_timers: bool) -> None:

@@ -127,9 +127,11 @@ class Relay(Protocol):
 
 
 class Mailer(Protocol):
-    """Sends a mail that filterd itself wrote, with the null reverse-path."""
+    """Sends a mail that filterd itself wrote."""
 
-    async def send(self, raw: bytes, recipient: str) -> Reply: ...
+    async def send(self, raw: bytes, recipient: str, reverse_path: str | None = None) -> Reply:
+        """Send it. `reverse_path` None is the null one: nothing comes back."""
+        ...
 
 
 # --- doors to pipeline ------------------------------------------------------------------------------------------------
@@ -160,6 +162,10 @@ class Answer:
 
 class Gate(Protocol):
     """The pipeline as the doors see it. None of these raises for anything mail can do."""
+
+    async def admit_sender(self, session: Session, reverse_path: Path | None) -> Reply | None:
+        """Say the refusal for a whole transaction at MAIL, by standing alone, or None when it may begin."""
+        ...
 
     async def admit(
         self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
@@ -265,6 +271,50 @@ class VerdictIndex(Protocol):
     def close(self) -> None: ...
 
 
+# --- effectors --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedMail:
+    """A mail in the MTA's queue. `is_held`: it stays there until somebody releases it."""
+
+    queue_id: str
+    is_held: bool
+    arrived_at: datetime
+    sender: str
+    recipients: tuple[str, ...] = ()
+
+
+class MtaQueue(Protocol):
+    """The queue behind us. Raises PortError when it cannot be asked or told."""
+
+    async def mails(self) -> tuple[QueuedMail, ...]:
+        """Say all that is in it."""
+        ...
+
+    async def change(self, act: str, queue_ids: Iterable[str]) -> None:
+        """`hold`, `release` or `delete` these; what is gone meanwhile is passed over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """The identity system has revoked what there was. `is_verified`: and says that nothing old works any more."""
+
+    is_verified: bool
+
+
+class Credentials(Protocol):
+    """The operator's identity system."""
+
+    async def revoke(self, request: Mapping[str, str]) -> Revoked:
+        """Ask it to revoke all sessions of a login and force a new password; asking again is harmless.
+
+        Raises PortError for anything but a clear yes.
+        """
+        ...
+
+
 # --- the operator's directory -----------------------------------------------------------------------------------------
 
 
@@ -325,6 +375,8 @@ class AccountRef:
 class CountRequest:
     """One submission to count. Recipients counted before (same delivery key) in the window are not counted again.
 
+    `is_external` says of each delivery key whether its recipient is outside the organisation (empty: none is);
+    `keeps_external`: the account is kept to a number of those, so that its own are counted as well as its tenant's.
     `unknown` are recipients the next hop refused as not existing. Hashes are keyed pseudonyms, and so is `client_id`,
     the client's address; None: nobody says which that is, or it says nothing of who sends.
     """
@@ -337,6 +389,8 @@ class CountRequest:
     unknown: int = 0
     tenant_id: str | None = None
     client_id: str | None = None
+    is_external: tuple[bool, ...] = ()
+    keeps_external: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +402,30 @@ class OutboxItem:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+
+
+class OpenedRow(Protocol):
+    """A row of the ledger; `personal` None: its subject's key is destroyed."""
+
+    @property
+    def record(self) -> Record: ...
+
+    @property
+    def personal(self) -> Mapping[str, str] | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """Work for the outbox that follows from a record by itself. `due_at` None: at once."""
+
+    topic: str
+    payload: Mapping[str, Any]
+    merge_key: str | None = None
+    due_at: datetime | None = None
+
+
+# Says what follows from a record about an account of a tenant: (record, account_id, tenant_id).
+FollowUp = Callable[[Record, str | None, str | None], Iterable[Promise]]
 
 
 class LedgerTxn(Protocol):
@@ -362,6 +440,10 @@ class LedgerTxn(Protocol):
 
     def records(self, account_id: str) -> tuple[Record, ...]:
         """Say every record about an account, in the order written: what a replay starts from."""
+        ...
+
+    def opened_entries(self, account_id: str) -> Iterable[OpenedRow]:
+        """Say all rows of an account, oldest first, with their personal fields in clear."""
         ...
 
     def new_deliveries(self, account_id: str, incident_id: str | None, keys: Iterable[str]) -> tuple[str, ...]:
@@ -474,6 +556,27 @@ class LedgerTxn(Protocol):
         """Say how many accounts were created by first mail since `at`."""
         ...
 
+    def accounts_in_use(self, tenant_id: str) -> tuple[int, int]:
+        """Say how many accounts of a tenant have a login, and how many of these a list of the operator's has named."""
+        ...
+
+    def opened_at(self, account_id: str) -> datetime | None:
+        """Say since when there is an account, None when no row says so."""
+        ...
+
+    def daily_external(self, subject_id: str, days: int) -> tuple[int, ...]:
+        """Say to how many recipients outside a tenant or account wrote on each of so many days before today, from the
+        first one on that has any."""
+        ...
+
+    def note_senders(self, rows: Iterable[tuple[str, str, date]]) -> None:
+        """Remember (tenant id, keyed hash, day) of who wrote to a tenant from outside; kept for a month."""
+        ...
+
+    def known_senders(self, tenant_id: str, senders: Collection[str], since: date) -> frozenset[str]:
+        """Say which of these hashes have written to a tenant since a day."""
+        ...
+
     def pseudonym(self, address: str) -> str:
         """Say the keyed hash of an address, as counters and locked recipients know it."""
         ...
@@ -492,8 +595,18 @@ class LedgerTxn(Protocol):
         """Say every tenant of the directory."""
         ...
 
-    def accounts(self) -> tuple[Account, ...]:
-        """Say every account of the directory."""
+    def accounts(self, after: str = "", limit: int | None = None) -> tuple[Account, ...]:
+        """Say the accounts of the directory whose ids come after `after`, by id; `limit` None: all."""
+        ...
+
+    def clocked(self, after: str = "", limit: int | None = None) -> tuple[str, ...]:
+        """Say the ids, in order and after `after`, of accounts for which time may do something: those that ever had a
+        sanction or a hold, and those with a last day of their own."""
+        ...
+
+    def erase_subject(self, account_id: str) -> bool:
+        """Destroy what can be read of an account or a tenant, with its row; say whether it had a key. Raises
+        RefusedError under a legal hold."""
         ...
 
     def account_of(self, id_prefix: str) -> str | None:

@@ -1,7 +1,7 @@
-"""Undo an error: annul one incident's strike and only its own sanctions, then replay the ladder without it.
+"""Undo an error, or excuse what was not its user's doing: take incidents out and replay the ladder without them.
 
-STANDING 5.4 row 7, 5.7-3, 5.7-4. Every later automatic sanction becomes min(old, replayed) and time served counts;
-replay never raises anyone. Human decisions are left for a person to look at again.
+STANDING 5.4 row 7, 5.7-3, 5.7-4, 5.7-14. Every later automatic sanction becomes min(old, replayed) and time served
+counts; replay never raises anyone. Human decisions are left for a person to look at again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from filterd.agreement.fold import apply, fold
-from filterd.agreement.offence import Offence, commit_offence
+from filterd.agreement.offence import Offence, commit_hypothesis, commit_indicator, commit_offence
 from filterd.agreement.standing import Stretch, earlier, stretches
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -47,9 +47,57 @@ def annul(
     annulled = r.StrikeAnnulled(
         at=at, strike_id=incident.strike.strike_id, incident_id=incident_id, by=by, reason=reason
     )
-    out: list[r.Record] = [annulled]
-    history = apply(history, annulled)
-    replayed = replay(account_id, records, terms, preset, without={incident_id} | _already_annulled(records))
+    return _without(history, records, terms, preset, (annulled,), at, "strike annulled")
+
+
+def excuse(
+    account_id: str,
+    records: Sequence[r.Record],
+    terms: Agreement,
+    preset: Preset,
+    *,
+    incident_ids: Sequence[str],
+    at: datetime,
+    by: str,
+    attestation_id: str,
+) -> Annulment:
+    """Say the records that make the strikes of some incidents not attributable, and what follows from it.
+
+    The incidents go on existing and count for nothing; what the machine imposed for them ends (STANDING 5.7-14).
+    """
+    history = fold(account_id, records)
+    wanted = set(incident_ids)
+    excused = tuple(
+        r.StrikeExcused(
+            at=at,
+            strike_id=i.strike.strike_id if i.strike is not None else derived_id("k", i.opened.incident_id),
+            incident_id=i.opened.incident_id,
+            by=by,
+            attestation_id=attestation_id,
+        )
+        for i in history.incidents
+        if i.opened.incident_id in wanted and not i.is_void
+    )
+    if not excused:
+        return Annulment(records=(), changed_sanctions=())
+    return _without(history, records, terms, preset, excused, at, "strike not attributable")
+
+
+def _without(
+    history: History,
+    records: Sequence[r.Record],
+    terms: Agreement,
+    preset: Preset,
+    undone: Sequence[r.StrikeAnnulled | r.StrikeExcused],
+    at: datetime,
+    because: str,
+) -> Annulment:
+    """Write down what is undone, replay without it, and make milder what would have been."""
+    out: list[r.Record] = list(undone)
+    for record in undone:
+        history = apply(history, record)
+    gone = {x.incident_id for x in undone}
+    replayed = replay(history.account_id, records, terms, preset, without=gone | _already_undone(records))
     # A strike that would have weighed less without the error weighs less from now on.
     for new in replayed.incidents:
         old = next(i for i in history.incidents if i.opened.incident_id == new.opened.incident_id)
@@ -59,10 +107,11 @@ def annul(
     for file in history.sanctions:
         if not file.imposed.is_automatic or file.annulled_at is not None or file.imposed.at > at:
             continue
-        if change := _milder_sanction(file, replayed, terms, at):
+        if change := _milder_sanction(file, replayed, terms, at, because):
             out.append(change)
             changed.append(file.imposed.sanction_id)
-    out += _reassessments(history, incident.opened.at, terms, at)
+    began = min(i.opened.at for i in history.incidents if i.opened.incident_id in gone)
+    out += _reassessments(history, began, terms, at)
     return Annulment(records=tuple(out), changed_sanctions=tuple(changed))
 
 
@@ -88,7 +137,13 @@ def replay(
                     history, sanction_id = _counterpart(history, meant)
                     record = replace(record, sanction_id=sanction_id)
                 history = apply(history, record)
-            case r.NoticeSent() | r.HoldReleased():
+            case r.IndicatorSeen():
+                # One without a case speaks through the mail that came after it, which has it on record.
+                if record.incident_id is not None:
+                    history = commit_indicator(history, record, terms).history
+            case r.HypothesisSettled():
+                history = commit_hypothesis(history, record, terms, preset).history
+            case r.NoticeSent() | r.HoldReleased() | r.AppealAssigned() | r.AppealQuestioned():
                 history = apply(history, record)
             case r.SanctionImposed() if not record.is_automatic:
                 history = apply(history, record)
@@ -131,11 +186,15 @@ def _offence(record: r.ViolationRecorded, tenants: dict[str, str]) -> Offence:
         evidence_digest=record.evidence_digest,
         is_strong=record.is_strong,
         incident_id=record.incident_id,
+        indicators=record.indicators,
+        hypothesis=record.hypothesis,
+        signals=record.signals,
+        recipient_marks=record.recipient_marks,
     )
 
 
-def _already_annulled(records: Sequence[r.Record]) -> set[str]:
-    return {x.incident_id for x in records if isinstance(x, r.StrikeAnnulled)}
+def _already_undone(records: Sequence[r.Record]) -> set[str]:
+    return {x.incident_id for x in records if isinstance(x, (r.StrikeAnnulled, r.StrikeExcused))}
 
 
 def _milder_strike(old: r.StrikeIssued | None, new: r.StrikeIssued | None) -> r.StrikeIssued | None:
@@ -153,7 +212,7 @@ def _milder_strike(old: r.StrikeIssued | None, new: r.StrikeIssued | None) -> r.
 
 
 def _milder_sanction(
-    file: SanctionFile, replayed: History, terms: Agreement, at: datetime
+    file: SanctionFile, replayed: History, terms: Agreement, at: datetime, because: str
 ) -> r.SanctionReplayed | None:
     """Say how a sanction changes when the replay gives less for the same message; None when it does not.
 
@@ -178,7 +237,7 @@ def _milder_sanction(
         at=at,
         sanction_id=file.imposed.sanction_id,
         incident_id=file.imposed.incident_id,
-        because="strike annulled",
+        because=because,
         rung=rung,
         step=step,
         features=features,
@@ -217,5 +276,6 @@ def _reassessments(history: History, since: datetime, terms: Agreement, at: date
         if file.imposed.at > since
         and (not file.imposed.is_automatic or file.confirmed_at is not None)
         and file.annulled_at is None
-        and any(p.covers(at) for p in stretches(file, terms, at))
+        # A termination that is decided and has not begun is looked at again too.
+        and any(p.until is None or p.until > at for p in stretches(file, terms, at))
     ]

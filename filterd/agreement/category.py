@@ -19,6 +19,14 @@ Confidence = Annotated[float, Field(ge=0, le=1)]
 DECIDER = "decider"
 URGENT = 4
 LOCKED = (Mode.C1, Mode.C2)
+# What is C1 whatever a file says of it: politics, religion, reputation, rights (HOUSE rule 9), by family and by name.
+C1_FAMILIES = frozenset({"pol", "rights"})
+C1_NAMES = frozenset({"pol", "rep", "rights"})
+C1_IDS = frozenset({"hate.ethnic"})
+# What a raised C2 category may do to a mail: hold it for a person, and nothing that loses or refuses it (STANDING 5.9).
+RAISED_CEILING = ("accept", "tag", "quarantine")
+# Before the family of what one found by itself.
+RAISED_FAMILY = "raised."
 
 # What a feature can be is part of the code, because the mail path must know how to refuse it (STANDING 5.11). True: it
 # needs a limit. A recipient is named by a person, never by an agreement.
@@ -33,6 +41,10 @@ FEATURES = {
     "recipients_per_hour": True,
     "recipients_per_day": True,
     "recipients_per_message": True,
+    "external_recipients_per_day": True,
+    "from_own": False,
+    "strangers": False,
+    "auto_forward": False,
     RECIPIENT: False,
 }
 
@@ -65,6 +77,8 @@ class Category(Section):
         severity: 4 is urgent and gives no automatic points; "decider": whoever decides weighs it.
         agreeing_groups: how many signal groups must agree for `mode`; what fewer are worth, each rule says (`alone`).
         requires: a finding without which the category is not touched, however many other groups agree.
+        raised: for mode C2: two people have let it hold mail for a person and warn (STANDING 5.5, 5.9). It gives no
+            points and no rung above a warning; those are a person's.
         people_only: no check finds it; a person may decide on it.
         evidence: how much of a mail in breach is kept (model.evidence). Of several categories the one that asks most
             counts, below the operator's ceiling; "hash_only" is never more than the digest, whatever else the mail
@@ -88,6 +102,7 @@ class Category(Section):
     agreeing_groups: int = Field(1, ge=1, le=3)
     requires: str | None = None
     people_only: bool = False
+    raised: bool = False
     evidence: Literal["none", "hash", "hash_only", "headers", "excerpt", "full"] = "full"
     arf: Literal["abuse", "fraud", "virus", "other"] | None = None
     xarf: Annotated[str, Field(pattern=r"^[a-z]+/[a-z_]+$")] | None = None
@@ -123,8 +138,15 @@ class Category(Section):
 
     @model_validator(mode="after")
     def _no_effect_without_a_person(self) -> Category:
-        # CLAUSES §1: C1 is locked by type, C2 acts on nothing without a person.
-        if self.mode in LOCKED and self.disposition is not Disposition.ACCEPT:
+        # CLAUSES §1: C1 is locked by type, C2 acts on nothing without a person unless raised to hold and warn.
+        if self.mode is not Mode.C1 and self.is_locked_by_type:
+            raise ValueError(f"category {self.id!r} of the family {self.family!r} is C1 and cannot be raised")
+        if self.raised and (self.mode is not Mode.C2 or self.people_only or self.is_urgent):
+            raise ValueError("raised is for a C2 category that a check finds and that may wait for a person")
+        if self.raised and self.disposition.value not in RAISED_CEILING:
+            allowed = ", ".join(RAISED_CEILING)
+            raise ValueError(f"a raised C2 category holds mail and warns, no more: disposition must be of {allowed}")
+        if self.mode in LOCKED and not self.raised and self.disposition is not Disposition.ACCEPT:
             raise ValueError(f"a {self.mode.value} category cannot touch mail: disposition must be accept")
         if self.mode in LOCKED and (self.scope or self.zero_tolerance):
             raise ValueError(f"a {self.mode.value} category cannot restrict anything")
@@ -139,6 +161,11 @@ class Category(Section):
         if self.fixed_severity is not None:
             return self.fixed_severity
         return max(step.severity for step in self.severity_by_recipients if step.recipients <= max(recipients, 1))
+
+    @property
+    def is_locked_by_type(self) -> bool:
+        """Whether it is of a kind that only people ever judge."""
+        return self.family in C1_FAMILIES or self.id.partition(".")[0] in C1_NAMES or self.id in C1_IDS
 
     @property
     def fixed_severity(self) -> int | None:
@@ -163,6 +190,8 @@ class Rule(Section):
             refusal of the message without points, "none" nothing.
         min_confidence, below_confidence: which findings of that code are meant; the first included, the second not.
         group: the signal group it counts as for this category; None: the check's own.
+        when: a CEL condition on the mail (agreement/when); None: every mail. What cannot be computed is told to people
+            and means nothing.
     """
 
     finding: FindingCode
@@ -171,6 +200,7 @@ class Rule(Section):
     min_confidence: Confidence = 0.0
     below_confidence: Confidence | None = None
     group: str | None = None
+    when: str | None = None
 
     @property
     def is_model(self) -> bool:

@@ -1,13 +1,14 @@
 """The agreement as one table: label, finding, category, ground, mode, severity, what happens to the mail.  CLAUSES §4.
 
 Computed from the terms, so that the table people read is the one that is enforced. `rung_reach` says how high the real
-ladder goes for one account that never stops, with nobody on duty (STANDING 5.9).
+ladder goes for one account that never stops, with nobody on duty, and `staff_reach` what people add (STANDING 5.9).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from filterd.agreement.category import LOCKED, Category, Rule
 from filterd.agreement.fold import apply
@@ -23,6 +24,8 @@ INCIDENTS = 12
 APART = timedelta(hours=48)
 # Any day will do; the agreement counts exact hours here.
 START = datetime(2026, 3, 2, tzinfo=UTC)
+# STANDING 5.9: what a standing order of two people may name at most, whatever an agreement says.
+ORDER_MAY_NAME = frozenset({"malware", "phishing.known", "spam.outbound"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Row:
         mode: A, B, C1, C2, "B bulk, else C2", or "A agreeing, else B"; what else an agreement can say in between.
         severity: S1..S4, "S1-S3" by recipients, or "decider".
         mail: what happens to the message by default.
+        when: the rule's condition on the mail, None where it has none.
     """
 
     label: str | None
@@ -46,6 +50,7 @@ class Row:
     mode: str = ""
     severity: str = ""
     mail: str
+    when: str | None = None
 
 
 def crosswalk(terms: Agreement) -> tuple[Row, ...]:
@@ -67,6 +72,8 @@ def crosswalk(terms: Agreement) -> tuple[Row, ...]:
         )
     for code in terms.advisory:
         out.append(Row(label=label_of(code), finding=code, mode="advisory", mail=Disposition.ACCEPT.value))
+    for code in terms.security.indicators:
+        out.append(Row(label=label_of(code), finding=code, mode="indicator", mail=Disposition.ACCEPT.value))
     return tuple(out)
 
 
@@ -85,6 +92,7 @@ def _row(category: Category, rule: Rule | None) -> Row:
         mode=_mode(category, rule),
         severity=severity_text(category),
         mail=_mail(category, rule),
+        when=rule.when if rule is not None else None,
     )
 
 
@@ -113,23 +121,39 @@ def severity_text(category: Category) -> str:
     return f"S{category.severity}" if category.fixed_severity is not None else "decider"
 
 
-# --- how far nobody's doing goes --------------------------------------------------------------------------------------
+# --- how far it goes, with nobody on duty and with people -------------------------------------------------------------
+
+
+class Staff(StrEnum):
+    """Who is on duty."""
+
+    NOBODY = "nobody"
+    ONE = "one"
+    TEAM = "team"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """The highest step one category reaches by itself. `hours` None: open-ended, or no step with a length at all."""
+    """The highest step one category reaches.
+
+    Args:
+        preset: None where it plays no part, because a person decides.
+        hours: None: open-ended, or no step with a length at all.
+        by_order: a signed standing order may terminate beyond it (STANDING 5.9); without one nothing does.
+    """
 
     category: str
-    preset: Preset
+    preset: Preset | None
     rung: Rung
     hours: float | None = None
+    staff: Staff = Staff.NOBODY
+    by_order: bool = False
 
     @property
     def text(self) -> str:
         if self.rung is Rung.NONE:
             return "nothing"
-        if self.rung is Rung.WARN:
+        if self.rung in (Rung.WARN, Rung.TERMINATE):
             return self.rung.word
         return f"{self.rung.word} {self.hours:g} h" if self.hours is not None else f"{self.rung.word} open-ended"
 
@@ -137,14 +161,37 @@ class Reach:
 def rung_reach(terms: Agreement) -> tuple[Reach, ...]:
     """Say how far each category goes with no staff, under each preset; the ladder itself is asked, act by act.
 
-    Mode A as if its groups agreed every time, mode B in bulk. Categories for people only, C1 and C2 reach nothing.
+    Mode A as if its groups agreed every time, mode B in bulk. Categories for people only, C1 and C2 reach nothing, a
+    raised C2 a warning.
     """
     return tuple(_reach(terms, category, preset) for category in terms.category for preset in Preset)
 
 
+def staff_reach(terms: Agreement) -> tuple[Reach, ...]:
+    """Say how far each category goes where one person decides, and where a second one agrees.
+
+    One person goes to the end of the ladder, for a locked category too: it is the person who decides. Two can
+    terminate, where the agreement's own clauses allow it; under a supplement that is no rung (STANDING 5.9).
+    """
+    return tuple(one for category in terms.category for one in _with_people(terms, category.id))
+
+
+def _with_people(terms: Agreement, category_id: str) -> tuple[Reach, Reach]:
+    top = terms.ladder[-1]
+    one = Reach(category=category_id, preset=None, rung=top.as_rung, hours=top.hours, staff=Staff.ONE)
+    if can_terminate(terms):
+        return one, Reach(category=category_id, preset=None, rung=Rung.TERMINATE, staff=Staff.TEAM)
+    return one, replace(one, staff=Staff.TEAM)
+
+
+def can_terminate(terms: Agreement) -> bool:
+    """Say whether two people may terminate an account for a breach of this very text."""
+    return terms.termination is not None and terms.ground_kind == "clause" and "clause" in terms.termination.grounds
+
+
 def _reach(terms: Agreement, category: Category, preset: Preset) -> Reach:
     best = Reach(category=category.id, preset=preset, rung=Rung.NONE)
-    if category.people_only or category.mode in LOCKED:
+    if category.people_only or (category.mode in LOCKED and not category.raised):
         return best
     history = History(account_id="a_reach")
     for number in range(INCIDENTS):
@@ -154,7 +201,8 @@ def _reach(terms: Agreement, category: Category, preset: Preset) -> Reach:
             if isinstance(record, r.SanctionImposed):
                 best = max(best, _said(record, category, preset), key=_height)
         history = apply(outcome.history, _noticed(outcome.incident_id, offence.at + timedelta(minutes=30)))
-    return best
+    is_endless = best.rung is Rung.SUSPEND and best.hours is None and preset is Preset.STANDING_ORDER
+    return replace(best, by_order=is_endless and category.id in ORDER_MAY_NAME and can_terminate(terms))
 
 
 def _said(record: r.SanctionImposed, category: Category, preset: Preset) -> Reach:

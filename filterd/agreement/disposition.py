@@ -12,18 +12,33 @@ from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import is_refused_without_points
 from filterd.agreement.when import Mail
 from filterd.model.decision import STRENGTH, Case, Decision, Disposition, MailFacts, Reason
-from filterd.model.sanction import RECIPIENT, Feature, Violation
+from filterd.model.sanction import RECIPIENT, Feature, Rung, Violation
 from filterd.model.session import Direction
 from filterd.model.standing import History, Standing
 from filterd.model.verdict import FailMode, Outcome
 
+SENDING = Feature(name="sending")
 # "Bulk" in the mail path: a message to more recipients than this. People write to ten; lists write to fifty.
 BULK_RECIPIENTS = 10
 
-# What can be refused recipient by recipient, before the message: the others of the same mail still get it.
-REFUSED_BY_RECIPIENT = frozenset({"external_recipients", RECIPIENT, "recipients_per_message"})
+# Features whose facts take a question to the ledger, or a look for traces (pipeline/facts).
+FROM_OWN, STRANGERS, AUTO_FORWARD = "from_own", "strangers", "auto_forward"
+# What one account may write to outside recipients in a day, and what all accounts of its tenant together may.
+EXTERNAL_DAY, TENANT_EXTERNAL_DAY = "external_recipients_per_day", "tenant_external_per_day"
+# What can be refused recipient by recipient, before the message: the others of the same mail still get it. Of
+# `from_own` that is the envelope sender; From is seen in the message only.
+REFUSED_BY_RECIPIENT = frozenset({"external_recipients", RECIPIENT, "recipients_per_message", FROM_OWN, STRANGERS})
 # What is a number an hour or a day: it is waited out.
-RATES = frozenset({"messages_per_hour", "messages_per_day", "recipients_per_hour", "recipients_per_day"})
+RATES = frozenset(
+    {
+        "messages_per_hour",
+        "messages_per_day",
+        "recipients_per_hour",
+        "recipients_per_day",
+        EXTERNAL_DAY,
+        TENANT_EXTERNAL_DAY,
+    }
+)
 
 
 def reasons(
@@ -79,19 +94,31 @@ def _by_standing(facts: MailFacts, standing: Standing) -> list[Reason]:
         # No sanction keeps anybody from writing to those who can end it.
         return []
     if not standing.may_send:
-        ids = tuple(s.sanction_id for s in standing.sanctions if s.rung is standing.rung)
-        code = "standing.hold" if not ids else "standing.suspended"
-        return [Reason(code=code, disposition=Disposition.REJECT, ids=ids or tuple(h.hold_id for h in standing.holds))]
+        return [_stopped(standing)]
     return [
         Reason(code=f"feature.{f.name}", disposition=effect, ids=owners(standing, f))
         for f, effect in refused_features(facts, standing)
     ]
 
 
+def _stopped(standing: Standing) -> Reason:
+    """Say why nothing may be sent: its own suspension, else its own hold, else what is in force against its tenant."""
+    sanctions = tuple(s.sanction_id for s in standing.sanctions if s.rung is standing.rung and s.rung >= Rung.SUSPEND)
+    holds = tuple(h.hold_id for h in standing.holds if SENDING in h.features)
+    limits = tuple(x.limit_id for x in standing.tenant_limits if SENDING in x.features)
+    if sanctions:
+        return Reason(code="standing.suspended", disposition=Disposition.REJECT, ids=sanctions)
+    if holds or not limits:
+        return Reason(code="standing.hold", disposition=Disposition.REJECT, ids=holds)
+    return Reason(code="standing.tenant", disposition=Disposition.REJECT, ids=limits)
+
+
 def owners(standing: Standing, feature: Feature) -> tuple[str, ...]:
-    """Say which sanctions and holds switched a feature off, by id; of a rate, those with the limit in force."""
+    """Say which sanctions, holds and limits of the tenant switched a feature off, by id; of a rate, those with the
+    limit in force."""
     sanctions = [s.sanction_id for s in standing.sanctions if feature in s.features]
-    return (*sanctions, *(h.hold_id for h in standing.holds if feature in h.features))
+    holds = [h.hold_id for h in standing.holds if feature in h.features]
+    return (*sanctions, *holds, *(x.limit_id for x in standing.tenant_limits if feature in x.features))
 
 
 def _refuses(feature: Feature, facts: MailFacts) -> Disposition | None:
@@ -101,6 +128,7 @@ def _refuses(feature: Feature, facts: MailFacts) -> Disposition | None:
     """
     limit = feature.limit or 0
     recipients = facts.recipients - facts.reachable_recipients
+    is_external = facts.external_recipients > facts.reachable_external
     match feature.name:
         case "bulk":
             return Disposition.REJECT if recipients > BULK_RECIPIENTS else None
@@ -109,7 +137,7 @@ def _refuses(feature: Feature, facts: MailFacts) -> Disposition | None:
         case "links":
             return Disposition.REJECT if facts.has_links else None
         case "external_recipients":
-            return Disposition.REJECT if facts.external_recipients > facts.reachable_external else None
+            return Disposition.REJECT if is_external else None
         case "recipient":
             return Disposition.REJECT if feature.value in facts.recipient_hashes else None
         case "recipients_per_message":
@@ -122,4 +150,14 @@ def _refuses(feature: Feature, facts: MailFacts) -> Disposition | None:
             return Disposition.DEFER if facts.counts.recipients_hour > limit else None
         case "recipients_per_day":
             return Disposition.DEFER if facts.counts.recipients_day > limit else None
+        case "external_recipients_per_day":
+            return Disposition.DEFER if is_external and facts.counts.external_day > limit else None
+        case "tenant_external_per_day":
+            return Disposition.DEFER if is_external and facts.counts.tenant_external_day > limit else None
+        case "from_own":
+            return Disposition.REJECT if facts.is_from_another else None
+        case "strangers":
+            return Disposition.REJECT if facts.strangers else None
+        case "auto_forward":
+            return Disposition.REJECT if facts.is_by_rule else None
     return None

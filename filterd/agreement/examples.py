@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from filterd.agreement.decide import decide
@@ -29,8 +30,23 @@ _PRINCIPALS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One thing an example says, and what came out, as people write it."""
+
+    name: str
+    expected: str
+    actual: str
+
+
 def run_example(terms: Agreement, example: Example) -> str | None:
     """Say what came out differently, or None when all is as the example claims."""
+    claims = run_claims(terms, example)
+    return next((f"{c.name} is {c.actual}, not {c.expected}" for c in claims if c.actual != c.expected), None)
+
+
+def run_claims(terms: Agreement, example: Example) -> tuple[Claim, ...]:
+    """Say everything the example claims, with what came out."""
     history, last = History(account_id="a_example"), None
     incidents = set()
     for index, act in enumerate(example.acts):
@@ -47,7 +63,7 @@ def run_example(terms: Agreement, example: Example) -> str | None:
 
 def _compare(
     example: Example, last: Decision | None, points: float, rung: Rung, until: datetime | None, incidents: int
-) -> str | None:
+) -> tuple[Claim, ...]:
     disposition = last.disposition if last is not None else Disposition.ACCEPT
     claims: list[tuple[str, object, object]] = [
         ("points", example.points, points),
@@ -62,7 +78,7 @@ def _compare(
         claims.append(("violations", example.violations, tuple(v.category for v in last.violations) if last else ()))
     if example.advisory is not None:
         claims.append(("advisory", example.advisory, last.advisory if last else ()))
-    return next((f"{name} is {_said(got)}, not {_said(want)}" for name, want, got in claims if want != got), None)
+    return tuple(Claim(name=name, expected=_said(want), actual=_said(got)) for name, want, got in claims)
 
 
 def _said(value: object) -> str:
@@ -105,7 +121,11 @@ def _case(terms: Agreement, act: ExampleAct, index: int) -> Case:
         delivery_keys=_deliveries(act, index),
         text_fp=f"x_example{index}",
         facts=MailFacts(
-            recipients=act.recipients, external_recipients=act.recipients, has_attachments=False, has_links=False
+            recipients=act.recipients,
+            external_recipients=act.recipients if act.external_recipients is None else act.external_recipients,
+            has_attachments=act.has_attachments,
+            has_links=act.has_links,
+            size_bytes=act.size_bytes,
         ),
         assessment=Assessment(verdicts=(verdict,)),
         policy_digest=terms.digest,

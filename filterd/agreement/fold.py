@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from filterd.model import records as r
 from filterd.model.sanction import Mode
-from filterd.model.standing import History, IncidentFile, SanctionFile
+from filterd.model.standing import UNKNOWN, History, IncidentFile, SanctionFile
 
 # Enough to join the texts and the retries of one campaign; the family joins everything else anyway.
 MAX_LINKS = 256
@@ -19,6 +20,11 @@ MAX_LINKS = 256
 # What the other axes, and the registers, are computed from. The rest tells of acts that change nobody's standing.
 _FURTHER = (
     r.AccountReinstated,
+    r.AppealDecided,
+    r.AppealReopened,
+    r.Approved,
+    r.AdviceIgnored,
+    r.Advised,
     r.AuthorisationGiven,
     r.AutomationFrozen,
     r.AutomationThawed,
@@ -33,14 +39,18 @@ _FURTHER = (
     r.EvidenceHeld,
     r.EvidenceReleased,
     r.ExculpationGranted,
-    r.HoldAttested,
-    r.HypothesisSettled,
-    r.IndicatorSeen,
     r.MaintenanceAnnounced,
     r.MaintenanceEnded,
+    r.MandateEnded,
+    r.MandateGiven,
     r.MigrationOpened,
     r.MxDeclared,
+    r.LegalRequestFiled,
     r.NoticeBounced,
+    r.NoticeDelayed,
+    r.PersonAdded,
+    r.ProposalEnded,
+    r.Proposed,
     r.SenderProtected,
     r.ServiceEnded,
     r.ServiceResumed,
@@ -48,8 +58,9 @@ _FURTHER = (
     r.StandingOrderSigned,
     r.StreamDeclared,
     r.StreamNoticed,
-    r.StrikeExcused,
     r.SubjectPurged,
+    r.TaskClaimed,
+    r.TaskClosed,
     r.TenantCharged,
     r.TenantDischarged,
     r.TenantLockConfirmed,
@@ -58,6 +69,11 @@ _FURTHER = (
     r.TenantStepTaken,
     r.TenantUnlocked,
 )
+
+# The notice that a term ends soon.
+RENEWAL = "renewal_due"
+# The notice before a termination; it begins when enough channels have taken it (agreement/termination).
+TERMINATION = "termination_proposed"
 
 # Notices that tell of a sanction (STANDING 5.3: the incident closes, the grace begins).
 WARNINGS = {"warning", "restriction", "suspension"}
@@ -86,15 +102,31 @@ def apply(history: History, record: r.Record) -> History:
         case r.HoldPlaced():
             history = _incident(history, record.incident_id, lambda i: replace(i, has_hold=True))
             return replace(history, holds=(*history.holds, (record, None)))
-        case r.HoldReleased():
+        case r.HoldReleased() | r.HoldAttested():
             holds = tuple(
                 (h, record.at if h.hold_id == record.hold_id and end is None else end) for h, end in history.holds
             )
-            return replace(history, holds=holds)
+            return replace(history, holds=holds, further=(*history.further, record))
+        case r.IndicatorSeen():
+            history = _incident(
+                history, record.incident_id or "", lambda i: replace(i, indicators=i.indicators | {record.indicator})
+            )
+            return replace(history, further=(*history.further, record))
+        case r.HypothesisSettled():
+            history = _incident(history, record.incident_id, lambda i: replace(i, hypothesis=record.hypothesis))
+            return replace(history, further=(*history.further, record))
+        case r.StrikeExcused():
+            return _excuse(history, record)
         case r.NoticeSent():
             for incident_id in record.incident_ids:
                 history = _incident(history, incident_id, lambda i: _notice(i, record))
+            if ({RENEWAL, TERMINATION} | WARNINGS) & set(record.template.split("+")):
+                # How long data is kept depends on the one (AL-2.2), whether a termination begins on the other; a
+                # warning that comes back may have to be taken back (TX-6.2).
+                history = replace(history, further=(*history.further, record))
             return history
+        case r.NoticeBounced():
+            return _bounced(replace(history, further=(*history.further, record)), record)
         case r.SanctionConfirmed():
             history = _incident(history, record.incident_id, lambda i: replace(i, is_confirmed=True))
             return _sanction(
@@ -106,12 +138,21 @@ def apply(history: History, record: r.Record) -> History:
             return _annul(history, record)
         case r.SanctionReplayed():
             return _sanction(history, record.sanction_id, lambda s: replace(s, replayed=(*s.replayed, record)))
+        case r.ObjectionFiled() if _is_about_hold(history, record.sanction_id):
+            return replace(history, further=(*history.further, record))
+        case r.ObjectionAnswered() if _is_about_hold(history, record.sanction_id):
+            return replace(history, further=(*history.further, record))
         case r.ObjectionFiled():
             return _sanction(
                 history,
                 record.sanction_id,
                 lambda s: replace(s, objected_at=s.objected_at or record.at, appeal_id=s.appeal_id or record.appeal_id),
             )
+        case r.AppealAssigned() if record.by != record.reviewer:
+            # Given to somebody who has not looked yet.
+            return history
+        case r.AppealAssigned() | r.AppealQuestioned():
+            return _looked(history, record.appeal_id, record.at)
         case r.ObjectionAnswered():
             return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
         case r.TaskOpened():
@@ -143,8 +184,10 @@ def _add_violation(incident: IncidentFile, record: r.ViolationRecorded) -> Incid
         links=links,
         recipients=_count(incident.recipients, record),
         has_burst=incident.has_burst
-        or (record.is_strong and any(v.is_burst and v.mode is Mode.A for v in record.violations)),
-        b_families=incident.b_families | {v.family for v in record.violations if v.mode is Mode.B},
+        or (record.is_strong and any(v.is_burst and v.mode is Mode.A and not v.is_shadow for v in record.violations)),
+        b_families=incident.b_families | {v.family for v in record.violations if v.mode is Mode.B and not v.is_shadow},
+        indicators=incident.indicators | frozenset(record.indicators),
+        hypothesis=record.hypothesis if incident.hypothesis == UNKNOWN else incident.hypothesis,
     )
 
 
@@ -153,7 +196,7 @@ def _count(known: tuple[tuple[str, int, int], ...], record: r.ViolationRecorded)
     new = len(record.delivery_keys)
     table = {name: (n, a) for name, n, a in known}
     for violation in record.violations:
-        if violation.mode not in (Mode.A, Mode.B):
+        if violation.mode not in (Mode.A, Mode.B) or violation.is_shadow:
             continue
         n, a = table.get(violation.category, (0, 0))
         in_a = new if violation.mode is Mode.A and record.is_strong else 0
@@ -166,6 +209,55 @@ def _notice(incident: IncidentFile, record: r.NoticeSent) -> IncidentFile:
     if record.deemed_at is None or not WARNINGS & set(record.template.split("+")):
         return incident
     return replace(incident, notices=(*incident.notices, record.deemed_at))
+
+
+def _bounced(history: History, record: r.NoticeBounced) -> History:
+    """Take the deemed time back where every channel that had accepted the notice failed by our fault (TX-6.2)."""
+    told = {i for x in history.of(r.NoticeSent) if x.notice_id == record.notice_id for i in x.incident_ids}
+    for incident_id in told if not record.is_theirs else ():
+        history = _incident(history, incident_id, _with_notices(_received(history, incident_id)))
+    return history
+
+
+def _with_notices(received: tuple[datetime, ...]) -> Callable[[IncidentFile], IncidentFile]:
+    return lambda incident: replace(incident, notices=received)
+
+
+def _received(history: History, incident_id: str) -> tuple[datetime, ...]:
+    """Say when each warning of an incident counts as received, in the order written."""
+    failed = {(x.notice_id, x.audience) for x in history.of(r.NoticeBounced) if not x.is_theirs}
+    doubtful = {notice_id for notice_id, _ in failed}
+    found = []
+    for x in history.of(r.NoticeSent):
+        if x.deemed_at is None or incident_id not in x.incident_ids or not WARNINGS & set(x.template.split("+")):
+            continue
+        if any((x.notice_id, channel) not in failed for channel in x.channel.split("+")):
+            # A channel that was slower than the one that failed counts from its own time.
+            found.append(x.at if x.notice_id in doubtful else x.deemed_at)
+    return tuple(found)
+
+
+def _looked(history: History, appeal_id: str, at: datetime) -> History:
+    changed = tuple(
+        replace(s, looked_at=s.looked_at or at) if s.appeal_id == appeal_id else s for s in history.sanctions
+    )
+    return replace(history, sanctions=changed)
+
+
+def _is_about_hold(history: History, some_id: str) -> bool:
+    return any(hold.hold_id == some_id for hold, _ in history.holds)
+
+
+def _excuse(history: History, record: r.StrikeExcused) -> History:
+    """Not attributable: the incident stays and counts for nothing, what the machine imposed for it ends."""
+    history = _incident(history, record.incident_id, lambda i: replace(i, excused_at=i.excused_at or record.at))
+    sanctions = tuple(
+        replace(s, annulled_at=s.annulled_at or record.at)
+        if s.imposed.incident_id == record.incident_id and s.imposed.is_automatic
+        else s
+        for s in history.sanctions
+    )
+    return replace(history, sanctions=sanctions)
 
 
 def _annul(history: History, record: r.StrikeAnnulled) -> History:

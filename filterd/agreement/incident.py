@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from filterd.agreement.category import RAISED_FAMILY
+from filterd.agreement.cure import cured_at
 from filterd.agreement.standing import stretches, strike_at, was_cut
 from filterd.agreement.terms import Agreement
 from filterd.model.ids import derived_id
 from filterd.model.records import IncidentOpened
-from filterd.model.sanction import Rung, Violation
+from filterd.model.sanction import Mode, Rung, Violation
 from filterd.model.standing import History, IncidentFile
 
 
@@ -32,17 +34,27 @@ def find_open(
 
     What happened a little before the first recorded act joins too: two workers do not record in the order of the clock
     (STANDING 5.7-11). An annulled incident still takes in what belongs to it, and gives nothing for it: an error is not
-    made again by the next message of the same run.
+    made again by the next message of the same run. One that is excused takes in only what was done before it was: what
+    comes after the password was changed is an act of its own. What gives points never joins an incident in which
+    nothing did: a warning without points (agreement/raised) must not decide when another act begins.
     """
+    counts = any(v.mode in (Mode.A, Mode.B) for v in violations)
     families = {v.family for v in violations}
     window = timedelta(hours=terms.incident.window_hours)
     linked = [
         incident
         for incident in history.incidents
         if incident.opened.at - window <= at <= closes_at(incident, terms)
+        and (incident.excused_at is None or at < incident.excused_at)
+        and not (counts and is_raised_only(incident))
         and (families & incident.families or links & incident.links)
     ]
     return min(linked, key=lambda i: i.opened.at, default=None)
+
+
+def is_raised_only(incident: IncidentFile) -> bool:
+    """Say whether it holds nothing but what a raised C2 category found: no points, a warning and no more."""
+    return bool(incident.families) and all(family.startswith(RAISED_FAMILY) for family in incident.families)
 
 
 def open_incident(
@@ -100,11 +112,16 @@ def is_after_notice(history: History, incident: IncidentFile) -> bool:
 def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
     """Say whether a suspension ran out (or lapsed) at most the probation time before `at`.
 
-    One that a person lifted, that stepped down, or that was undone leaves no probation.
+    One that a person lifted, that stepped down, or that was undone leaves no probation; one that a cure lifted does.
     """
     length = timedelta(days=terms.probation_days)
     for sanction in history.sanctions:
         pieces = stretches(sanction, terms, at)
+        # Mended, and lifted for that: on probation all the same (AL-7.1, STANDING 5.3).
+        cured = cured_at(history, sanction.imposed.sanction_id, at)
+        if cured is not None and sanction.annulled_at is None and cured <= at < cured + length:
+            if any(p.rung > Rung.WARN and p.since < cured <= (p.until or cured) for p in pieces):
+                return True
         if sanction.lifted_at is not None or sanction.annulled_at is not None or len(pieces) != 1:
             continue
         piece = pieces[0]

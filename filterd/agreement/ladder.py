@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from filterd.agreement.breaker import FROZEN
 from filterd.agreement.incident import grace_cap, is_first, is_long_noticed
 from filterd.agreement.standing import repeats, standing_at
+from filterd.agreement.takeover import is_malicious
 from filterd.agreement.terms import Agreement
 from filterd.model.sanction import Preset, Rung
 from filterd.model.standing import History, IncidentFile
@@ -59,8 +61,18 @@ def _step(terms: Agreement, index: int) -> Step:
     return Step(index=index, rung=step.as_rung, hours=step.hours, proposes_termination=step.propose_termination)
 
 
-def evaluate(history: History, incident: IncidentFile, terms: Agreement, preset: Preset, at: datetime) -> Evaluation:
+def evaluate(
+    history: History,
+    incident: IncidentFile,
+    terms: Agreement,
+    preset: Preset,
+    at: datetime,
+    *,
+    is_frozen: bool = False,
+) -> Evaluation:
     """Say what the incident warrants and what may be imposed, its strike already part of `history`.
+
+    Frozen, automation imposes nothing at all, and all of it waits for a person (STANDING 5.7-21).
 
     Probation lowers what is warranted; what automation may do follows the plain ladder over mode-A points, so that
     probation asks for a person and never acts by itself.
@@ -69,6 +81,8 @@ def evaluate(history: History, incident: IncidentFile, terms: Agreement, preset:
     if incident.is_annulled or all(s.incident_id != incident.opened.incident_id for s in now.strikes):
         return Evaluation(warranted=NO_STEP, imposed=NO_STEP)
     warranted = climb(terms, now.half_points, is_in_probation=incident.opened.is_in_probation)
+    if is_frozen:
+        return Evaluation(warranted=warranted, imposed=NO_STEP, held_back=FROZEN)
     if incident.has_mode_a:
         points = sum(s.a_half_points for s in now.strikes)
         reached = _at_least_warn(terms, climb(terms, points))
@@ -81,7 +95,7 @@ def evaluate(history: History, incident: IncidentFile, terms: Agreement, preset:
         allowed, held_back = _step(terms, cap), "grace"
     if allowed.rung is Rung.SUSPEND and not is_long_noticed(history, terms, incident):
         allowed, held_back = _below_suspension(terms, allowed), "notice before a suspension"
-    if is_first(history, incident) and allowed.rung > Rung.WARN:
+    if is_first(history, incident) and not is_malicious(incident) and allowed.rung > Rung.WARN:
         allowed, held_back = _step(terms, 0), "first incident"
     if allowed.index >= warranted.index:
         return Evaluation(warranted=warranted, imposed=warranted)

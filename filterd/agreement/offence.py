@@ -8,22 +8,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from filterd.agreement import raised
+from filterd.agreement.breaker import TRIPPED
 from filterd.agreement.fold import apply
-from filterd.agreement.incident import find_open, is_after_notice, is_first, is_zero_tolerance, open_incident
-from filterd.agreement.ladder import Evaluation, ends_at, evaluate
+from filterd.agreement.incident import (
+    find_open,
+    is_after_notice,
+    is_first,
+    is_raised_only,
+    is_zero_tolerance,
+    open_incident,
+)
+from filterd.agreement.ladder import NO_STEP, Evaluation, ends_at, evaluate
 from filterd.agreement.standing import SENDING
+from filterd.agreement.takeover import COMPROMISE, is_malicious, is_stolen, reported
 from filterd.agreement.terms import Agreement, Category
 from filterd.model import records as r
 from filterd.model.ids import derived_id
 from filterd.model.sanction import Feature, Mode, Preset, Rung, Violation
-from filterd.model.standing import History, IncidentFile
+from filterd.model.standing import COMPROMISED, MALICIOUS, UNKNOWN, History, IncidentFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offence:
     """One message's violations, ready to be weighed. `delivery_keys` are the recipients not counted before.
 
-    `incident_id` forces the incident, for replay; None finds or opens one.
+    `incident_id` forces the incident, for replay; None finds or opens one. `indicators` are what in this mail speaks
+    for a stolen account, `hypothesis` whose doing it is taken for before anybody has looked (STANDING 5.7-14).
     """
 
     at: datetime
@@ -38,6 +49,13 @@ class Offence:
     evidence_digest: str | None = None
     is_strong: bool = True
     incident_id: str | None = None
+    indicators: tuple[str, ...] = ()
+    hypothesis: str = UNKNOWN
+    # What was behind the findings, and of the recipients enough to know them again; for the row only.
+    signals: tuple[str, ...] = ()
+    recipient_marks: tuple[str, ...] = ()
+    # Somebody has stopped automation: what is warranted waits for a person (STANDING 5.7-21).
+    is_frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +86,123 @@ def commit_offence(history: History, offence: Offence, terms: Agreement, preset:
             policy_digest=offence.policy_digest,
             evidence_digest=offence.evidence_digest,
             is_strong=offence.is_strong,
+            indicators=_indicators(history, offence, terms),
+            hypothesis=_hypothesis(ledger, incident_id, offence),
+            signals=offence.signals,
+            recipient_marks=offence.recipient_marks,
         )
     )
     incident = ledger.incident(incident_id)
     # An act recorded late weighs from the incident's beginning on: nothing is imposed before it.
     offence = replace(offence, at=max(offence.at, incident.opened.at))
     evaluation = None
-    if not incident.is_annulled:
+    if not incident.is_void:
         strike = _strike(ledger.history, incident, offence, terms)
         _place_hold(ledger, incident, offence, terms, is_new_message=offence.evidence_key not in seen)
         if strike is not None:
             ledger.add(strike)
             incident = ledger.incident(incident_id)
-            evaluation = evaluate(ledger.history, incident, terms, preset, offence.at)
+            evaluation = evaluate(
+                ledger.history, incident, terms, preset, offence.at, is_frozen=offence.is_frozen
+            )
             _impose(ledger, incident, offence, terms, preset, evaluation)
+        elif offence.is_strong and not offence.is_frozen:
+            acts = tuple(v for v in offence.violations if not v.is_shadow)
+            decision_id = offence.decision_id
+            for record in raised.warning(ledger.history, incident, acts, terms, offence.at, decision_id):
+                ledger.add(record)
+        if any(v.is_shadow for v in offence.violations):
+            # Somebody sees what the breaker keeps from counting.
+            shadow = Evaluation(warranted=NO_STEP, imposed=NO_STEP, held_back=TRIPPED)
+            _open_task(ledger, incident_id, offence, terms, shadow)
     return Outcome(
         records=tuple(ledger.records), history=ledger.history, incident_id=incident_id, evaluation=evaluation
     )
+
+
+def commit_indicator(history: History, seen: r.IndicatorSeen, terms: Agreement) -> Outcome:
+    """Take in what speaks for a stolen account: of its incident the points become provisional, and sending is locked.
+
+    Without an incident it is written down, and speaks for the mail that follows (takeover.reported).
+    """
+    ledger = _Draft(history)
+    ledger.add(seen)
+    incident_id = seen.incident_id or ""
+    incident = next((i for i in ledger.history.incidents if i.opened.incident_id == incident_id), None)
+    if incident is not None and not incident.is_void:
+        _reissue(ledger, incident, seen.at, terms)
+        _place_hold(ledger, incident, _nothing_new(incident, seen.at, ""), terms, is_new_message=False)
+    return Outcome(records=tuple(ledger.records), history=ledger.history, incident_id=incident_id, evaluation=None)
+
+
+def commit_hypothesis(history: History, settled: r.HypothesisSettled, terms: Agreement, preset: Preset) -> Outcome:
+    """A person says whose doing an incident was. Malicious: its points are final at once, and the ladder is climbed
+    without the cap of a first incident; that is the person's act, so it may impose (STANDING 5.3, 5.7-14)."""
+    ledger = _Draft(history)
+    ledger.add(settled)
+    incident = ledger.incident(settled.incident_id)
+    evaluation = None
+    if not incident.is_void and incident.strike is not None:
+        _reissue(ledger, incident, settled.at, terms)
+        incident = ledger.incident(settled.incident_id)
+        if settled.hypothesis == MALICIOUS:
+            decision_id = derived_id("d", settled.incident_id, settled.hypothesis, settled.at.isoformat())
+            evaluation = evaluate(ledger.history, incident, terms, preset, settled.at)
+            _impose(ledger, incident, _nothing_new(incident, settled.at, decision_id), terms, preset, evaluation)
+    return Outcome(
+        records=tuple(ledger.records), history=ledger.history, incident_id=settled.incident_id, evaluation=evaluation
+    )
+
+
+def _nothing_new(incident: IncidentFile, at: datetime, decision_id: str) -> Offence:
+    """An incident seen in another light, without another message."""
+    return Offence(
+        at=at,
+        tenant_id=incident.opened.tenant_id,
+        transaction_id="",
+        decision_id=decision_id,
+        evidence_key=incident.opened.evidence_key,
+        text_fp="",
+        violations=(),
+        delivery_keys=(),
+        policy_digest="",
+    )
+
+
+def _indicators(history: History, offence: Offence, terms: Agreement) -> tuple[str, ...]:
+    """What speaks for a stolen account: in this mail, and reported lately. Only where somebody logged in."""
+    if not offence.is_strong:
+        return ()
+    return tuple(dict.fromkeys((*offence.indicators, *reported(history, terms, offence.at))))
+
+
+def _hypothesis(ledger: _Draft, incident_id: str, offence: Offence) -> str:
+    """Once a person has settled it, no mail does."""
+    is_settled = any(x.incident_id == incident_id for x in ledger.history.of(r.HypothesisSettled))
+    return UNKNOWN if is_settled else offence.hypothesis
+
+
+def _reissue(ledger: _Draft, incident: IncidentFile, at: datetime, terms: Agreement) -> None:
+    """Issue the strike again where what is known of the incident now makes it provisional, or final."""
+    before = incident.strike
+    if before is None:
+        return
+    until = _provisional_until(ledger.history, incident, before.at, terms)
+    if until != before.provisional_until:
+        ledger.add(replace(before, provisional_until=until))
+
+
+def _provisional_until(
+    history: History, incident: IncidentFile, issued_at: datetime, terms: Agreement
+) -> datetime | None:
+    """Say until when an incident's points are provisional: of a first zero-tolerance act, and of anything that a thief
+    may have done; never of what is the user's own doing (STANDING 5.3 step 2)."""
+    if is_malicious(incident):
+        return None
+    is_doubtful = is_stolen(incident, terms) or incident.hypothesis == COMPROMISED
+    if not is_doubtful and not (is_first(history, incident) and is_zero_tolerance(incident, terms)):
+        return None
+    return issued_at + timedelta(hours=terms.points.provisional_hours)
 
 
 class _Draft:
@@ -134,7 +252,7 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
     extra = is_after_notice(history, incident)
     a_points, b_points, severity, category = 0, 0, 0, ""
     for violation in offence.violations:
-        if violation.mode not in (Mode.A, Mode.B):
+        if violation.mode not in (Mode.A, Mode.B) or violation.is_shadow:
             continue
         found = terms.find_category(violation.category)
         if found is None:
@@ -154,7 +272,6 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
     if severity == 0:
         return None
     issued_at = before.at if before is not None else offence.at
-    is_provisional = is_first(history, incident) and is_zero_tolerance(incident, terms)
     strike = r.StrikeIssued(
         at=issued_at,
         strike_id=derived_id("k", incident.opened.incident_id),
@@ -164,7 +281,7 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
         severity=severity,
         a_half_points=a_points,
         b_half_points=b_points,
-        provisional_until=issued_at + timedelta(hours=terms.points.provisional_hours) if is_provisional else None,
+        provisional_until=_provisional_until(history, incident, issued_at, terms),
         provisional_cap=round(terms.points.unattested_cap * 2),
         expires_at=issued_at + terms.counts_for(severity),
     )
@@ -176,10 +293,18 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
 def _place_hold(
     ledger: _Draft, incident: IncidentFile, offence: Offence, terms: Agreement, *, is_new_message: bool
 ) -> None:
-    """A first zero-tolerance act also gets protection without points: the category's scope for a day.
-
-    A single refused message does not (STANDING 5.7-14): it takes a running burst or a second such message.
+    """Protection without points (STANDING 5.7-14). What a thief may have done locks sending until somebody attests; a
+    first zero-tolerance act gets the category's scope for a day, and a single refused message nothing: that takes a
+    running burst or a second such message. The user's own doing is the ladder's matter.
     """
+    # What two people raised to warn locks nobody out (STANDING 7.1, prop_c2_ceiling).
+    if is_malicious(incident) or is_raised_only(incident):
+        return
+    incident_id = incident.opened.incident_id
+    if is_stolen(incident, terms):
+        if not any(h.indicators and h.incident_id == incident_id for h, _ in ledger.history.holds):
+            _lock(ledger, incident, offence.at, terms)
+        return
     strict = {item.id for item in terms.category if item.zero_tolerance}
     mine = [
         v
@@ -188,7 +313,11 @@ def _place_hold(
     ]
     if not mine or incident.has_hold or not is_first(ledger.history, incident):
         return
-    had_one = incident.strike is not None and incident.strike.provisional_until is not None
+    # An open breaker keeps points from counting, and protects nobody less (STANDING 5.7-21).
+    shadows = tuple(v for v in mine if v.is_shadow)
+    had_one = bool(shadows and incident.message_count > 1) or (
+        incident.strike is not None and incident.strike.provisional_until is not None
+    )
     if not any(v.is_burst for v in mine) and not (had_one and is_new_message):
         return
     ledger.add(
@@ -197,16 +326,51 @@ def _place_hold(
             hold_id=derived_id("h", incident.opened.incident_id),
             incident_id=incident.opened.incident_id,
             account_id=ledger.history.account_id,
-            features=_scope(incident, terms),
+            features=_scope(incident, terms, shadows),
             starts_at=offence.at,
             ends_at=offence.at + timedelta(hours=terms.incident.hold_hours),
         )
     )
 
 
-def _scope(incident: IncidentFile, terms: Agreement) -> tuple[Feature, ...]:
-    """The union of the scopes of the categories an incident has so far."""
-    found = [f for category in _categories(incident, terms) for f in category.features]
+def _lock(ledger: _Draft, incident: IncidentFile, at: datetime, terms: Agreement) -> None:
+    """Lock sending, and ask somebody to change the password and attest it."""
+    incident_id = incident.opened.incident_id
+    hold_id = derived_id("h", incident_id, COMPROMISE)
+    ledger.add(
+        r.HoldPlaced(
+            at=at,
+            hold_id=hold_id,
+            incident_id=incident_id,
+            account_id=ledger.history.account_id,
+            features=SENDING,
+            starts_at=at,
+            ends_at=None,
+            because=COMPROMISE,
+            indicators=tuple(sorted(incident.indicators)),
+        )
+    )
+    ledger.add(attestation_task(hold_id, ledger.history.account_id, at, terms))
+
+
+def attestation_task(hold_id: str, account_id: str, at: datetime, terms: Agreement) -> r.TaskOpened:
+    """Say the task that comes with a hold of a stolen account; apart from what its incident has people look at."""
+    return r.TaskOpened(
+        at=at,
+        task_id=derived_id("w", hold_id, "attest"),
+        incident_id="",
+        account_id=account_id,
+        what="hold: have the password reset and all sessions revoked, then attest or release",
+        warranted="none",
+        imposed="hold",
+        due_at=at + timedelta(hours=terms.incident.task_due_hours),
+    )
+
+
+def _scope(incident: IncidentFile, terms: Agreement, shadows: tuple[Violation, ...] = ()) -> tuple[Feature, ...]:
+    """The union of the scopes of the categories an incident has so far, and of those that count for nothing now."""
+    more = [c for v in shadows if (c := terms.find_category(v.category)) is not None]
+    found = [f for category in (*_categories(incident, terms), *more) for f in category.features]
     return tuple(dict.fromkeys(found))
 
 

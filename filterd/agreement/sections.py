@@ -76,7 +76,8 @@ class ExampleAct(Section):
     """One act of an example: which findings a message of the account had, when, to how many recipients.
 
     `burst` adds the finding of a running burst. `strength` is how well we know whose mail it is: "medium" mail (a
-    client's network) is never a violation. `confidence` is that of every finding of the act.
+    client's network) is never a violation. `confidence` is that of every finding of the act. The rest is what a rule's
+    `when` may ask of the mail; `external_recipients` None: all of them are.
     """
 
     hour: float = Field(ge=0)
@@ -87,6 +88,10 @@ class ExampleAct(Section):
     confidence: float = Field(1.0, ge=0, le=1)
     direction: Literal["outbound", "internal"] = "outbound"
     strength: Literal["strong", "medium"] = "strong"
+    external_recipients: int | None = Field(None, ge=0)
+    has_attachments: bool = False
+    has_links: bool = False
+    size_bytes: int = Field(2000, ge=0)
 
 
 class Example(Section):

@@ -6,9 +6,15 @@ because time passed, not because a job ran (HOUSE rule 12).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
+from filterd.agreement.appeal_clock import unanswered_at
+from filterd.agreement.cure import cured_at
+from filterd.agreement.lifecycle import lifecycle_at
+from filterd.agreement.security import security_at
+from filterd.agreement.tenant_steps import tenant_limits
+from filterd.agreement.termination import begun
 from filterd.agreement.terms import Agreement
 from filterd.model.sanction import Conduct, Feature, Rung
 from filterd.model.standing import (
@@ -72,12 +78,11 @@ def stretches(sanction: SanctionFile, terms: Agreement, known_at: datetime) -> t
 
 def _steps_down_at(sanction: SanctionFile, terms: Agreement) -> datetime | None:
     """Say when an objection no person answered in time takes an unconfirmed automatic sanction one rung down (STANDING
-    5.6); None when it does not."""
+    5.6), or one that somebody took up and did not decide in time; None when it does not."""
     if not sanction.imposed.is_automatic or sanction.objected_at is None:
         return None
-    due = sanction.objected_at + timedelta(hours=terms.incident.objection_hours)
     was_confirmed = sanction.confirmed_at is not None and sanction.confirmed_at <= sanction.objected_at
-    return None if was_confirmed or _before(sanction.answered_at, due) else due
+    return None if was_confirmed else unanswered_at(sanction, terms)
 
 
 def _stepped_down(life: list[Stretch], sanction: SanctionFile, at: datetime) -> list[Stretch]:
@@ -132,7 +137,7 @@ def _before(at: datetime | None, limit: datetime) -> bool:
 def strike_at(incident: IncidentFile, history: History, at: datetime) -> CountingStrike | None:
     """Say what an incident's strike weighs at an instant, or None when it does not count."""
     strike = incident.strike
-    if strike is None or incident.is_annulled or not incident.opened.at <= at < strike.expires_at:
+    if strike is None or incident.is_void or not incident.opened.at <= at < strike.expires_at:
         return None
     weight_b = strike.b_half_points if is_b_whole(incident, history, at) else strike.b_half_points // 2
     points, a_points = max(strike.a_half_points, weight_b), strike.a_half_points
@@ -163,7 +168,7 @@ def is_b_whole(incident: IncidentFile, history: History, at: datetime) -> bool:
 def repeats(first: IncidentFile, second: IncidentFile, history: History) -> bool:
     """Say whether `second` confirms `first`: both in mode B in one family, the first still counting and noticed before
     the second began, and not under objection then."""
-    if first.is_annulled or second.is_annulled or not first.b_families & second.b_families:
+    if first.is_void or second.is_void or not first.b_families & second.b_families:
         return False
     if first.strike is None or not first.opened.at <= second.opened.at < first.strike.expires_at:
         return False
@@ -182,7 +187,7 @@ def standing_at(history: History, terms: Agreement, at: datetime, around: Surrou
     """Say the standing of an account at `at` (aware UTC): what its conduct, its security and its service allow, and
     what is in force against its tenant."""
     active = []
-    for sanction in history.sanctions:
+    for sanction in in_effect(history, terms, at):
         for piece in stretches(sanction, terms, at):
             if piece.covers(at) and piece.rung > Rung.NONE:
                 imposed = sanction.imposed
@@ -200,7 +205,8 @@ def standing_at(history: History, terms: Agreement, at: datetime, around: Surrou
                     )
                 )
     strikes = tuple(s for s in (strike_at(i, history, at) for i in history.incidents) if s is not None)
-    holds = tuple(h for h, end in history.holds if h.starts_at <= at and _runs(earlier(h.ends_at, end), at))
+    security = security_at(history, terms, at)
+    limits = tenant_limits(around.tenant, terms, at) if around.tenant is not None else ()
     # A warning lasts as long as a strike counts (STANDING 5.1), so it follows from the strikes, not from a clock.
     rung = max((s.rung for s in active), default=Rung.NONE)
     rung = max(rung, Rung.WARN) if strikes else rung
@@ -210,17 +216,51 @@ def standing_at(history: History, terms: Agreement, at: datetime, around: Surrou
         conduct=_CONDUCT[rung],
         rung=rung,
         until=_latest_end([s for s in active if s.rung is rung]) if rung > Rung.WARN else None,
-        features=_union([s.features for s in active] + [h.features for h in holds]),
+        features=_union(
+            [s.features for s in active] + [h.features for h in security.holds] + [x.features for x in limits]
+        ),
         sanctions=tuple(active),
         strikes=strikes,
-        holds=holds,
+        holds=security.holds,
+        security=security,
         half_points=sum(s.half_points for s in strikes),
         final_half_points=sum(s.half_points for s in strikes if not s.is_provisional),
+        tenant_limits=limits,
+        lifecycle=lifecycle_at(history, terms, at, around),
     )
 
 
-def _runs(end: datetime | None, at: datetime) -> bool:
-    return end is None or at < end
+def in_effect(history: History, terms: Agreement, at: datetime) -> tuple[SanctionFile, ...]:
+    """Say the sanctions with what the rest of the history makes of them: a termination begins when nothing holds it up
+    any more (agreement/termination), and a cure ends what it cured (agreement/cure)."""
+    files = []
+    for sanction in history.sanctions:
+        file = begun(history, sanction, terms, at, half_points_at)
+        if file is None or (file.imposed.rung is Rung.TERMINATE and not _still_ordered(history, file, terms)):
+            continue
+        cured = cured_at(history, sanction.imposed.sanction_id, at)
+        files.append(replace(file, lifted_at=earlier(file.lifted_at, cured)) if cured is not None else file)
+    return tuple(files)
+
+
+def _still_ordered(history: History, termination: SanctionFile, terms: Agreement) -> bool:
+    """Say whether a termination may begin: one that nobody decided about only while the suspension it rests on still
+    runs as it was (STANDING 5.9)."""
+    if not termination.imposed.is_automatic:
+        return True
+    began_at = termination.imposed.starts_at
+    mine = [s for s in history.sanctions if s.imposed.incident_id == termination.imposed.incident_id]
+    return any(
+        piece.rung is Rung.SUSPEND and piece.until is None and piece.covers(began_at)
+        for s in mine
+        if s.imposed.rung is Rung.SUSPEND
+        for piece in stretches(s, terms, began_at)
+    )
+
+
+def half_points_at(history: History, at: datetime) -> int:
+    """Say what all strikes weigh at an instant."""
+    return sum(s.half_points for s in (strike_at(i, history, at) for i in history.incidents) if s is not None)
 
 
 def _latest_end(sanctions: list[ActiveSanction]) -> datetime | None:

@@ -20,6 +20,7 @@ from filterd.agreement.statement_parts import (
     Milder,
     NextStep,
     OtherEffect,
+    Points,
     Protection,
     Received,
     Share,
@@ -33,7 +34,7 @@ from filterd.model.decision import Disposition
 from filterd.model.sanction import Mode, Rung
 from filterd.model.standing import CountingStrike, History, IncidentFile, SanctionFile, Standing
 
-__all__ = ["Statement", "statement"]
+__all__ = ["Points", "Statement", "points_at", "statement"]
 
 _MINUTE = timedelta(minutes=1)
 
@@ -67,9 +68,8 @@ def statement(
         raise UsageError(f"{history.account_id} has no sanction {min(unknown)}")
     own = sorted((s for s in files if s.imposed.incident_id == incident_id), key=lambda s: s.imposed.step, reverse=True)
     now = standing_at(history, terms, at)
-    is_strict = is_in_probation(history, terms, at)
-    reached = climb(terms, now.half_points, is_in_probation=is_strict)
     effects = tuple(_effect(s, incident, terms, at) for s in own)
+    points = _points(history, terms, now, at, ends=_ends_suspension(effects))
     return Statement(
         incident_id=incident_id,
         account_id=history.account_id,
@@ -86,12 +86,12 @@ def statement(
         automated_decision=_decided_by(own),
         effects=effects,
         hold=_hold(history, incident_id, at),
-        half_points=now.half_points,
-        shares=tuple(_share(s, history) for s in now.strikes),
-        due_step=_next_step(reached, now.half_points) if reached.rung > now.rung else None,
-        next_step=_step_above(terms, now.half_points, reached, is_strict=is_strict),
-        probation_days=terms.probation_days,
-        after_suspension=_after_suspension(terms, now, effects),
+        half_points=points.half_points,
+        shares=points.shares,
+        due_step=points.due_step,
+        next_step=points.next_step,
+        probation_days=points.probation_days,
+        after_suspension=points.after_suspension,
         others=_others(now, own),
         answer_hours=terms.incident.objection_hours,
         received=_received(own, terms, at),
@@ -99,6 +99,13 @@ def statement(
         undone=tuple(_undone(s, s.annulled_at, terms) for s in own if s.annulled_at is not None),
         milder=tuple(m for s in files if (m := _milder(s, terms, incident_id, at)) is not None),
     )
+
+
+def points_at(history: History, terms: Agreement, at: datetime) -> Points:
+    """Say an account's points at an instant, when each fades and what comes next."""
+    now = standing_at(history, terms, at)
+    ends = any(s.rung is Rung.SUSPEND and s.ends_at is not None for s in now.sanctions)
+    return _points(history, terms, now, at, ends=ends)
 
 
 # --- what for ---------------------------------------------------------------------------------------------------------
@@ -175,16 +182,14 @@ def _effect(file: SanctionFile, incident: IncidentFile, terms: Agreement, at: da
 
 
 def _hold(history: History, incident_id: str, at: datetime) -> Protection | None:
-    for hold, released_at in history.holds:
-        if hold.incident_id == incident_id:
-            end = earlier(hold.ends_at, released_at)
-            return Protection(
-                features=hold.features,
-                starts_at=hold.starts_at,
-                ends_at=end,
-                is_over=end is not None and end <= at,
-            )
-    return None
+    mine = [(h, earlier(h.ends_at, end)) for h, end in history.holds if h.incident_id == incident_id]
+    if not mine:
+        return None
+    # The one that lasts longest: what a thief may have done locks sending, beside what locked a feature before.
+    hold, end = max(mine, key=lambda x: (x[1] is None, x[1] or x[0].starts_at))
+    return Protection(
+        features=hold.features, starts_at=hold.starts_at, ends_at=end, is_over=end is not None and end <= at
+    )
 
 
 def _others(now: Standing, own: list[SanctionFile]) -> tuple[OtherEffect, ...]:
@@ -197,6 +202,20 @@ def _others(now: Standing, own: list[SanctionFile]) -> tuple[OtherEffect, ...]:
 
 
 # --- points -----------------------------------------------------------------------------------------------------------
+
+
+def _points(history: History, terms: Agreement, now: Standing, at: datetime, *, ends: bool) -> Points:
+    """`ends`: a suspension in force has an end, behind which a probation begins."""
+    is_strict = is_in_probation(history, terms, at)
+    reached = climb(terms, now.half_points, is_in_probation=is_strict)
+    return Points(
+        half_points=now.half_points,
+        shares=tuple(_share(s, history) for s in now.strikes),
+        due_step=_next_step(reached, now.half_points) if reached.rung > now.rung else None,
+        next_step=_step_above(terms, now.half_points, reached, is_strict=is_strict),
+        probation_days=terms.probation_days,
+        after_suspension=_after_suspension(terms, now, ends=ends),
+    )
 
 
 def _share(counting: CountingStrike, history: History) -> Share:
@@ -229,8 +248,11 @@ def _step_above(terms: Agreement, half_points: int, reached: Step, *, is_strict:
     return None
 
 
-def _after_suspension(terms: Agreement, now: Standing, effects: tuple[Effect, ...]) -> NextStep | None:
-    ends = any(e.rung is Rung.SUSPEND and not e.is_over and e.ends_at is not None for e in effects)
+def _ends_suspension(effects: tuple[Effect, ...]) -> bool:
+    return any(e.rung is Rung.SUSPEND and not e.is_over and e.ends_at is not None for e in effects)
+
+
+def _after_suspension(terms: Agreement, now: Standing, *, ends: bool) -> NextStep | None:
     step = climb(terms, now.half_points, is_in_probation=True) if ends and terms.probation_days else NO_STEP
     return _next_step(step, now.half_points) if step is not NO_STEP else None
 

@@ -136,6 +136,18 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """What every sanction notice says of points, whatever it is about. Fields as in Statement."""
+
+    half_points: int
+    shares: tuple[Share, ...]
+    due_step: NextStep | None
+    next_step: NextStep | None
+    probation_days: int
+    after_suspension: NextStep | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """Everything a notice about one incident may say.
 

@@ -13,6 +13,7 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import in_force
 from filterd.model.principal import Supplement, Tenant
 
 
@@ -25,18 +26,18 @@ def effective_terms(
         terms: every agreement there is, by id.
         agreement: what binds the tenant.
         supplement: its record, None when there is none.
-        at: when the act was.
+        at: when the act was; of several versions the one in force then counts.
 
     Raises:
         KeyError: there is no such agreement; start-up has refused such tenants.
     """
     found = terms.get(supplement.agreement) if supplement is not None else None
     if supplement is None or found is None or found.supplements != agreement:
-        return terms[agreement]
+        return in_force(terms[agreement], at)
     begins_at = in_force_from(supplement, found)
     if begins_at is None or at < begins_at:
-        return terms[agreement]
-    return limited(found, supplement.categories)
+        return in_force(terms[agreement], at)
+    return limited(in_force(found, at), supplement.categories)
 
 
 def pinned_terms(
@@ -50,8 +51,24 @@ def pinned_terms(
     if pinned.supplements is None:
         return pinned
     if tenant is None:
-        return terms[pinned.supplements]
-    return effective_terms(ChainMap({pinned.id: pinned}, dict(terms)), tenant.agreement, tenant.supplement, at)
+        return in_force(terms[pinned.supplements], at)
+    alone = pinned.model_copy(update={"versions": ()})
+    return effective_terms(ChainMap({pinned.id: alone}, dict(terms)), tenant.agreement, tenant.supplement, at)
+
+
+def terms_at_decision(
+    at_act: Agreement, terms: Mapping[str, Agreement], tenant: Tenant | None, now: datetime
+) -> Agreement:
+    """Say what the terms of an act have become by now: `at_act` itself where they have not changed.
+
+    Only another version of the same agreement counts: what did not bind at the act is no ground for it.
+    """
+    head = terms.get(at_act.id)
+    found = in_force(head, now) if head is not None else at_act
+    if found.digest == at_act.digest:
+        return at_act
+    signed = tenant.supplement if tenant is not None and found.supplements is not None else None
+    return limited(found, signed.categories) if signed is not None else found
 
 
 def in_force_from(supplement: Supplement, found: Agreement) -> datetime | None:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from filterd.agreement.calendar import Calendar
 from filterd.agreement.category import FEATURES as FEATURES
 from filterd.agreement.category import Category as Category
 from filterd.agreement.category import Clause, FindingCode, Protection, Rule, misleads
@@ -25,6 +26,13 @@ from filterd.agreement.sections import (
     Section,
     SeverityKey,
 )
+from filterd.agreement.sections_appeal import AppealSection
+from filterd.agreement.sections_breaker import BreakerSection
+from filterd.agreement.sections_lifecycle import HolidaysSection, LifecycleSection
+from filterd.agreement.sections_registers import RegistersSection
+from filterd.agreement.sections_security import SecuritySection
+from filterd.agreement.sections_tenant import TenantSection
+from filterd.agreement.sections_termination import CureSection, TerminationSection
 from filterd.errors import UsageError
 from filterd.model.sanction import Preset
 
@@ -34,6 +42,7 @@ class Agreement(Section):
 
     `bulk` are the findings that say an act is bulk, for categories with `single`. `supplements` is the agreement that
     this one is a supplement to: then it binds nobody by itself, only who has signed it (agreement/supplement).
+    `versions` are all of the same id, this one included, where there are several (agreement/versions).
     """
 
     id: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
@@ -50,14 +59,24 @@ class Agreement(Section):
     probation_days: Annotated[int, Field(ge=0, le=366)]
     ladder: tuple[LadderStep, ...] = Field(min_length=1)
     preset: dict[Preset, PresetSection]
+    tenant: TenantSection | None = None
     clause: dict[str, Clause]
     category: tuple[Category, ...]
     rule: tuple[Rule, ...]
     bulk: tuple[FindingCode, ...] = ()
     protection: tuple[Protection, ...] = ()
     advisory: tuple[str, ...] = ()
+    lifecycle: LifecycleSection | None = None
+    security: SecuritySection = SecuritySection()
+    holidays: HolidaysSection = HolidaysSection()
+    termination: TerminationSection | None = None
+    registers: RegistersSection | None = None
+    cure: CureSection | None = None
+    appeal: AppealSection = AppealSection()
+    breaker: BreakerSection = BreakerSection()
     example: tuple[Example, ...] = Field(min_length=1)
     digest: str = ""
+    versions: tuple[Agreement, ...] = ()
 
     @field_validator("timezone")
     @classmethod
@@ -73,6 +92,16 @@ class Agreement(Section):
         for key in self.sanction_ground:
             if key not in self.clause:
                 raise ValueError(f"sanction_ground names clause {key!r}, which the file does not have")
+        for key in self.tenant.ground if self.tenant is not None else ():
+            if key not in self.clause:
+                raise ValueError(f"tenant.ground names clause {key!r}, which the file does not have")
+        for key in self.termination.clauses if self.termination is not None else ():
+            if key not in self.clause:
+                raise ValueError(f"termination.clauses names clause {key!r}, which the file does not have")
+        if self.cure is not None and self.cure.clause not in self.clause:
+            raise ValueError(f"cure.clause names clause {self.cure.clause!r}, which the file does not have")
+        if self.lifecycle is None and (self.termination is not None or self.cure is not None):
+            raise ValueError("[termination] and [cure] take their days from [lifecycle], which the file does not have")
         ids = [item.id for item in self.category]
         if len(set(ids)) != len(ids):
             raise ValueError("two categories bear the same id")
@@ -122,6 +151,11 @@ class Agreement(Section):
         if missing:
             raise ValueError(f"preset {missing[0]!r} is missing")
         return self
+
+    @property
+    def calendar(self) -> Calendar:
+        """Say on which calendar its days are counted (TX-9.3)."""
+        return self.holidays.calendar(self.timezone)
 
     @property
     def ground_kind(self) -> str:

@@ -6,7 +6,7 @@ ledger's queue that has begun, a notice being written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,9 @@ from filterd.ledger.link import Verb
 from filterd.model.reply import Reply
 from filterd.model.session import Path, Session
 from filterd.pipeline.gate import MailGate
-from filterd.pipeline.notice_mail import Letter, NoticeDesk, NoticeFacts, NoticeRequest
+from filterd.pipeline.notice_mail import Delayed, Facts, Letter, NoticeDesk
+from filterd.pipeline.notice_requests import Request
+from filterd.pipeline.notices import Audience, RenderedNotice
 from filterd.ports import Answer, Intake, LedgerTxn
 
 
@@ -24,6 +26,9 @@ class CurrentGate:
 
     def __init__(self, gate: MailGate):
         self.gate = gate
+
+    async def admit_sender(self, session: Session, reverse_path: Path | None) -> Reply | None:
+        return await self.gate.admit_sender(session, reverse_path)
 
     async def admit(
         self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
@@ -46,11 +51,17 @@ class CurrentDesk(NoticeDesk):
     def __init__(self, desk: NoticeDesk):
         self.desk = desk
 
-    def gather(self, txn: LedgerTxn, request: NoticeRequest) -> NoticeFacts | None:
+    def gather(self, txn: LedgerTxn, request: Request) -> Facts | Delayed | None:
         return self.desk.gather(txn, request)
 
-    def letters(self, facts: NoticeFacts, at: datetime) -> tuple[Letter, ...]:
+    def letters(self, facts: Facts, at: datetime) -> tuple[Letter, ...]:
         return self.desk.letters(facts, at)
+
+    def copies(self, facts: Facts, at: datetime, audiences: Iterable[Audience]) -> Mapping[Audience, RenderedNotice]:
+        return self.desk.copies(facts, at, audiences)
+
+    def known(self, facts: Facts) -> frozenset[Audience]:
+        return self.desk.known(facts)
 
 
 class CurrentVerbs:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 
 from filterd import metrics
+from filterd.agreement.sections_breaker import BreakerSection
 from filterd.agreement.supplement import misbound
+from filterd.app.clocks import clock_worker, keep_clocks
 from filterd.app.current import CurrentDesk, CurrentVerbs
 from filterd.app.directory import directory_lookups
+from filterd.app.effects import effects_worker
+from filterd.app.notices import notice_verbs, outbox_worker
 from filterd.app.parts import (
     EVENTS_DIR,
     bypass_file,
@@ -25,6 +29,7 @@ from filterd.app.parts import (
     verbs,
 )
 from filterd.app.policy import Policy
+from filterd.app.watching import appeal_page, breaker_watch
 from filterd.clients.mailer import RelayMailer
 from filterd.clients.verdict_index import open_index
 from filterd.doors.http import start_http
@@ -38,6 +43,7 @@ from filterd.model.about import NOTHING
 from filterd.model.entry import Entry
 from filterd.model.records import KINDS
 from filterd.model.sanction import Mode
+from filterd.pipeline.effects import promises_of
 from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.notices import Templates
 from filterd.pipeline.verbs import DeskRules
@@ -45,7 +51,6 @@ from filterd.ports import Clock, Keys, LedgerTxn
 from filterd.share import path
 from filterd.workers.bypass import BypassWatch
 from filterd.workers.indexer import start_indexer
-from filterd.workers.outbox import OutboxWorker
 from filterd.workers.retention import RetentionWorker
 
 # What other nodes count reaches this one after two of these at most; the rest of the upkeep needs no such hurry.
@@ -61,6 +66,7 @@ class LedgerHalf:
     def __init__(self, policy: Policy, keys: Keys, clock: Clock):
         config = self._config = policy.config
         self.policy = policy
+        self._keys = keys
         self._clock = clock
         self._next: Policy | None = None
         self._failing: tuple[str, ...] = ()
@@ -77,12 +83,14 @@ class LedgerHalf:
             url=config.ledger.url,
             anchors=config.ledger.anchors,
             anchor_command=config.ledger.anchor_command,
+            follow_up=promises_of(config.effectors.names),
         )
         table = self._verbs.table()
         # None: the operator has no directory of his own that could be asked.
         self._lookups = directory_lookups(config.directory, self.engine.submit, rules, clock)
         if self._lookups is not None:
             table["account_for"] = replace(table["account_for"], outside=self._lookups.account_for)
+        table |= notice_verbs(lambda: self._desk.desk)
         self.ledger = LocalLedger(self.engine, table, trusted_s=config.ledger.last_word_s)
         self.engine.spool.quota_bytes = config.evidence.spool_mb << 20
         self._retention = RetentionWorker(
@@ -105,13 +113,18 @@ class LedgerHalf:
         # Rows that a crash kept from the event stream (HOUSE rule 15).
         await self._feed.complete()
         self._bypass = BypassWatch(self.engine.submit, bypass_file(self._config), self._clock, self.log)
+        self._breakers = await breaker_watch(self.engine, self._breaker_rules, self._clock)
         self.engine.on_entries(self._tell)
         self.engine.on_weather(self._weather)
         link = LinkServer(self.ledger, socket_path(self._config))
         await link.start()
         stack.push_async_callback(link.close)
         await self._start_outbox(stack, mailer)
+        effects = effects_worker(self._config, self.engine, lambda: _rules(self.policy), self._clock)
+        start_worker(stack, effects.run)
         spawn(stack, self._upkeep())
+        worker = clock_worker(self._config, self.engine, lambda: _rules(self.policy), self._clock)
+        spawn(stack, keep_clocks(worker, self._clock))
         self._start_index(stack)
         if self._config.http.enabled:
             server = await start_http(
@@ -119,6 +132,7 @@ class LedgerHalf:
                 metrics.exposition,
                 self._health,
                 appeals_address=self._config.notices.appeals_address,
+                appeal=appeal_page(self._config, self.ledger, self._keys, self._clock),
             )
             stack.callback(server.close)
 
@@ -178,6 +192,7 @@ class LedgerHalf:
         for entry in entries:
             said = decode(KINDS[entry.kind], entry.body)
             metrics.observe_record(said)
+            self._breakers.committed(entry.account_id, said)
             try:
                 self._bypass.committed(said)
             except (ConfigError, OSError) as err:
@@ -192,25 +207,8 @@ class LedgerHalf:
     # --- work that goes on --------------------------------------------------------------------------------------------
 
     async def _start_outbox(self, stack: AsyncExitStack, mailer: RelayMailer) -> None:
-        worker = OutboxWorker(
-            self.engine,
-            self.engine.submit,
-            self._desk,
-            mailer,
-            self._clock,
-            on_notice=lambda sent: metrics.observe_outbox_result(
-                is_done=sent.outcome == "accepted", is_final=sent.deemed_at is None
-            ),
-            on_error=lambda item, error: service_log().error("outbox", item=item, error=error),
-        )
-        stop = asyncio.Event()
-        task = asyncio.create_task(worker.run(stop))
-
-        async def end() -> None:
-            stop.set()
-            await task
-
-        stack.push_async_callback(end)
+        worker = outbox_worker(self._config, self.engine, self._desk, mailer, self._clock)
+        start_worker(stack, worker.run)
 
     def _start_index(self, stack: AsyncExitStack) -> None:
         config = self._config
@@ -218,6 +216,9 @@ class LedgerHalf:
             index = open_index(config.node.state_dir, url=config.index.url)
             events = config.node.state_dir / EVENTS_DIR
             start_indexer(stack, index, events, self._clock, retention_days=config.index.retention_days)
+
+    def _breaker_rules(self) -> BreakerSection:
+        return self.policy.agreements[self.policy.config.agreement.default].breaker
 
     async def _upkeep(self) -> None:
         """Counters to disk and files nobody needs away, for ever."""
@@ -231,6 +232,7 @@ class LedgerHalf:
                 continue
             await self._kept_up(self.engine.counters.flush())
             if turn % _LOOK_EACH == 0:
+                await self._kept_up(self._breakers.look())
                 await self._kept_up(self._feed.complete())
                 await self._kept_up(self._measure())
             if turn % _SWEEP_EACH == 0:
@@ -278,6 +280,18 @@ def check_tenants(txn: LedgerTxn, policy: Policy) -> None:
             raise ConfigError(f"tenant {tenant.tenant_id} {wrong}", file=folder, key="agreement.directory")
 
 
+def start_worker(stack: AsyncExitStack, run: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
+    """Run a worker until the stack ends it: it finishes what is under way."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(stop))
+
+    async def end() -> None:
+        stop.set()
+        await task
+
+    stack.push_async_callback(end)
+
+
 def spawn(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
     """Run a task until the stack ends it."""
     task = asyncio.create_task(work)
@@ -295,5 +309,5 @@ def _rules(policy: Policy) -> DeskRules:
 
 def _allow(policy: Policy) -> None:
     # A locked category is no label, not even by name (STANDING 5.8).
-    named = (c for a in policy.agreements.values() for c in a.category if c.mode is not Mode.C1)
+    named = (c for a in policy.by_digest.values() for c in a.category if c.mode is not Mode.C1)
     metrics.allow({x for c in named for x in (c.id, c.family)})

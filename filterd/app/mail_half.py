@@ -206,9 +206,11 @@ class MailHalf:
         if not drained.done():
             drained.cancel()
             drained = asyncio.gather(*(server.drain(HURRY_S) for server in servers))
-        if unfinished := sum(await drained):
+        left = sum(await drained)
+        await self._gate.gate.flush()
+        if left:
             # Their clients have had no reply, so they send them again.
-            service_log().warning("unfinished", mails=unfinished)
+            service_log().warning("unfinished", mails=left)
 
     async def _close_resolvers(self) -> None:
         for task in self._retiring:

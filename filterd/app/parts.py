@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from filterd.agreement.load import load
 from filterd.agreement.protection import InboundChoices
 from filterd.agreement.supplement import misbound, unfounded
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import conflict, shelved, versions
 from filterd.checks import ALL_CODES
 from filterd.cli.chain import ledger_rows
 from filterd.clients.bypass_file import FILE_NAME as BYPASS_FILE
@@ -29,18 +30,17 @@ from filterd.model.decision import Case, Decision, Disposition
 from filterd.model.evidence import kept
 from filterd.model.records import Record
 from filterd.model.sanction import Preset
+from filterd.model.staffing import Staffing, StaffingRules
 from filterd.model.standing import History
-from filterd.pipeline import bypass, evidence, locking, quarantine
-from filterd.pipeline.accounts import AccountVerbs
-from filterd.pipeline.appeals import AppealVerbs
+from filterd.pipeline import bypass, evidence, locking, quarantine, senders
 from filterd.pipeline.attribution import AttributionRule
-from filterd.pipeline.desk import Desk
 from filterd.pipeline.gate import GateRules, ListenerRule
+from filterd.pipeline.human import human_verbs
 from filterd.pipeline.imports import ImportVerbs
 from filterd.pipeline.notices import NoticeSettings
+from filterd.pipeline.people import guarded
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.replies import ReplyStyle
-from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs, Objection
 from filterd.ports import AccountRef, Clock, Keys
 from filterd.share import path
@@ -60,15 +60,19 @@ def bypass_file(config: Config) -> BypassFile:
     return BypassFile(config.node.state_dir / BYPASS_FILE)
 
 
-def load_agreements(config: Config) -> dict[str, Agreement]:
-    """Read every agreement file. Raises ConfigError with file, line and key for the first thing wrong."""
+def load_agreements(config: Config, now: datetime | None = None) -> dict[str, Agreement]:
+    """Read every agreement file, by id; of several versions the one in force `now`, which knows the others.
+
+    Raises ConfigError with file, line and key for the first thing wrong.
+    """
     folder = config.agreement.directory or path("policies/agreements")
-    agreements = {}
+    found: list[Agreement] = []
     for file in sorted(folder.glob("*.toml")):
-        found = load(file.read_bytes(), str(file), ALL_CODES)
-        if found.id in agreements:
-            raise ConfigError(f"agreement {found.id!r} stands in two files", file=file, key="id")
-        agreements[found.id] = found
+        terms = load(file.read_bytes(), str(file), ALL_CODES)
+        if wrong := conflict([*(x for x in found if x.id == terms.id), terms]):
+            raise ConfigError(wrong, file=file, key="effective_from")
+        found.append(terms)
+    agreements = shelved(found, now or datetime.now(UTC))
     if config.agreement.default not in agreements:
         raise ConfigError(f"no agreement {config.agreement.default!r} in {folder}", key="agreement.default")
     if wrong := unfounded(agreements):
@@ -95,13 +99,21 @@ def desk_rules(
     """
     return DeskRules(
         terms=agreements,
-        by_digest=by_digest or {a.digest: a for a in agreements.values()},
+        by_digest=by_digest or {a.digest: a for head in agreements.values() for a in versions(head)},
         preset=Preset(config.agreement.preset),
         default_agreement=config.agreement.default,
         auto_create_per_day=config.accounts.max_auto_created_per_day if config.accounts.auto_create else 0,
         notice_merge=timedelta(seconds=config.notices.merge_s),
         evidence_at_most=kept(config.evidence.at_most),
         excerpt_bytes=config.evidence.excerpt_bytes,
+        is_clock_settable=config.node.clock == "settable",
+        effectors=config.effectors.names,
+        staffing=StaffingRules(
+            mode=Staffing(config.staffing.mode) if config.staffing.mode is not None else None,
+            approval_hours=config.staffing.approval_hours,
+            second_look_hours=config.staffing.second_look_hours,
+            lease_minutes=config.staffing.lease_minutes,
+        ),
     )
 
 
@@ -115,7 +127,13 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             run=lambda txn, given: mail.account_for(txn, AccountQuery(**given)),
             about=locking.of_login,
         ),
-        "decide": Verb(request=Case, response=Decision, run=lambda txn, case: replace(mail.decide(txn, case), records=()), about=locking.of_case),
+        "decide": Verb(
+            request=Case,
+            response=Decision,
+            # The rows stay here: of them, a worker needs to know only that there are some.
+            run=lambda txn, case: replace(mail.decide(txn, case), records=()),
+            about=locking.of_case,
+        ),
         "object_by_mail": Verb(
             request=None,
             response=None,
@@ -123,14 +141,12 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             about=locking.of_account,
         ),
     }
-    desk = Desk(rules, mail)
-    plain = AccountVerbs(desk).table() | ReviewVerbs(desk).table() | AppealVerbs(desk).table()
-    plain |= ImportVerbs(rules).table() | bypass.table()
-    plain |= evidence.table() | quarantine.table()
+    plain = human_verbs(rules, mail) | ImportVerbs(rules).table() | bypass.table()
+    plain |= evidence.table() | quarantine.table() | senders.table()
     plain |= {"ledger.rows": ledger_rows, backup_copy.VERB: backup_copy.copy_store}
     plain |= {backup_copy.NAMED_VERB: backup_copy.still_named}
     return table | {
-        name: Verb(request=None, response=None, run=run, about=partial(locking.of_verb, name))
+        name: Verb(request=None, response=None, run=guarded(name, run), about=partial(locking.of_verb, name))
         for name, run in plain.items()
     }
 
@@ -164,6 +180,7 @@ def gate_rules(config: Config) -> GateRules:
         ),
         preset=Preset(config.agreement.preset),
         inbound=InboundChoices(**{name: Disposition(x) for name, x in config.inbound.model_dump().items()}),
+        report_address=config.notices.report_address,
     )
 
 
@@ -175,6 +192,10 @@ def notice_settings(config: Config) -> NoticeSettings:
         always_reachable=config.always_reachable.addresses,
         reachable_local_parts=config.always_reachable.local_parts,
         copy_to_tenant=config.notices.copy_to_tenant,
+        notice_from=config.notices.notice_from,
+        desk_address=config.notices.desk_address,
+        reseller_desks=config.notices.reseller_desks,
+        report_address=config.notices.report_address,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import versions
 from filterd.app.checks import Files, Neighbours, build_checks, dns_resolver, read_files
 from filterd.app.parts import gate_rules, load_agreements
 from filterd.clients.clamd import ClamdScanner
@@ -28,7 +29,7 @@ from filterd.ports import Clock
 RELOADABLE = frozenset(
     {
         "clamd", "spam", "content", "dns", "authentication", "attachments", "links", "pii", "terms", "sender", "rate",
-        "agreement", "accounts", "inbound", "notices", "always_reachable",
+        "agreement", "staffing", "accounts", "inbound", "notices", "always_reachable",
     }
 )  # fmt: skip
 # And these keys of theirs: a connection that is open, and an address that other parts were told at their start.
@@ -51,11 +52,16 @@ class Policy:
     @property
     def by_digest(self) -> dict[str, Agreement]:
         """The last two sets of agreements."""
-        return {**self.previous, **{a.digest: a for a in self.agreements.values()}}
+        return {**self.previous, **_by_digest(self.agreements)}
 
     @property
     def digests(self) -> dict[str, str]:
-        return {name: agreement.digest for name, agreement in sorted(self.agreements.items())}
+        """By id, or by id and version where there are several of them."""
+        said: dict[str, str] = {}
+        for name, head in sorted(self.agreements.items()):
+            known = versions(head)
+            said |= {name if len(known) == 1 else f"{name} {item.version}": item.digest for item in known}
+        return said
 
     @property
     def model_digest(self) -> str | None:
@@ -70,13 +76,17 @@ class Policy:
 
     def after(self, old: Policy) -> Policy:
         """Say this policy as the successor of `old`, which must stay known for what is under way."""
-        return replace(self, previous={a.digest: a for a in old.agreements.values()})
+        return replace(self, previous=_by_digest(old.agreements))
+
+
+def _by_digest(agreements: Mapping[str, Agreement]) -> dict[str, Agreement]:
+    return {item.digest: item for head in agreements.values() for item in versions(head)}
 
 
 def read_policy(config: Config, clock: Clock | None = None) -> Policy:
     """Read and check everything. Raises ConfigError or ModelError for the first thing wrong."""
     clock = clock or SystemClock()
-    agreements = load_agreements(config)
+    agreements = load_agreements(config, clock.now())
     files = read_files(config, clock)
     # Built to be thrown away: what they refuse is refused here, before any process has changed.
     build_checks(config, Neighbours(scanner=None, clock=clock), files)

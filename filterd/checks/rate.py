@@ -2,7 +2,7 @@
 
 Needs the counters of the account answerable, this mail included; no other verdict. Finds: rate.burst.running,
 rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, rate.message.bulk, rate.tenant.burst,
-rate.client.high, all of the signal group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is
+rate.client.high, rate.client.new, rate.clients.many, rate.strangers.unlike, all of the signal group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is
 temporary; without counters it is skipped.
 
 The baseline is the account's own recipients a day. A burst is a rate, so it is compared with a rate: a day's baseline
@@ -13,7 +13,8 @@ the whole day instead, a stolen account that usually writes to 50 people a day c
 the whole day's mail at once does look like a burst: that is a signal of behaviour, and never enough alone.
 
 A tenant and a client address are compared with themselves in the same way. What is found there is about all who share
-it, and says nothing of whose mail this is: an agreement does well to leave it to people (`advisory`).
+it, and says nothing of whose mail this is: an agreement does well to leave it to people (`advisory`). A new network,
+many networks and nothing but strangers speak for a stolen account, and are nothing anybody breached: indicators.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
 NAME = "rate"
-VERSION = "3"
+VERSION = "4"
 
 BURST = "rate.burst.running"
 RECIPIENTS = "rate.recipients.high"
@@ -36,6 +37,9 @@ STRANGERS = "rate.strangers.high"
 BULK = "rate.message.bulk"
 TENANT = "rate.tenant.burst"
 CLIENT = "rate.client.high"
+CLIENT_NEW = "rate.client.new"
+CLIENTS = "rate.clients.many"
+UNLIKE = "rate.strangers.unlike"
 SIGNAL = "behaviour"
 
 CODES = (
@@ -47,6 +51,9 @@ CODES = (
     Code(code=BULK, signal=SIGNAL, label="One message to many recipients outside the tenant."),
     Code(code=TENANT, signal=SIGNAL, label="Recipients of a whole tenant in 10 minutes far above its own baseline."),
     Code(code=CLIENT, signal=SIGNAL, label="Recipients from one client address in an hour above its own baseline."),
+    Code(code=CLIENT_NEW, signal=SIGNAL, label="From a network this account has not sent from before."),
+    Code(code=CLIENTS, signal=SIGNAL, label="From many networks within an hour."),
+    Code(code=UNLIKE, signal=SIGNAL, label="Nearly all to people never written to, unlike the account's own habit."),
 )
 
 HOURS_A_DAY = 8
@@ -54,6 +61,8 @@ HOURS_A_DAY = 8
 UNKNOWN_SHARE = 0.03
 # Most of them: a mailing to regular readers that gained a few is none.
 STRANGERS_SHARE = 0.5
+# Nearly all of them, where a day's habit is so many times less: a thief has another list of addresses.
+UNLIKE_SHARE = 0.8
 # STANDING 5.11, bulk: from 50 external recipients on. An announcement to all colleagues is not bulk.
 BULK_RECIPIENTS = 50
 
@@ -77,6 +86,10 @@ class Limits(Protocol):
     def tenant_recipients_10min(self) -> int: ...
     @property
     def client_recipients_hour(self) -> int: ...
+    @property
+    def clients_hour(self) -> int: ...
+    @property
+    def unlike_strangers_hour(self) -> int: ...
 
 
 def judge(
@@ -118,11 +131,32 @@ def judge(
         for code, counter, floor, above, baseline in rows
         if (count := getattr(counts, counter)) >= floor and count > above
     )
+    findings += _unlike_itself(counts, limits)
     if external_recipients >= bulk_recipients_message:
         why = (("recipients_message", str(external_recipients)), ("floor", str(bulk_recipients_message)))
         findings += (Finding(code=BULK, confidence=1.0, why=why, signal=SIGNAL),)
     outcome = Outcome.FOUND if findings else Outcome.CLEAN
     return Verdict(check=NAME, version=VERSION, outcome=outcome, findings=findings)
+
+
+def _unlike_itself(counts: Counts, limits: Limits) -> tuple[Finding, ...]:
+    """Say what speaks for somebody else than the user: networks, and whom the mail goes to. None of it is a breach; an
+    agreement lists it as an indicator (STANDING 5.7-14)."""
+    usual = limits.volume_times_baseline * counts.strangers_baseline_day
+    # Who has no history is not unlike it.
+    floor = max(limits.unlike_strangers_hour, UNLIKE_SHARE * counts.recipients_hour)
+    found = (
+        (CLIENT_NEW, counts.client_is_new, (("client", "new"),)),
+        (CLIENTS, counts.clients_hour >= limits.clients_hour, (("clients_hour", str(counts.clients_hour)),)),
+        (
+            UNLIKE,
+            counts.baseline_recipients_day > 0 and counts.strangers_hour >= floor and counts.strangers_hour > usual,
+            (("strangers_hour", str(counts.strangers_hour)), ("above", f"{usual:.1f}")),
+        ),
+    )
+    return tuple(
+        Finding(code=code, confidence=1.0, why=why, signal=SIGNAL) for code, is_found, why in found if is_found
+    )
 
 
 def make(limits: Limits, *, timeout_s: float, bulk_recipients_message: int = BULK_RECIPIENTS) -> Check:

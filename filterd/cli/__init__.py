@@ -3,10 +3,15 @@
     serve reload demo                   the processes that stay
     scan scan-text                      judge mails, or texts, without a ledger
     tenant account person directory     who there is
-    sanction hold appeal task           what people do to standing
+    incident sanction hold appeal task  what happened, and what people do to standing
+    review proposal cure mandate        what waits for people, and for two of them
+    security                            locks that protect and do not punish
+    register                            what somebody answers for beforehand
     evidence quarantine                 the mail itself, where it was kept
     explain                             what a short code in a refusal means
     policy config doctor                is it right?
+    service clock maintenance           the contract: terms, their ends, windows
+    automation breaker recall           stop automatic sanctions, and take back what they did
     bypass                              let all mail pass for a while
     log ledger                          what happened, and does the record hold
     backup restore                      a copy of all of it, and back
@@ -24,24 +29,37 @@ import typer
 
 from filterd import __version__
 from filterd.cli.accounts import accounts
+from filterd.cli.appeals import appeals
+from filterd.cli.automation import automation, breakers, recalls
 from filterd.cli.backup import backups
 from filterd.cli.bypass import bypasses
+from filterd.cli.clocks import clocks
+from filterd.cli.cures import cures
 from filterd.cli.directory import directories
 from filterd.cli.doctor import doctor
 from filterd.cli.entry import Entry
 from filterd.cli.evidence import evidence
 from filterd.cli.explain import explain
+from filterd.cli.incidents import incidents
 from filterd.cli.learn import evaluate, train
 from filterd.cli.ledger import ledger
 from filterd.cli.logs import logs
+from filterd.cli.maintenance import maintenance
+from filterd.cli.mandates import mandates
+from filterd.cli.notices import notices
 from filterd.cli.people import people
 from filterd.cli.policy import policies
+from filterd.cli.proposals import proposals
 from filterd.cli.quarantine import quarantine
+from filterd.cli.queue import reviews
+from filterd.cli.registers import registers
 from filterd.cli.restore import restore
-from filterd.cli.review import appeals, holds, sanctions, tasks
+from filterd.cli.review import holds, sanctions, tasks
 from filterd.cli.scan import scan
 from filterd.cli.scan_text import scan_text
+from filterd.cli.security import security
 from filterd.cli.serve import demo, reload, serve
+from filterd.cli.service import services
 from filterd.cli.settings import configs
 from filterd.cli.tenants import tenants
 
@@ -67,13 +85,27 @@ for name, group in (
     ("tenant", tenants),
     ("person", people),
     ("directory", directories),
+    ("incident", incidents),
     ("sanction", sanctions),
     ("hold", holds),
+    ("security", security),
     ("appeal", appeals),
     ("task", tasks),
+    ("review", reviews),
+    ("proposal", proposals),
+    ("cure", cures),
+    ("mandate", mandates),
+    ("register", registers),
+    ("notice", notices),
     ("evidence", evidence),
     ("quarantine", quarantine),
     ("policy", policies),
+    ("service", services),
+    ("clock", clocks),
+    ("maintenance", maintenance),
+    ("automation", automation),
+    ("breaker", breakers),
+    ("recall", recalls),
     ("bypass", bypasses),
     ("config", configs),
     ("log", logs),

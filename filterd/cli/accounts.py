@@ -10,7 +10,7 @@ import typer
 from filterd.cli.importing import DryRun, ListFile, import_list
 from filterd.cli.link import ask
 from filterd.cli.options import ConfigFile, Json, StateDir, Token
-from filterd.cli.places import load_config
+from filterd.cli.places import find_token, load_config
 from filterd.cli.say import printable, result, table
 
 accounts = typer.Typer(help="Accounts: their standing, their history, and lists of them.")
@@ -24,12 +24,13 @@ def account_list(
     only_sanctioned: Annotated[
         bool, typer.Option("--sanctioned", help="Only those with a strike or a sanction.")
     ] = False,
+    token: Token = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """List every account with its standing."""
-    rows = ask(load_config(config, state_dir), "account.list", only_sanctioned=only_sanctioned)
+    rows = ask(load_config(config, state_dir), "account.list", only_sanctioned=only_sanctioned, token=find_token(token))
     rows.sort(key=lambda row: row["login"])
     head = ("login", "standing", "until", "points", "provisional", "id")
     result(
@@ -55,18 +56,20 @@ def account_list(
 @accounts.command("show")
 def account_show(
     account: Annotated[str, typer.Argument(metavar="LOGIN|ID")],
+    token: Token = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """Show what an account may do now, and why."""
-    shown = ask(load_config(config, state_dir), "account.show", account=account)
+    shown = ask(load_config(config, state_dir), "account.show", account=account, token=find_token(token))
     result(shown, as_json=as_json, text=lambda: _account_lines(shown))
 
 
 @accounts.command("history")
 def account_history(
     account: Annotated[str, typer.Argument(metavar="LOGIN|ID")],
+    token: Token = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: Json = False,
@@ -74,7 +77,7 @@ def account_history(
     """Show every ledger entry about an account, in order."""
     from filterd.cli.event_text import record_line
 
-    rows = ask(load_config(config, state_dir), "account.history", account=account)
+    rows = ask(load_config(config, state_dir), "account.history", account=account, token=find_token(token))
     result(rows, as_json=as_json, text=lambda: (record_line(r["kind"], r) for r in rows))
 
 
@@ -117,9 +120,20 @@ def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
     for key, head in (
         (
             "sanctions",
-            ("sanction_id", "rung", "features", "category", "clauses", "ends_at", "confirmed", "incident_id"),
+            (
+                "sanction_id",
+                "rung",
+                "features",
+                "category",
+                "clauses",
+                "ends_at",
+                "confirmed",
+                "enforcement",
+                "incident_id",
+            ),
         ),
-        ("holds", ("hold_id", "features", "ends_at", "incident_id")),
+        ("coming", ("sanction_id", "decided_at", "earliest_at", "begins_at", "held_up_by", "channels")),
+        ("holds", ("hold_id", "features", "ends_at", "enforcement", "incident_id")),
         ("strikes", ("strike_id", "points", "provisional", "fades_at", "incident_id")),
         ("incidents", ("incident_id", "began_at", "families", "messages", "recipients", "points", "annulled")),
     ):

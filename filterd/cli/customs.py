@@ -8,7 +8,7 @@ from filterd.errors import FilterdError
 from filterd.model import records as r
 from filterd.model.decision import NoticeDue
 from filterd.model.sanction import Rung
-from filterd.pipeline.notice_mail import NoticeRequest
+from filterd.pipeline.notice_requests import read_request
 from filterd.pipeline.verbs import EVIDENCE_AFTER_EXPIRY, DeskRules, MailVerbs
 from filterd.ports import LedgerTxn, OutboxItem
 from filterd.workers.outbox import TOPICS
@@ -69,6 +69,6 @@ def _notice_of(item: OutboxItem) -> str | None:
     if item.topic not in TOPICS:
         return None
     try:
-        return NoticeRequest.read(item).notice_id
+        return read_request(item).notice_id
     except FilterdError:
         return None

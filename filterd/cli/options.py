@@ -24,4 +24,11 @@ Token = Annotated[
         help="Who you are. Default: the file ~/.config/filterd/token. Other users can see it on a command line.",
     ),
 ]
+AsRoot = Annotated[
+    bool,
+    typer.Option(
+        "--as-root",
+        help="Act without a person's name, as root or filterd's own user. The ledger says so, and an alarm sounds.",
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the ledger.")]

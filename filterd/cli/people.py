@@ -22,9 +22,24 @@ def person_add(
         str,
         typer.Option(
             "--role",
-            help="viewer, reviewer, moderator, approver, appeals_reviewer, policy_editor, auditor, or admin.",
+            help="viewer, reviewer, moderator, approver, appeals_reviewer, policy_editor, auditor, admin, "
+            "tenant_admin, reseller, or service (a program).",
         ),
     ],
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            "--tenant",
+            help="Of a tenant_admin or reseller: which tenant is theirs. Of anybody else: where they belong "
+            "themselves, and so decide nothing.",
+        ),
+    ] = None,
+    dealer: Annotated[
+        str | None, typer.Option("--dealer", help="Of a reseller: their name, as the tenants' records have it.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="Their own mailbox here; they decide nothing about it.")
+    ] = None,
     as_root: Annotated[
         bool, typer.Option("--as-root", help="Without a person: the entry says 'root'. For when no admin is left.")
     ] = False,
@@ -43,7 +58,17 @@ def person_add(
             "WARNING: adding a person as root. No named person answers for this; the ledger entry says 'root', "
             "and everybody who reads the ledger will see it"
         )
-    said = ask(settings, "person.add", name=name, role=role, as_root=as_root, token=find_token(token))
+    said = ask(
+        settings,
+        "person.add",
+        name=name,
+        role=role,
+        tenant=tenant,
+        dealer=dealer,
+        account=account,
+        as_root=as_root,
+        token=find_token(token),
+    )
 
     def lines() -> Iterable[str]:
         yield f"{printable(said['name'])} is now {said['role']} (added by {printable(said['by'])})"
@@ -57,4 +82,8 @@ def person_add(
 def person_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
     """List everybody who may act."""
     rows = ask(load_config(config, state_dir), "person.list")
-    result(rows, as_json=as_json, text=lambda: table(("name", "role"), ((r["name"], r["role"]) for r in rows)))
+    result(rows, as_json=as_json, text=lambda: table(("name", "role"), ((r["name"], _role(r)) for r in rows)))
+
+
+def _role(row: dict[str, str]) -> str:
+    return f"{row['role']} ({row['scope']})" if "scope" in row else row["role"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from filterd.cli.acting import who
 from filterd.cli.importing import DryRun, ListFile, import_list
 from filterd.cli.link import ask
-from filterd.cli.options import ConfigFile, Json, StateDir, Token
-from filterd.cli.places import load_config
-from filterd.cli.say import printable, result, table
+from filterd.cli.options import AsRoot, ConfigFile, Json, Reason, StateDir, Token
+from filterd.cli.places import find_token, load_config
+from filterd.cli.say import result, table
+from filterd.cli.tenant_text import acted_lines, tenant_lines
+
+TheTenant = Annotated[str, typer.Argument(metavar="NAME|ID|DOMAIN")]
 
 tenants = typer.Typer(help="Tenants: the enterprises answerable for their users.")
 
@@ -22,6 +26,7 @@ _COLUMNS = (
     "domains",
     "language",
     "contact",
+    "second_contact",
     "seats",
     "reseller",
     "dealer",
@@ -38,9 +43,11 @@ _COLUMNS = (
 
 
 @tenants.command("list")
-def tenant_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
-    """List every tenant."""
-    rows = ask(load_config(config, state_dir), "tenant.list")
+def tenant_list(
+    token: Token = None, config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False
+) -> None:
+    """List every tenant; a tenant's or reseller's person sees their own."""
+    rows = ask(load_config(config, state_dir), "tenant.list", token=find_token(token))
     rows.sort(key=lambda row: row["name"])
     head = ("name", "agreement", "domains", "accounts", "seats", "language", "supplement", "id")
     result(
@@ -67,14 +74,15 @@ def tenant_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: 
 
 @tenants.command("show")
 def tenant_show(
-    tenant: Annotated[str, typer.Argument(metavar="NAME|ID|DOMAIN")],
+    tenant: TheTenant,
+    token: Token = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is known of a tenant, and which terms bind it now."""
-    shown = ask(load_config(config, state_dir), "tenant.show", tenant=tenant)
-    result(shown, as_json=as_json, text=lambda: _tenant_lines(shown))
+    """Show what is known of a tenant, which terms bind it now, and what counts or is in force against it."""
+    shown = ask(load_config(config, state_dir), "tenant.show", tenant=tenant, token=find_token(token))
+    result(shown, as_json=as_json, text=lambda: tenant_lines(shown))
 
 
 def _supplement_word(supplement: dict[str, Any] | None) -> str | None:
@@ -83,35 +91,135 @@ def _supplement_word(supplement: dict[str, Any] | None) -> str | None:
     return supplement["agreement"] if supplement["is_in_force"] else "not in force"
 
 
-def _tenant_lines(shown: dict[str, Any]) -> Iterable[str]:
-    declared = "declared" if shown["domains_declared"] else "as mail has shown them"
-    facts = {
-        "name": shown["name"],
-        "id": shown["tenant_id"],
-        "terms in force": shown["terms"],
-        "agreement": shown["agreement"],
-        "reseller": shown["reseller"],
-        "domains": f"{' '.join(shown['domains']) or '-'} ({declared})",
-        "accounts": shown["accounts"],
-        "seats": shown["seats"],
-        "plan": shown["plan"],
-        "expires": shown["expires_on"],
-        "external id": shown["external_id"],
-        "language": shown["language"],
-        "contact": shown["contact"],
-    }
-    if (record := shown["supplement"]) is not None:
-        facts |= {
-            "supplement": record["agreement"],
-            "its document": record["document"],
-            "signed by provider": record["signed_by_provider"],
-            "signed by tenant": record["signed_by_tenant"],
-            "from": record["effective_from"],
-            "its categories": " ".join(record["categories"]) or "all",
-            "in force": "yes" if record["is_in_force"] else f"no: {record['why_not']}",
-        }
-    for name, value in facts.items():
-        yield f"{name + ':':20}{'-' if value is None else printable(value)}"
+@tenants.command("lock")
+def tenant_lock(
+    tenant: TheTenant,
+    reason: Reason,
+    hours: Annotated[int | None, typer.Option("--hours", help="Default: as long as one person may.")] = None,
+    token: Token = None,
+    as_root: AsRoot = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Stop all outbound mail of a tenant in an emergency. It opens by itself unless a second person confirms."""
+    _act(
+        "tenant.lock",
+        config,
+        state_dir,
+        as_json,
+        tenant=tenant,
+        hours=hours,
+        reason=reason,
+        **who(token, as_root=as_root),
+    )
+
+
+@tenants.command("confirm")
+def tenant_confirm(
+    tenant: TheTenant,
+    hours: Annotated[int | None, typer.Option("--hours", help="From now on; default: until it is unlocked.")] = None,
+    lock: Annotated[str | None, typer.Option("--lock", help="The lock's id, where there are several.")] = None,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a tenant's lock, as a second person."""
+    _act(
+        "tenant.lock_confirm",
+        config,
+        state_dir,
+        as_json,
+        tenant=tenant,
+        hours=hours,
+        lock=lock,
+        token=find_token(token),
+    )
+
+
+@tenants.command("unlock")
+def tenant_unlock(
+    tenant: TheTenant,
+    reason: Reason,
+    lock: Annotated[str | None, typer.Option("--lock", help="The lock's id, where there are several.")] = None,
+    token: Token = None,
+    as_root: AsRoot = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Open a tenant's lock now."""
+    _act(
+        "tenant.unlock",
+        config,
+        state_dir,
+        as_json,
+        tenant=tenant,
+        lock=lock,
+        reason=reason,
+        **who(token, as_root=as_root),
+    )
+
+
+@tenants.command("quota")
+def tenant_quota(
+    tenant: TheTenant,
+    reason: Reason,
+    quota: Annotated[
+        int | None, typer.Option("--recipients", help="External recipients a day; default: as the agreement says.")
+    ] = None,
+    hours: Annotated[int | None, typer.Option("--hours", help="Default, and longest: as the agreement says.")] = None,
+    token: Token = None,
+    as_root: AsRoot = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Limit how many external recipients a tenant writes to a day, in answer to a proposal.
+
+    By whoever enforces its agreement; by the platform as protection, once they have left the proposal unanswered.
+    """
+    _act(
+        "tenant.quota",
+        config,
+        state_dir,
+        as_json,
+        tenant=tenant,
+        quota=quota,
+        hours=hours,
+        reason=reason,
+        **who(token, as_root=as_root),
+    )
+
+
+@tenants.command("lift-step")
+def tenant_lift_step(
+    tenant: TheTenant,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="Its id, as `tenant show` says it.")],
+    reason: Reason,
+    token: Token = None,
+    as_root: AsRoot = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """End a step against a tenant now, or answer a proposal with no. What was charged stays charged."""
+    _act(
+        "tenant.step_lift",
+        config,
+        state_dir,
+        as_json,
+        tenant=tenant,
+        step=step,
+        reason=reason,
+        **who(token, as_root=as_root),
+    )
+
+
+def _act(verb: str, config: Path | None, state_dir: Path | None, as_json: bool, **arguments: Any) -> None:
+    said = ask(load_config(config, state_dir), verb, **arguments)
+    result(said, as_json=as_json, text=lambda: acted_lines(said))
 
 
 @tenants.command("import")

@@ -1,4 +1,8 @@
-"""Mail that filterd itself writes: notices (RFC 5321 §4.5.5: null reverse-path, so that nothing bounces back to us)."""
+"""Mail that filterd itself writes: notices.
+
+With the null reverse-path (RFC 5321 §4.5.5), so that nothing bounces back to us; or with one of the operator's, to
+which delivery reports come.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,13 @@ class RelayMailer:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
 
-    async def send(self, raw: bytes, recipient: str) -> Reply:
+    async def send(self, raw: bytes, recipient: str, reverse_path: str | None = None) -> Reply:
         """Send one mail to one recipient; says the last reply: of the dot, or of the command that was refused.
 
         Args:
             raw: the whole mail; lone CR or LF are mended on the way out.
             recipient: an address without brackets.
+            reverse_path: where reports go, without brackets; None: the null one.
 
         Raises PeerError for an address that is none, PortError when the next hop cannot be had or breaks; after a break
         behind the dot (`is_after_dot`) sending again may make a second copy.
@@ -28,6 +33,7 @@ class RelayMailer:
         octets = recipient.encode("utf-8")
         is_utf8 = not octets.isascii()
         path = parse_forward_path(b"<" + octets + b">", smtputf8=is_utf8)
+        back = parse_forward_path(f"<{reverse_path}>".encode(), smtputf8=is_utf8) if reverse_path is not None else None
         lease = await self._relay.lease()
         try:
             # RFC 6152 and RFC 6531; a next hop that lacks them answers for itself.
@@ -35,7 +41,7 @@ class RelayMailer:
                 (b"BODY=8BITMIME",) if not raw.isascii() and "8BITMIME" in lease.extensions else ()
             )
             parameters += (b"SMTPUTF8",) if is_utf8 else ()
-            reply = await lease.mail(None, parameters)
+            reply = await lease.mail(back, parameters)
             if reply.is_positive:
                 reply = await lease.rcpt(ForwardPath(path=path))
             if reply.is_positive:

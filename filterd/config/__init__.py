@@ -31,11 +31,14 @@ from filterd.config.doors import (
     NextHopConfig,
     PolicyConfig,
 )
+from filterd.config.effectors import EffectorsConfig
 from filterd.config.evidence import EvidenceConfig
 from filterd.config.index import IndexConfig
 from filterd.config.keys import KeysConfig
 from filterd.config.ledger import LedgerConfig
+from filterd.config.notices import NoticesConfig, WebhookConfig
 from filterd.config.section import Section
+from filterd.config.staffing import StaffingConfig
 from filterd.model.toml_source import TomlSource, validate
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "ContentConfig",
     "DirectoryConfig",
     "DnsConfig",
+    "EffectorsConfig",
     "EvidenceConfig",
     "HttpConfig",
     "InboundConfig",
@@ -67,7 +71,9 @@ __all__ = [
     "Section",
     "SenderConfig",
     "SpamConfig",
+    "StaffingConfig",
     "TermsConfig",
+    "WebhookConfig",
     "load",
 ]
 
@@ -116,24 +122,6 @@ class InboundConfig(Section):
     )
 
 
-class NoticesConfig(Section):
-    """`[notices]`: statements of reasons by mail."""
-
-    sender: str = Field(
-        "Mail policy <policy@filterd.invalid>", description="The From field, in the enforcing party's name."
-    )
-    appeals_address: str = Field(
-        "appeals@filterd.invalid",
-        pattern=r"^[^@\s<>]+@[^@\s<>]+$",
-        description="Where objections go; always reachable. A bare address, its domain in A-labels.",
-    )
-    object_url: str | None = Field(None, description="Prefix of the page with the case; the case id is put behind it.")
-    why_url: str | None = Field(None, description="Public prefix of the pages /why/; the short code follows.")
-    merge_s: float = Field(60, ge=0, description="How long a notice waits for more of the same incident to join it.")
-    relay: str | None = Field(None, description="`host:port` that takes notices; None: the next hop.")
-    copy_to_tenant: bool = True
-
-
 class ReachConfig(Section):
     """`[always_reachable]`: recipients a suspended account can still write to."""
 
@@ -162,13 +150,16 @@ class Config(Section):
     sender: SenderConfig = SenderConfig()
     rate: RateConfig = RateConfig()
     agreement: AgreementConfig = AgreementConfig()
+    staffing: StaffingConfig = StaffingConfig()
     accounts: AccountsConfig = AccountsConfig()
     directory: DirectoryConfig = DirectoryConfig()
     inbound: InboundConfig = InboundConfig()
     notices: NoticesConfig = NoticesConfig()
+    webhook: tuple[WebhookConfig, ...] = ()
     always_reachable: ReachConfig = ReachConfig()
     http: HttpConfig = HttpConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    effectors: EffectorsConfig = EffectorsConfig()
     index: IndexConfig = IndexConfig()
 
     @model_validator(mode="after")
@@ -178,6 +169,8 @@ class Config(Section):
         names = [item.name for item in self.listener]
         if len(set(names)) != len(names):
             raise ValueError("two listeners bear the same name")
+        if len({item.name for item in self.webhook}) != len(self.webhook):
+            raise ValueError("two webhooks bear the same name")
         places: dict[tuple[str, int], str] = {}
         for item in self.listener:
             place = (item.bind, 0 if item.bind.startswith("unix:") else item.port)

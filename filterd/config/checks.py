@@ -135,5 +135,7 @@ class RateConfig(Section):
     client_recipients_hour: int = Field(
         500, ge=2, description="Floor of `rate.client.high`: from one address (IPv6: one /64)."
     )
+    clients_hour: int = Field(5, ge=2, description="So many networks within an hour: `rate.clients.many`.")
+    unlike_strangers_hour: int = Field(20, ge=2, description="Floor of `rate.strangers.unlike`.")
     bulk_recipients_message: int = Field(50, ge=2, description="One message to so many outside recipients is bulk.")
     timeout_s: Seconds = 5

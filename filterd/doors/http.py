@@ -1,9 +1,11 @@
-"""What do monitors and refused senders ask us?  GET /metrics, /healthz, /readyz, /why/CODE.  RFC 9112, MAIL-PATH §5.
+"""What do monitors and refused senders ask us?  GET /metrics, /healthz, /readyz, /why/CODE, /appeal/TOKEN.  RFC 9112,
+MAIL-PATH §5, STANDING 5.6.
 
-A small HTTP/1.1 of our own: one request a connection, no bodies, limits and deadlines for everything. `/healthz` says
-that the process lives; `/readyz` says 503 and which part is not well while mail would have to wait. `/why/CODE` tells
-what the short code of a refusal means; it is the one part to let the world see, through a proxy of the operator's.
-Binds to loopback unless configured otherwise; there is no log-in, and nothing said here needs one.
+A small HTTP/1.1 of our own: one request a connection, limits and deadlines for everything. `/healthz` says that the
+process lives; `/readyz` says 503 and which part is not well while mail would have to wait. `/why/CODE` tells what the
+short code of a refusal means, `/appeal/TOKEN` is the page an account objects on, and the only one that takes a form.
+These two are the parts to let the world see, through a proxy of the operator's. Binds to loopback unless configured
+otherwise; there is no log-in, and nothing said here needs one.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ import orjson
 
 from filterd.errors import PeerError, PortError
 from filterd.metrics import CONTENT_TYPE
+from filterd.pipeline.appeal_link import PATH as _APPEAL
+from filterd.pipeline.appeal_page import BODY_MAX_BYTES, AppealPage, Page
+from filterd.pipeline.appeal_page import FIELDS as _APPEAL_FIELDS
 from filterd.pipeline.why import CONTENT_SECURITY_POLICY, page
 
 _WHY = "/why/"
+_FORM = "application/x-www-form-urlencoded"
 
 # A scraper sends a few hundred octets.
 HEAD_MAX_BYTES = 8 * 1024
@@ -30,10 +36,15 @@ CONNECTIONS_MAX = 32
 
 REASONS = {
     200: "OK",
+    303: "See Other",
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     503: "Service Unavailable",
@@ -63,7 +74,12 @@ class _Response:
 
 
 async def start_http(
-    config: Where, exposition: Exposition, health: Health, *, appeals_address: str | None = None
+    config: Where,
+    exposition: Exposition,
+    health: Health,
+    *,
+    appeals_address: str | None = None,
+    appeal: AppealPage | None = None,
 ) -> asyncio.Server:
     """Listen and answer until the server is closed.
 
@@ -72,6 +88,7 @@ async def start_http(
         exposition: `metrics.exposition`; called in a thread, for with many processes it reads many files.
         health: asked at each `/readyz`; what it raises or does not say in time counts as not ready.
         appeals_address: named by `/why/`; None: it speaks of the one in the reply.
+        appeal: answers `/appeal/`; None: there is no such page.
 
     Raises:
         PortError: the address cannot be had.
@@ -84,7 +101,7 @@ async def start_http(
             return
         talking.add(writer)
         try:
-            response = await _respond(reader, exposition, health, appeals_address)
+            response = await _respond(reader, exposition, health, appeals_address, appeal)
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 writer.write(_octets(response))
                 await writer.drain()
@@ -106,7 +123,11 @@ async def start_http(
 
 
 async def _respond(
-    reader: asyncio.StreamReader, exposition: Exposition, health: Health, appeals_address: str | None
+    reader: asyncio.StreamReader,
+    exposition: Exposition,
+    health: Health,
+    appeals_address: str | None,
+    appeal: AppealPage | None,
 ) -> _Response:
     try:
         async with asyncio.timeout(READ_WITHIN_S):
@@ -117,6 +138,8 @@ async def _respond(
         return _plain(400)
     except TimeoutError:
         return _plain(408)
+    if appeal is not None and (asked := _appeal_request(head)) is not None:
+        return await _appealed(appeal, reader, *asked)
     try:
         status, path = read_request(head)
     except PeerError:
@@ -142,6 +165,56 @@ async def _respond(
         return _plain(503 if path == "/readyz" else 500)
 
 
+def _appeal_request(head: bytes) -> tuple[str, str, dict[str, str]] | None:
+    """Say (method, token, fields) of a request for the page of an appeal; None for any other, and for no request."""
+    try:
+        method, target, version, fields = _read_head(head)
+    except PeerError:
+        return None
+    path = target.partition("?")[0]
+    is_one = method in ("GET", "POST") and version in ("HTTP/1.1", "HTTP/1.0") and path.startswith(_APPEAL)
+    if not is_one or not target.isascii() or not target.isprintable():
+        return None
+    if version == "HTTP/1.1" and "host" not in fields:
+        return None
+    if method == "GET" and (fields.get("content-length", "0") != "0" or "transfer-encoding" in fields):
+        return None
+    return method, path.removeprefix(_APPEAL), fields
+
+
+async def _appealed(
+    appeal: AppealPage, reader: asyncio.StreamReader, method: str, token: str, fields: dict[str, str]
+) -> _Response:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            if method == "GET":
+                return _page_response(await appeal.get(token, fields))
+            # RFC 9112 §6.3: without a length there is no telling where a body ends; chunks are for larger things.
+            length = fields.get("content-length", "")
+            if "transfer-encoding" in fields or not (length.isascii() and length.isdigit()):
+                return _plain(411)
+            if int(length) > BODY_MAX_BYTES:
+                return _plain(413)
+            if fields.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+                return _plain(415)
+            body = await reader.readexactly(int(length))
+            return _page_response(await appeal.post(token, fields, body))
+    except asyncio.IncompleteReadError:
+        return _plain(400)
+    # Neither a token nor a word of the form goes into any log: the ledger tells its own trouble.
+    except Exception:
+        return _plain(503)
+
+
+def _page_response(said: Page) -> _Response:
+    return _Response(
+        status=said.status,
+        body=said.body,
+        content_type="text/html; charset=utf-8",
+        fields=(*_APPEAL_FIELDS, *said.fields),
+    )
+
+
 def read_request(head: bytes) -> tuple[int, str]:
     """Read a request's head, up to and with its empty line.
 
@@ -151,20 +224,9 @@ def read_request(head: bytes) -> tuple[int, str]:
     Raises:
         PeerError: it is no request.
     """
-    lines = head[:-4].decode("latin-1").split("\r\n")
-    words = lines[0].split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/"):
-        raise PeerError("no request line")
-    method, target, version = words
+    method, target, version, fields = _read_head(head)
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         return 505, ""
-    fields: dict[str, str] = {}
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        # RFC 9112 §5.1: no space before the colon. Also no line of its own that continues another (§5.2).
-        if not colon or not name or name != name.strip() or "\r" in value or "\n" in line:
-            raise PeerError("no field line")
-        fields[name.lower()] = value.strip()
     if version == "HTTP/1.1" and "host" not in fields:
         raise PeerError("no Host")
     if method != "GET":
@@ -174,6 +236,23 @@ def read_request(head: bytes) -> tuple[int, str]:
     if not target.startswith("/") or not target.isascii() or not target.isprintable():
         raise PeerError("no path")
     return 200, target.partition("?")[0]
+
+
+def _read_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
+    """Say (method, target, version, fields by lower-case name). Raises PeerError: it is no request."""
+    lines = head[:-4].decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/"):
+        raise PeerError("no request line")
+    method, target, version = words
+    fields: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        # RFC 9112 §5.1: no space before the colon. Also no line of its own that continues another (§5.2).
+        if not colon or not name or name != name.strip() or "\r" in value or "\n" in line:
+            raise PeerError("no field line")
+        fields[name.lower()] = value.strip()
+    return method, target, version, fields
 
 
 def _ready(parts: Mapping[str, str | None]) -> _Response:

@@ -1,9 +1,9 @@
 """The policy door: Postfix asks at each RCPT whether an account may send at all (SMTPD_POLICY_README; MAIL-PATH 4e).
 
-It knows the SASL login before DATA, in any topology, so a suspended account is refused before it has sent its message.
-Asked at another state or about mail without a login it has nothing to say: DUNNO. When standing cannot be known the
-mail waits (DEFER_IF_PERMIT). On any other trouble it says nothing and hangs up, and the `default_action` of the
-operator's check_policy_service counts.
+It knows the SASL login before DATA, in any topology, so a suspended account is refused before it has sent its
+message. Asked at MAIL it refuses only an account that people have ended. Asked at another state or about mail without
+a login it has nothing to say: DUNNO. When standing cannot be known the mail waits (DEFER_IF_PERMIT). On any other
+trouble it says nothing and hangs up, and the `default_action` of the operator's check_policy_service counts.
 """
 
 from __future__ import annotations
@@ -117,13 +117,17 @@ class PolicyConnection:
             self._writer.close()
 
     async def _answer(self, request: dict[str, bytes]) -> bytes:
-        if request.get("protocol_state") != b"RCPT" or not request.get("sasl_username"):
+        state = request.get("protocol_state")
+        if state not in (b"MAIL", b"RCPT") or not request.get("sasl_username"):
             return DUNNO
         # Postfix's own recipient_count is 0 before DATA; an smtpd asks about one message after the other.
         instance = request.get("instance") or None
         if instance is None or instance != self._instance:
             self._instance, self._passed = instance, set()
         try:
+            if state == b"MAIL":
+                refusal = await self._gate.admit_sender(self._session(request), sender_of(request))
+                return action(refusal) if refusal is not None else DUNNO
             session, recipient = self._session(request), recipient_of(request)
             others = len(self._passed - {recipient.raw})
             refusal = await self._gate.admit(session, sender_of(request), recipient, others)

@@ -165,10 +165,13 @@ class SmtpProtocol(SmtpConnection):
             raise Refused(replies.TOO_BIG)
         if not self.door.budget.has_room(size):
             raise Refused(replies.NO_MEMORY)
+        session = self.client.session(self.door.listener.name)
+        if (refusal := await self.door.gate.admit_sender(session, reverse_path)) is not None:
+            raise Refused(refusal)
         self.transaction, reply = await begin(
             self.door.relay,
             self.client.forwarded(),
-            session=self.client.session(self.door.listener.name),
+            session=session,
             reverse_path=reverse_path,
             parameters=parameters,
             is_selective=self.door.listener.selective_rcpt,

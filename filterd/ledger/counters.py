@@ -10,8 +10,10 @@ One event loop uses this; only loading and saving go through the writer thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -19,10 +21,11 @@ from weakref import WeakValueDictionary
 
 from filterd.errors import LedgerUnavailable
 from filterd.ledger import volumes
+from filterd.ledger.habits import CLIENT_PREFIX
 from filterd.ledger.sliding import ZERO
 from filterd.ledger.txn import Txn
-from filterd.ledger.volumes import Heard, Pruned, Rows
-from filterd.ledger.windows import DAY_MINUTES, Rates, Window, day_of, minute_of
+from filterd.ledger.volumes import OUTSIDE, Heard, Pruned, Rows, outside
+from filterd.ledger.windows import BASELINE_DAYS, DAY_MINUTES, Rates, Window, day_of, minute_of
 from filterd.markers import reach
 from filterd.model.about import NOTHING, About, about
 from filterd.model.decision import Counts
@@ -87,7 +90,22 @@ class Counters:
                 raise
             # A tenant or client nobody can look up is no reason not to count an account that is warm.
             found = {request.account_id: account}
+        if account is not None:
+            # One just looked up has it from the store.
+            await self._learn(request, account)
         return self._count(request, found)
+
+    async def _learn(self, request: CountRequest, window: Window) -> None:
+        """Ask the store for a network that is new here: another node may have known it for long."""
+        client = request.client_id
+        if not self._is_shared or client is None or window.seen is None or window.seen.clients.knows(client):
+            return
+        with contextlib.suppress(LedgerUnavailable):
+            day = await self._submit(
+                lambda txn: volumes.client_since(txn.connection, request.account_id, client), NOTHING
+            )
+            if day is not None:
+                window.seen.clients.learn(client, day)
 
     def count_warm(self, request: CountRequest) -> Counts | None:
         """The same without waiting; None, and nothing counted, when something must be looked up first."""
@@ -97,6 +115,9 @@ class Counters:
             if window is None:
                 return None
             found[subject] = window
+        seen, client = found[request.account_id].seen, request.client_id
+        if self._is_shared and client is not None and seen is not None and not seen.clients.knows(client):
+            return None
         return self._count(request, found)
 
     def _count(self, request: CountRequest, found: Mapping[str, Window]) -> Counts:
@@ -107,12 +128,18 @@ class Counters:
             self._met_count += len(change.met)
         for subject, window in found.items():
             if subject != account_id:
-                window.take(now, change)
+                window.take(now, change.outside if subject.startswith(OUTSIDE) else change)
             if window.unsaved:
                 self._changed[subject] = window
             self._remember(subject, window)
         rates = {subject: window.rates(now) for subject, window in found.items()}
-        return _counts(rates[account_id], rates.get(request.tenant_id or ""), rates.get(request.client_id or ""))
+        counts = _counts(rates[account_id], rates.get(request.tenant_id or ""), rates.get(request.client_id or ""))
+        return replace(
+            counts,
+            **_habits(found[account_id], request, now),
+            external_day=rates.get(outside(account_id), _NONE).day[1],
+            tenant_external_day=rates.get(outside(request.tenant_id or ""), _NONE).day[1],
+        )
 
     def _remember(self, subject: str, window: Window) -> None:
         if subject in self._windows:
@@ -175,7 +202,11 @@ class Counters:
         for subject, window in loaded.items():
             if window.seen is not None:
                 # Met here and put away before they were written.
-                window.seen.correspondents.update((hash(who), day) for who, day in self._met.get(subject, {}).items())
+                met = self._met.get(subject, {}).items()
+                window.seen.correspondents.update((hash(x), day) for x, day in met if not x.startswith(CLIENT_PREFIX))
+                for who, day in met:
+                    if who.startswith(CLIENT_PREFIX):
+                        window.seen.clients.learn(who, day)
             self._remember(subject, window)
         found: dict[str, Window] = loaded
         return found
@@ -247,7 +278,12 @@ _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 def _subjects(request: CountRequest) -> tuple[str, ...]:
-    return tuple(subject for subject in (request.account_id, request.tenant_id, request.client_id) if subject)
+    subjects = [request.account_id, request.tenant_id, request.client_id]
+    if request.tenant_id and any(request.is_external):
+        subjects.append(outside(request.tenant_id))
+    if request.keeps_external:
+        subjects.append(outside(request.account_id))
+    return tuple(subject for subject in subjects if subject)
 
 
 def _write(node: str, rows: Rows, pruned: Pruned, txn: Txn) -> Pruned:
@@ -286,6 +322,20 @@ def _counts(account: Rates, tenant: Rates | None, client: Rates | None) -> Count
         client_recipients_day=client.day[1],
         client_baseline_recipients_day=client.baseline,
     )
+
+
+def _habits(account: Window, request: CountRequest, now: int) -> dict[str, Any]:
+    """Say what is unlike the account, by name of a field of Counts."""
+    seen, today = account.seen, day_of(now)
+    if seen is None:
+        return {}
+    origin = seen.clients.origin(request.client_id, now, today, account.opened_day)
+    return {
+        "clients_hour": origin.clients_hour,
+        "client_is_new": origin.is_new,
+        "client_is_original": origin.is_original,
+        "strangers_baseline_day": seen.strangers_a_day(today, account.opened_day, BASELINE_DAYS),
+    }
 
 
 _NONE = Rates(ZERO, ZERO, ZERO, 0.0)

@@ -244,6 +244,7 @@ class Directory:
             plan=row.plan,
             expires_on=_day(row.expires_on),
             external_id=words.get("external_id"),
+            second_contact=words.get("second_contact"),
         )
 
     def tenants(self) -> tuple[Tenant, ...]:
@@ -279,6 +280,7 @@ class Directory:
             "contact": tenant.contact,
             "reseller": tenant.reseller,
             "external_id": tenant.external_id,
+            "second_contact": tenant.second_contact,
         }
         values = {
             "agreement": tenant.agreement,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ from filterd.ledger.writer import Tally, Writer
 from filterd.model.about import EVERYTHING, NOTHING, About
 from filterd.model.entry import Entry
 from filterd.model.standing import History
-from filterd.ports import Clock, Keys, LedgerTxn, OutboxItem
+from filterd.ports import Clock, FollowUp, Keys, LedgerTxn, OutboxItem
 
 if TYPE_CHECKING:
     from filterd.ledger.bulletin import Bulletin, Note
@@ -97,6 +97,7 @@ class LedgerEngine:
         anchors: Sequence[Path] = (),
         anchor_command: Sequence[str] = (),
         warm_accounts: int = 50_000,
+        follow_up: FollowUp | None = None,
     ) -> LedgerEngine:
         """Open or create the ledger in `state_dir` and start its thread.
 
@@ -106,6 +107,7 @@ class LedgerEngine:
             url: of the PostgreSQL database that several nodes share; None: SQLite in `state_dir`.
             anchors, anchor_command: where checkpoints go besides the file in `state_dir`; see elsewhere.
             warm_accounts: how many histories and subject keys stay in memory.
+            follow_up: says what work each row promises; it goes into the outbox in the row's own transaction.
 
         Raises:
             UsageError: another process has this ledger open.
@@ -123,7 +125,9 @@ class LedgerEngine:
                 file = state_dir / FILE_NAME
                 anchor = AnchorFile(file, keys, Elsewhere(file, places_of(state_dir, anchors, anchor_command)))
                 anchor.mend()
-                return cls(lock, store, equip(state_dir, node, keys, apply, warm_accounts, url), anchor, clock, url)
+                more = {"follow_up": follow_up} if follow_up is not None else {}
+                equipment = equip(state_dir, node, keys, apply, warm_accounts, url, **more)
+                return cls(lock, store, equipment, anchor, clock, url)
             except OSError as err:
                 store.close()
                 raise ModelError(f"{err.filename or state_dir}: {err.strerror}") from err
@@ -264,14 +268,25 @@ class LedgerEngine:
 
     # --- the outbox -----------------------------------------------------------------------------------------------
 
-    async def lease(self, now: datetime, limit: int, lease_s: float = LEASE_S) -> tuple[OutboxItem, ...]:
+    async def lease(
+        self,
+        now: datetime,
+        limit: int,
+        lease_s: float = LEASE_S,
+        *,
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[OutboxItem, ...]:
         """Take due items to work on; after `lease_s` without `done` or `retry` they are given out again.
 
         Nothing on a node that does not keep the timers.
+
+        Args:
+            only, without: of these topics alone (None: of all), and of none of those.
         """
         if not self.has_timers:
             return ()
-        return await self._with_txn(lambda txn: txn.outbox.lease(now, limit, lease_s))
+        return await self._with_txn(lambda txn: txn.outbox.lease(now, limit, lease_s, only=only, without=without))
 
     async def done(
         self, item_id: str, function: Callable[[LedgerTxn], object], about: About = EVERYTHING

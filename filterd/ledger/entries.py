@@ -20,9 +20,11 @@ _ALL = select(ENTRY)
 _INSERT = insert(ENTRY)
 _AFTER = _ALL.where(ENTRY.c.writer == bindparam("writer"), ENTRY.c.seq > bindparam("seq")).order_by(ENTRY.c.seq)
 _RECENT = _ALL.order_by(ENTRY.c.written_at.desc(), ENTRY.c.writer.desc(), ENTRY.c.seq.desc())
-_OF_ACCOUNT = _ALL.where(ENTRY.c.account_id == bindparam("account_id")).order_by(
-    ENTRY.c.written_at, ENTRY.c.writer, ENTRY.c.seq
-)
+_IN_ORDER = (ENTRY.c.written_at, ENTRY.c.writer, ENTRY.c.seq)
+_OF_ACCOUNT = _ALL.where(ENTRY.c.account_id == bindparam("subject_id")).order_by(*_IN_ORDER)
+# What is about itself and not about one of its accounts.
+_OF_TENANT = _ALL.where(ENTRY.c.account_id.is_(None), ENTRY.c.tenant_id == bindparam("subject_id")).order_by(*_IN_ORDER)
+_TENANT_PREFIX = "n_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,9 @@ def recent(connection: Connection, limit: int) -> tuple[Entry, ...]:
 
 
 def of_account(connection: Connection, account_id: str) -> tuple[Entry, ...]:
-    """Say all rows of an account, oldest first."""
-    return _entries(connection, _OF_ACCOUNT, account_id=account_id)
+    """Say all rows of an account, or a tenant's own, oldest first."""
+    query = _OF_TENANT if account_id.startswith(_TENANT_PREFIX) else _OF_ACCOUNT
+    return _entries(connection, query, subject_id=account_id)
 
 
 def opened(connection: Connection, subjects: SubjectKeys, entry: Entry) -> OpenedEntry:

@@ -14,15 +14,20 @@ from filterd.ledger.seal import derived_key
 from filterd.ledger.spool import Spool
 from filterd.ledger.subjects import SubjectKeys
 from filterd.ledger.vault import FileVault, TableVault, Vault
-from filterd.ports import Keys
+from filterd.model.records import Record
+from filterd.ports import FollowUp, Keys, Promise
 
 SPOOL_NAME = "spool"
 VAULT_NAME = "vault"
 
 
+def _nothing_follows(record: Record, account_id: str | None, tenant_id: str | None) -> Iterable[Promise]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
-    """`writer` is the name in this node's rows; `outbox_key` seals payloads."""
+    """`writer` is the name in this node's rows; `outbox_key` seals payloads; `follow_up` says what a row promises."""
 
     writer: str
     keys: Keys
@@ -32,6 +37,7 @@ class Equipment:
     heads: Heads
     spool: Spool
     vault: Vault
+    follow_up: FollowUp = _nothing_follows
 
     def freshen(self, connection: Connection, subject_ids: Iterable[str]) -> None:
         """Forget what is warm about subjects that another node has written about since."""
@@ -65,7 +71,13 @@ class Equipment:
 
 
 def equip(
-    state_dir: Path, node: str, keys: Keys, apply: Apply, warm_accounts: int, url: str | None = None
+    state_dir: Path,
+    node: str,
+    keys: Keys,
+    apply: Apply,
+    warm_accounts: int,
+    url: str | None = None,
+    follow_up: FollowUp = _nothing_follows,
 ) -> Equipment:
     """Make a node's equipment. Raises OSError when its directories cannot be made.
 
@@ -81,4 +93,5 @@ def equip(
         heads=Heads(f"{node}.ledger", warm_accounts),
         spool=Spool(state_dir / SPOOL_NAME, keys.spool),
         vault=FileVault(state_dir / VAULT_NAME) if url is None else TableVault(),
+        follow_up=follow_up,
     )

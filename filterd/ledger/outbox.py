@@ -7,7 +7,7 @@ carries it out must stand a repetition. Payloads are sealed under a key of this 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,13 +64,25 @@ class Outbox:
         self._connection.execute(insert(OUTBOX), values)
         return item_id
 
-    def lease(self, now: datetime, limit: int, lease_s: float = LEASE_S) -> tuple[OutboxItem, ...]:
+    def lease(
+        self,
+        now: datetime,
+        limit: int,
+        lease_s: float = LEASE_S,
+        *,
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[OutboxItem, ...]:
         """Take at most `limit` due items that nobody holds, the longest due first; each counts as an attempt.
 
         A lease from the future counts as run out: the clock was set back.
         """
         free = or_(OUTBOX.c.lease_until.is_(None), OUTBOX.c.lease_until <= now, OUTBOX.c.leased_at > now)
         due = select(OUTBOX).where(OUTBOX.c.due_at <= now, free).order_by(OUTBOX.c.due_at, OUTBOX.c.item_id)
+        if only is not None:
+            due = due.where(OUTBOX.c.topic.in_(sorted(only)))
+        if without:
+            due = due.where(OUTBOX.c.topic.not_in(sorted(without)))
         items = []
         for row in self._connection.execute(due.limit(limit).with_for_update(skip_locked=True)).all():
             until = now + timedelta(seconds=lease_s)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, and_, func, insert, or_, select, text
 
 from filterd.ledger.codec import storable
-from filterd.ledger.schema import EVIDENCE, MENTION, OPENING
+from filterd.ledger.schema import ACCOUNT, EVIDENCE, MENTION, OPENING
 from filterd.model import records as r
 from filterd.model.records import AccountOpened, IncidentOpened, Record
 
@@ -41,7 +41,12 @@ _BRINGS: dict[type[Record], str] = {
     r.AutomationFrozen: "freeze_id",
     r.BreakerTripped: "breaker_id",
 }
+# Of ids that clocks run for: sanctions and holds. What ids of accounts begin with (model.ids).
+_CLOCKED = ("s", "h")
+_ACCOUNT_PREFIX = "a_"
 FIRST_MAIL = "first_mail"
+# What the rows of accounts say that came with a list (pipeline/imports).
+LISTED = "import:"
 # Of the column; who imported a list may have a longer name, which the row of the ledger has whole.
 _SOURCE_CHARS = 40
 # SQLite and PostgreSQL both read this.
@@ -98,10 +103,34 @@ def opened_at(connection: Connection, account_id: str) -> datetime | None:
     return connection.execute(select(OPENING.c.at).where(OPENING.c.account_id == account_id)).scalar()
 
 
+def accounts_in_use(connection: Connection, tenant_id: str) -> tuple[int, int]:
+    """Say how many accounts of a tenant have a login, and how many of these a list of the operator's has named."""
+    is_ours = (ACCOUNT.c.tenant_id == tenant_id, ACCOUNT.c.login_hash.is_not(None))
+    known = select(func.count()).select_from(ACCOUNT).where(*is_ours)
+    both = ACCOUNT.join(OPENING, OPENING.c.account_id == ACCOUNT.c.account_id)
+    listed = select(func.count()).select_from(both).where(*is_ours, OPENING.c.source.startswith(LISTED))
+    return connection.execute(known).scalar_one(), connection.execute(listed).scalar_one()
+
+
 def auto_created_since(connection: Connection, at: datetime) -> int:
     """Say how many accounts were opened by first mail at or after `at`."""
     query = select(func.count()).select_from(OPENING).where(OPENING.c.source == FIRST_MAIL, OPENING.c.at >= at)
     return connection.execute(query).scalar_one()
+
+
+def clocked(connection: Connection, after: str, limit: int | None) -> tuple[str, ...]:
+    """Say the accounts, by id after `after`, that ever had a sanction or a hold, or have a last day of their own."""
+    # "`" comes after "_": all ids with that prefix.
+    past = select(MENTION.c.account_id.label("id")).where(
+        or_(*(and_(MENTION.c.id >= f"{x}_", MENTION.c.id < f"{x}`") for x in _CLOCKED)), MENTION.c.account_id > after
+    )
+    ending = select(ACCOUNT.c.account_id.label("id")).where(
+        ACCOUNT.c.expires_on.is_not(None), ACCOUNT.c.sealed.is_not(None), ACCOUNT.c.account_id > after
+    )
+    both = past.union(ending).subquery()
+    is_account = both.c.id.startswith(_ACCOUNT_PREFIX, autoescape=True)
+    query = select(both.c.id).where(is_account).order_by(both.c.id).limit(limit)
+    return tuple(connection.execute(query).scalars())
 
 
 def still_needed(connection: Connection, transaction_ids: Iterable[str]) -> set[str]:

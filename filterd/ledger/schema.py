@@ -292,6 +292,15 @@ COUNT_MINUTE = Table(
     Column("changed_at", Instant, nullable=False, index=True),
 )
 
+# Who wrote to a tenant from outside, and when last.
+ACQUAINTANCE = Table(
+    "acquaintance",
+    METADATA,
+    Column("tenant_id", Word(80), primary_key=True),
+    Column("sender_hash", _plain(32), primary_key=True),
+    Column("last_day", _plain(10), nullable=False, index=True),
+)
+
 CORRESPONDENT = Table(
     "correspondent",
     METADATA,

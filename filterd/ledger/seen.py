@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
+from filterd.ledger.habits import Clients
 from filterd.ledger.sliding import ZERO, Numbers
 from filterd.ports import CountRequest
 
@@ -23,20 +24,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a submission adds to its minute. `again`: to the hour and not to the day; `met`: recipients met first."""
+    """What a submission adds to its minute. `again`: to the hour and not to the day; `met`: recipients met first,
+    and the network where that is new;
+    `external`: how many of its new recipients are outside."""
 
     numbers: Numbers
     again: Numbers = ZERO
     met: tuple[str, ...] = ()
+    external: int = 0
+
+    @property
+    def outside(self) -> Change:
+        """What it adds to what is counted of recipients outside alone."""
+        return Change(numbers=(0, self.external, 0, 0))
 
 
 @dataclass(slots=True)
 class Seen:
     """Keys of one account. `deliveries` says in which minute a delivery key was counted, for the day and last for the
     hour; `messages` the same for evidence keys, with the unknown recipients of the message. `correspondents`:
-    recipient to the day of first contact."""
+    recipient to the day of first contact; `clients`: from which networks it sends. `new_a_day`: first contacts a day,
+    as worked out for a day."""
 
     correspondents: dict[int, int] = field(default_factory=dict)
+    clients: Clients = field(default_factory=Clients)
+    new_a_day: tuple[int, float] | None = None
     deliveries: dict[int, tuple[int, int]] = field(default_factory=dict)
     messages: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
@@ -67,12 +79,13 @@ class Seen:
             unknown = max(0, unknown - seen[2])
             messages_again = int(now - seen[1] >= _HOUR_MINUTES)
             self.messages[message] = (seen[0], now if messages_again else seen[1], seen[2] + unknown)
-        both = (now, now)
-        for name in request.delivery_keys:
+        both, external = (now, now), 0
+        for place, name in enumerate(request.delivery_keys):
             delivery = hash(name)
             then = self.deliveries.get(delivery)
             if then is None or abs(now - then[0]) >= _DAY_MINUTES:
                 recipients += 1
+                external += place < len(request.is_external) and request.is_external[place]
                 self.deliveries[delivery] = both
             elif now - then[1] >= _HOUR_MINUTES:
                 recipients_again += 1
@@ -82,11 +95,25 @@ class Seen:
             if (recipient := hash(name)) not in self.correspondents:
                 self.correspondents[recipient] = today
                 met.append(name)
+        strangers = len(met)
+        if request.client_id is not None and self.clients.take(request.client_id, now, today):
+            met.append(request.client_id)
         return Change(
-            numbers=(messages, recipients, unknown, len(met)),
+            numbers=(messages, recipients, unknown, strangers),
             again=(messages_again, recipients_again, 0, 0),
             met=tuple(met),
+            external=external,
         )
+
+    def strangers_a_day(self, today: int, opened_day: int | None, days: int) -> float:
+        """Say to how many people a day it wrote for the first time, in so many days before today or in its life; more
+        than anything where too many are known to say."""
+        if self.new_a_day is None or self.new_a_day[0] != today:
+            begin = min(max(today - days, opened_day if opened_day is not None else today), today - 1)
+            met = sum(begin <= day < today for day in self.correspondents.values())
+            is_full = len(self.correspondents) >= CORRESPONDENTS_AT_MOST
+            self.new_a_day = (today, float(CORRESPONDENTS_AT_MOST) if is_full else met / (today - begin))
+        return self.new_a_day[1]
 
     def forget(self, now: int) -> None:
         for key in [key for key, then in self.deliveries.items() if abs(now - then[0]) >= _DAY_MINUTES]:

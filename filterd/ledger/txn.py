@@ -7,13 +7,13 @@ of a row is never before the row before it: order is the chain's, and no sanctio
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from filterd.errors import RefusedError, UsageError
-from filterd.ledger import deliveries, entries, evidence, people, quarantine, references, volumes
+from filterd.ledger import acquaintances, deliveries, entries, evidence, people, quarantine, references, volumes
 from filterd.ledger.appending import Appending
 from filterd.ledger.chain import Head
 from filterd.ledger.directory import Directory
@@ -109,7 +109,10 @@ class Txn:
         """
         self._open()
         self._must_cover(account_id or tenant_id)
-        return self.appending.add(record, self.now, account_id=account_id, tenant_id=tenant_id, personal=personal)
+        entry = self.appending.add(record, self.now, account_id=account_id, tenant_id=tenant_id, personal=personal)
+        for work in self.equipment.follow_up(record, account_id, tenant_id):
+            self.post(work.topic, work.payload, due_at=work.due_at or self.now, merge_key=work.merge_key)
+        return entry
 
     def records(self, account_id: str) -> tuple[Record, ...]:
         return tuple(self.equipment.histories.records(self.connection, account_id))
@@ -119,6 +122,21 @@ class Txn:
 
     def auto_created_since(self, at: datetime) -> int:
         return references.auto_created_since(self.connection, at)
+
+    def accounts_in_use(self, tenant_id: str) -> tuple[int, int]:
+        return references.accounts_in_use(self.connection, tenant_id)
+
+    def opened_at(self, account_id: str) -> datetime | None:
+        return references.opened_at(self.connection, account_id)
+
+    def daily_external(self, subject_id: str, days: int) -> tuple[int, ...]:
+        return volumes.daily_recipients(self._open(), volumes.outside(subject_id), self.now, days)
+
+    def note_senders(self, rows: Iterable[tuple[str, str, date]]) -> None:
+        acquaintances.note(self._open(), rows, self.now.date())
+
+    def known_senders(self, tenant_id: str, senders: Collection[str], since: date) -> frozenset[str]:
+        return acquaintances.known(self._open(), tenant_id, senders, since)
 
     def opened_entries(self, account_id: str) -> tuple[entries.OpenedEntry, ...]:
         """Say all rows of an account, oldest first, decoded, with personal fields in clear."""
@@ -235,6 +253,7 @@ class Txn:
         quarantine.forget(self._open(), account_id)
         evidence.forget(self._open(), account_id)
         volumes.forget(self._open(), account_id)
+        acquaintances.forget(self._open(), account_id)
         self.directory.forget(account_id)
         self._must_cover(account_id)
         self.equipment.heads.touch(self._open(), account_id, self.now)
@@ -263,6 +282,10 @@ class Txn:
     def accounts(self, after: str = "", limit: int | None = None) -> tuple[Account, ...]:
         """Say the accounts whose ids come after `after`, by id; `limit` None: all."""
         return self.directory.accounts(after, limit)
+
+    def clocked(self, after: str = "", limit: int | None = None) -> tuple[str, ...]:
+        """Say the accounts for which time may do something, by id."""
+        return references.clocked(self.connection, after, limit)
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         return self.directory.tenant(tenant_id)

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Table, bindparam, delete, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Table, and_, bindparam, delete, func, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from filterd.ledger import references
+from filterd.ledger.habits import CLIENT_PREFIX, CLIENTS_AT_MOST, Clients
 from filterd.ledger.schema import CORRESPONDENT, COUNT_DAY, COUNT_MINUTE
 from filterd.ledger.seen import CORRESPONDENTS_AT_MOST, Seen
 from filterd.ledger.sliding import Numbers
 from filterd.ledger.windows import BASELINE_DAYS, DAY_MINUTES, Volume, Window, day_of, minute_of
 
+# Before the id of an account or tenant: what is counted of its recipients outside alone.
+OUTSIDE = "x_"
 # An hour more than a window reaches, a day more than a baseline: clocks of nodes differ.
 _MINUTES_KEPT = 25 * 60
 _DAYS_KEPT = BASELINE_DAYS + 1
@@ -41,9 +44,17 @@ _MINUTES_OF = select(COUNT_MINUTE.c.minute, COUNT_MINUTE.c.node, *_NUMBERS).wher
     COUNT_MINUTE.c.minute > bindparam("since"),
     COUNT_MINUTE.c.minute <= bindparam("until"),
 )
+# Networks stand among them under names that no hash has.
+_IS_CLIENT = and_(CORRESPONDENT.c.recipient_hash >= CLIENT_PREFIX, CORRESPONDENT.c.recipient_hash < "c`")
+_CLIENTS_OF = (
+    select(CORRESPONDENT.c.recipient_hash, CORRESPONDENT.c.first_day)
+    .where(CORRESPONDENT.c.account_id == _THE_SUBJECT, _IS_CLIENT)
+    .order_by(CORRESPONDENT.c.first_day)
+    .limit(CLIENTS_AT_MOST)
+)
 _CORRESPONDENTS_OF = (
     select(CORRESPONDENT.c.recipient_hash, CORRESPONDENT.c.first_day)
-    .where(CORRESPONDENT.c.account_id == _THE_SUBJECT)
+    .where(CORRESPONDENT.c.account_id == _THE_SUBJECT, not_(_IS_CLIENT))
     .order_by(CORRESPONDENT.c.first_day.desc())
     .limit(CORRESPONDENTS_AT_MOST)
 )
@@ -59,6 +70,11 @@ class Rows:
     met: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
+def outside(subject_id: str) -> str:
+    """Say under which name recipients outside the organisation are counted."""
+    return f"{OUTSIDE}{subject_id}"
+
+
 # --- one subject ------------------------------------------------------------------------------------------------------
 
 
@@ -67,7 +83,8 @@ def load(connection: Connection, subject_id: str, now: int, node: str, *, is_acc
     of an account its correspondents, too."""
     window = Window(opened_day=_opened_day(connection, subject_id, is_account=is_account))
     if is_account:
-        window.seen = Seen(correspondents=_correspondents(connection, subject_id))
+        clients = Clients(since=_clients(connection, subject_id))
+        window.seen = Seen(correspondents=_correspondents(connection, subject_id), clients=clients)
     since = _day_text(day_of(now) - BASELINE_DAYS)
     # The days first: minutes written in between are heard again, and days are written with them.
     for day, whose, *volume in connection.execute(_DAYS_OF, {"the_subject": subject_id, "since": since}):
@@ -86,6 +103,18 @@ def _correspondents(connection: Connection, account_id: str) -> dict[int, int]:
     return {hash(who): date.fromisoformat(day).toordinal() for who, day in reversed(rows)}
 
 
+def _clients(connection: Connection, account_id: str) -> dict[int, int]:
+    rows = connection.execute(_CLIENTS_OF, {"the_subject": account_id}).all()
+    return {hash(who): date.fromisoformat(day).toordinal() for who, day in rows}
+
+
+def client_since(connection: Connection, account_id: str, client_id: str) -> int | None:
+    """Say since which day an account has used a network, on whichever node; None: nobody has written it down."""
+    mine = (CORRESPONDENT.c.account_id == account_id, CORRESPONDENT.c.recipient_hash == client_id)
+    found = connection.execute(select(CORRESPONDENT.c.first_day).where(*mine)).scalar()
+    return None if found is None else date.fromisoformat(found).toordinal()
+
+
 def _opened_day(connection: Connection, subject_id: str, *, is_account: bool) -> int | None:
     """Say when it was opened, or first sent mail (of the last month) where no entry says so."""
     opened_at = references.opened_at(connection, subject_id) if is_account else None
@@ -98,7 +127,7 @@ def _opened_day(connection: Connection, subject_id: str, *, is_account: bool) ->
 def forget(connection: Connection, subject_id: str) -> None:
     """Remove what is known of an erased subject."""
     for table in (COUNT_DAY, COUNT_MINUTE):
-        connection.execute(delete(table).where(table.c.subject_id == subject_id))
+        connection.execute(delete(table).where(table.c.subject_id.in_((subject_id, outside(subject_id)))))
     connection.execute(delete(CORRESPONDENT).where(CORRESPONDENT.c.account_id == subject_id))
 
 
@@ -160,6 +189,19 @@ def changed(connection: Connection, node: str, seen: datetime) -> tuple[datetime
     )
     found = [(subject, whose, minute, _numbers(rest)) for subject, whose, minute, *rest in connection.execute(rows)]
     return until, found, page is not None
+
+
+def daily_recipients(connection: Connection, subject_id: str, now: datetime, days: int) -> tuple[int, ...]:
+    """Say the recipients of each of so many days before today, as far as they were written down; none before the first
+    of them, and 0 for a day without any since."""
+    today = day_of(minute_of(now))
+    found: dict[int, int] = {}
+    given = {"the_subject": subject_id, "since": _day_text(today - days)}
+    for day, _, _, recipients in connection.execute(_DAYS_OF, given):
+        then = date.fromisoformat(day).toordinal()
+        if then < today:
+            found[then] = found.get(then, 0) + recipients
+    return tuple(found.get(day, 0) for day in range(min(found, default=today), today))
 
 
 # --- what is old ------------------------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ class _Open:
     started: float
 
 
+# Somebody used the ledger's socket without saying who they are.
+ROOT_ACTED = "root.acted"
+ROOT_ADVICE = "find out who it was and why; give people tokens of their own (filterd person add)"
+
+
 class Log:
     """The events of one process.
 
@@ -213,6 +218,8 @@ class Log:
         self.stream.append("entry", said["body"].get("transaction_id"), said, is_capped=False)
         self.stream.note_ledger(entry.writer, entry.seq)
         service_log().info("entry", kind=entry.kind, seq=entry.seq, account=entry.account_id, tenant=entry.tenant_id)
+        if entry.kind == ROOT_ACTED:
+            service_log().error("root_acted", verb=str(said["body"].get("verb")), seq=entry.seq, do=ROOT_ADVICE)
 
     def outbox_done(self, item_id: str, topic: str, *, attempts: int) -> None:
         self._append("outbox_done", None, item_id=item_id, topic=topic, attempts=attempts)

@@ -180,6 +180,8 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
         "clauses": decision.clauses,
         "ends_at": decision.ends_at,
         "policy_digest": decision.policy_digest,
+        "policy_digest_act": decision.policy_digest_act,
+        "policy_digest_decision": decision.policy_digest_decision,
         "rung_before": decision.rung_before.word,
         "rung_after": decision.rung_after.word,
         "is_retry": decision.is_retry,

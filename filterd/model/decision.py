@@ -36,8 +36,12 @@ STRENGTH: tuple[Disposition, ...] = (
 class Counts:
     """What the counters said for this account, this transaction included (the `rate` check writes them down).
 
+    `external_day`: to recipients outside, counted only while the account is kept to a number of them; 0 else.
     `tenant_*`: what all accounts of its tenant sent. `client_*`: what came from the client's address; 0 when nobody
-    says which that is. Whoever reads what an older program wrote finds 0 in what that did not count.
+    says which that is. `clients_hour`: from how many addresses the account sent; `client_is_new`: this one came up
+    since yesterday, and others are known of longer; `client_is_original`: it is one of the account's first day;
+    `strangers_baseline_day`: how many people a day it wrote to for the first time. Whoever reads what an older program
+    wrote finds 0 in what that did not count.
     """
 
     messages_10min: int = 0
@@ -63,6 +67,12 @@ class Counts:
     client_recipients_hour: int = 0
     client_recipients_day: int = 0
     client_baseline_recipients_day: float = 0.0
+    external_day: int = 0
+    tenant_external_day: int = 0
+    clients_hour: int = 0
+    client_is_new: bool = False
+    client_is_original: bool = False
+    strangers_baseline_day: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +84,13 @@ class MailFacts:
             that no restriction keeps anybody from writing to (pipeline/reach).
         recipient_hashes: of the others, as keyed pseudonyms; filled only where the account has a locked recipient.
         size_bytes: of the whole mail; 0 where nobody has said (what an older program wrote).
+        is_by_rule, is_from_another, strangers: made or sent on by a rule (mail/forwarded); with an author or envelope
+            sender that is not the account's own address; how many outside recipients did not write first. Each looked
+            at only while the account is kept from it (pipeline/facts).
+        recipient_domains: the different ones, in lower case; filled only where a register may ask (agreement/registers).
+        stream_keys: keyed hashes of what tells a run of mail from others: its List-Id, its author address.
+        has_one_click: it can be unsubscribed from with one click (RFC 8058), and a signature in it covers that, if any.
+        was_received_first: something in it came to the tenant from outside lately; asked only for mail in breach.
     """
 
     recipients: int
@@ -85,6 +102,13 @@ class MailFacts:
     reachable_external: int = 0
     recipient_hashes: tuple[str, ...] = ()
     size_bytes: int = 0
+    is_by_rule: bool = False
+    is_from_another: bool = False
+    strangers: int = 0
+    recipient_domains: tuple[str, ...] = ()
+    stream_keys: tuple[str, ...] = ()
+    has_one_click: bool = False
+    was_received_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +160,11 @@ class Decision:
         incident_id: the incident this mail belongs to, None when there is none.
         ends_at: for a refusal by standing: when the sanction ends, None when open-ended.
         clauses: what the refusal cites, in the agreement's own numbers.
+        policy_digest: of the version decided by: the one with the milder sanction of `policy_digest_act`, in force when
+            the mail came, and `policy_digest_decision`, in force when it was decided on (agreement/versions); those two
+            are empty where there was no account to decide about in the ledger.
         rung_before, rung_after: standing on the conduct axis.
+        advice: codes of advice that is due and no violation: an undeclared run, a wrong From address.
     """
 
     decision_id: str
@@ -151,7 +179,10 @@ class Decision:
     clauses: tuple[str, ...] = ()
     ends_at: datetime | None = None
     policy_digest: str = ""
+    policy_digest_act: str = ""
+    policy_digest_decision: str = ""
     rung_before: Rung = Rung.NONE
     rung_after: Rung = Rung.NONE
     is_retry: bool = False
     is_recorded: bool = False
+    advice: tuple[str, ...] = ()

@@ -93,7 +93,14 @@ class Freeze:
 
 
 # The kinds of record that `frozen` looks at.
-FREEZING = (r.ObjectionFiled, r.AppealDecided, r.StrikeAnnulled, r.EvidenceHeld, r.EvidenceReleased)
+FREEZING = (
+    r.ObjectionFiled,
+    r.AppealDecided,
+    r.AppealReopened,
+    r.StrikeAnnulled,
+    r.EvidenceHeld,
+    r.EvidenceReleased,
+)
 
 
 def frozen(records: Iterable[r.Record]) -> Freeze:
@@ -107,6 +114,8 @@ def frozen(records: Iterable[r.Record]) -> Freeze:
                 filed[record.appeal_id] = record.incident_id
             case r.AppealDecided():
                 filed.pop(record.appeal_id, None)
+            case r.AppealReopened():
+                filed[record.appeal_id] = record.incident_id
             case r.StrikeAnnulled():
                 annulled.add(record.incident_id)
             case r.EvidenceHeld():

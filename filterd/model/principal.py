@@ -97,6 +97,7 @@ class Tenant:
     Args:
         supplement: the signed supplement on record, in force or not.
         domains_declared: somebody has said that `domains` are all; False for what first mail has shown.
+        second_contact: who else is told of what concerns security, and when the first contact cannot be reached.
         reseller: in whose name notices go out where the agreement is enforced by a reseller; also called the dealer.
         plan: what it has bought, by the operator's name for it.
         expires_on: the last day of service.
@@ -116,3 +117,4 @@ class Tenant:
     plan: str | None = None
     expires_on: date | None = None
     external_id: str | None = None
+    second_contact: str | None = None

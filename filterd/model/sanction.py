@@ -96,7 +96,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A finding code under a ground of the agreement in force."""
+    """A finding code under a ground of the agreement in force. `is_shadow`: it gives no points, for a breaker is open."""
 
     category: str
     family: str
@@ -105,3 +105,4 @@ class Violation:
     ground: Ground
     finding_codes: tuple[str, ...]
     is_burst: bool = False
+    is_shadow: bool = False

@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
 
+from filterd.model.lifecycle import IN_SERVICE, Lifecycle
 from filterd.model.records import HoldPlaced, IncidentOpened, Record, SanctionImposed, SanctionReplayed, StrikeIssued
 from filterd.model.sanction import Conduct, Feature, Rung
+from filterd.model.security import CLEAR, SecurityState
 
 R = TypeVar("R")
+
+# Whose doing an incident was (STANDING 5.7-14).
+UNKNOWN, COMPROMISED, MALICIOUS = "unknown", "compromised", "malicious"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +26,15 @@ class IncidentFile:
     """One incident with everything that happened to it so far.
 
     `links` are the evidence keys and text fingerprints that join later mail to it (bounded; family always joins).
-    `recipients` has (category, counted recipients, of these in mode A).
+    `recipients` has (category, counted recipients, of these in mode A). `excused_at`: since when its strike is not
+    attributable; the incident stays. `indicators`: what speaks for a stolen account. `hypothesis`: whose doing it was.
     """
 
     opened: IncidentOpened
     families: frozenset[str] = frozenset()
     strike: StrikeIssued | None = None
     is_annulled: bool = False
+    excused_at: datetime | None = None
     is_confirmed: bool = False
     recipients: tuple[tuple[str, int, int], ...] = ()
     b_families: frozenset[str] = frozenset()
@@ -38,11 +45,18 @@ class IncidentFile:
     has_hold: bool = False
     has_burst: bool = False
     tasks: frozenset[str] = frozenset()
+    indicators: frozenset[str] = frozenset()
+    hypothesis: str = UNKNOWN
 
     @property
     def noticed_at(self) -> datetime | None:
         """When the first notice about it was received, None while none was."""
         return self.notices[0] if self.notices else None
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it counts for nothing: an error of ours, or not its user's doing."""
+        return self.is_annulled or self.excused_at is not None
 
     @property
     def has_mode_a(self) -> bool:
@@ -55,7 +69,7 @@ class IncidentFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SanctionFile:
-    """One sanction with what people and replay did to it."""
+    """One sanction with what people and replay did to it. `looked_at`: when a person took the objection up."""
 
     imposed: SanctionImposed
     confirmed_at: datetime | None = None
@@ -63,6 +77,7 @@ class SanctionFile:
     annulled_at: datetime | None = None
     replayed: tuple[SanctionReplayed, ...] = ()
     objected_at: datetime | None = None
+    looked_at: datetime | None = None
     answered_at: datetime | None = None
     appeal_id: str | None = None
 
@@ -105,6 +120,8 @@ class Surroundings:
         plan: what the tenant has bought, by the operator's name for it.
         active_seats, is_admin, opened_at: asked only where an incident is about to be charged to the tenant: how many
             of its seats are in use, whether the account is its administrator's, and since when there is the account.
+        tenant_opened_at: asked only where an incident may be the user's own from the first day on: when the tenant came
+            to us; None: nobody can say.
     """
 
     tenant: History | None = None
@@ -116,6 +133,7 @@ class Surroundings:
     active_seats: int | None = None
     is_admin: bool = False
     opened_at: datetime | None = None
+    tenant_opened_at: datetime | None = None
 
 
 ALONE = Surroundings()
@@ -149,8 +167,26 @@ class CountingStrike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantLimit:
+    """What is in force against the whole enterprise, and says nothing about the account (STANDING 5.7-15).
+
+    Args:
+        kind: `quota`, `suspend` or `lock`.
+        features: what it takes away from every account of the tenant.
+        clauses: none for what protects only.
+    """
+
+    limit_id: str
+    kind: str
+    features: tuple[Feature, ...]
+    ends_at: datetime | None
+    clauses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """An account at an instant. `features` is the union over active restrictions and holds."""
+    """An account at an instant. `features` is the union over active restrictions and holds, and over what is in force
+    against its tenant."""
 
     account_id: str
     at: datetime
@@ -163,6 +199,9 @@ class Standing:
     holds: tuple[HoldPlaced, ...]
     half_points: int
     final_half_points: int
+    tenant_limits: tuple[TenantLimit, ...] = ()
+    security: SecurityState = CLEAR
+    lifecycle: Lifecycle = IN_SERVICE
 
     @property
     def may_send(self) -> bool:

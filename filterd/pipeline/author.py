@@ -42,6 +42,13 @@ class Known:
     def standing(self, at: datetime) -> Standing:
         return standing_at(self.history, self.terms, at, self.around)
 
+    def features_off(self, at: datetime) -> frozenset[str]:
+        """Say the names of what it may not use."""
+        if not self.history.sanctions and not self.history.holds and self.around is ALONE:
+            # Nearly everybody.
+            return frozenset()
+        return frozenset(f.name for f in self.standing(at).features)
+
     def is_good(self, at: datetime) -> bool:
         """Say whether nothing counts against it: its clean mail may pass while nobody can be asked."""
         now = self.standing(at)

@@ -9,53 +9,50 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from filterd import markers
-from filterd.agreement.decide import breaches, decide
+from filterd.agreement.decide import decide, is_for_the_record
 from filterd.agreement.disposition import (
+    EXTERNAL_DAY,
     RATES,
-    REFUSED_BY_RECIPIENT,
-    refused_features,
     strongest,
     without_bounce,
 )
-from filterd.agreement.protection import InboundChoices, protect
+from filterd.agreement.protection import protect
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import in_force
 from filterd.checks.run import run
 from filterd.checks.spec import Check, Context
-from filterd.errors import LedgerUnavailable, PeerError
-from filterd.mail.address import canonical_login
+from filterd.errors import LedgerUnavailable
 from filterd.mail.fingerprint import delivery_key, evidence_key
 from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts
 from filterd.model.ids import keyed_hash
-from filterd.model.message import Message
 from filterd.model.principal import Strength
 from filterd.model.reply import Reply
-from filterd.model.sanction import RECIPIENT, Preset
 from filterd.model.session import Direction, Path, Session, Transaction
 from filterd.model.standing import ALONE
 from filterd.model.verdict import Assessment
-from filterd.pipeline.attribution import AttributionRule, attribute
-from filterd.pipeline.author import Author, Authors, Known
+from filterd.pipeline.acquaintances import Acquaintances
+from filterd.pipeline.admission import Admission
+from filterd.pipeline.attribution import attribute
+from filterd.pipeline.author import Author, Authors
 from filterd.pipeline.bypass import marked, message_id
 from filterd.pipeline.client import client_id
+from filterd.pipeline.facts import FactFinder
+from filterd.pipeline.gate_rules import GateRules as GateRules
+from filterd.pipeline.gate_rules import ListenerRule as ListenerRule
 from filterd.pipeline.headers import edited
 from filterd.pipeline.intake import Read, read
-from filterd.pipeline.reach import Reach
+from filterd.pipeline.notice_reports import ReportReader
 from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.replies import (
     LEDGER_AWAY,
     UNREADABLE_LOGIN,
-    ReplyStyle,
-    Wording,
     decision_reply,
-    feature_reply,
-    standing_reply,
     waiting,
-    wording,
 )
+from filterd.pipeline.service import ServiceDesk
 from filterd.ports import (
     Answer,
     Bypass,
@@ -69,30 +66,6 @@ from filterd.ports import (
     Lookups,
     Resolver,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerRule:
-    """What the pipeline must know of a listener. `authserv_id`: our name in Authentication-Results (RFC 8601)."""
-
-    attribution: AttributionRule
-    direction: Literal["auto", "outbound", "inbound"] = "auto"
-    is_after_queue: bool = False
-    authserv_id: str | None = None
-
-
-_AS_SHIPPED = InboundChoices()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRules:
-    """The operator's choices that the walk depends on."""
-
-    listeners: Mapping[str, ListenerRule]
-    reach: Reach
-    style: ReplyStyle
-    preset: Preset
-    inbound: InboundChoices = _AS_SHIPPED
 
 
 class MailGate:
@@ -117,7 +90,10 @@ class MailGate:
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
         self._bypass = bypass
-        self._authors = Authors(ledger, clock, terms)
+        self._acquaintances = Acquaintances(
+            ledger, keys, lambda err: recorder.troubled(None, "acquaintances", err)
+        )
+        self._furnish()
 
     def adopt(
         self,
@@ -132,77 +108,43 @@ class MailGate:
         other = copy(self)
         other._terms, other._default_terms, other._checks = terms, default_terms, checks
         other._rules, other._resolver = rules, resolver
-        other._authors = Authors(self._ledger, self._clock, terms)
+        other._furnish()
         return other
 
+    def _furnish(self) -> None:
+        """Make what goes by the policy."""
+        self._authors = Authors(self._ledger, self._clock, self._terms)
+        self._service = ServiceDesk(self._ledger, self._terms, self._rules.reach)
+        self._facts = FactFinder(self._ledger, self._keys, self._rules.reach)
+        self._reports = ReportReader(self._ledger, self._rules.report_address)
+        self._admission = Admission(
+            authors=self._authors,
+            service=self._service,
+            facts=self._facts,
+            rules=self._rules,
+            default_terms=self._default_terms,
+            recorder=self._recorder,
+            clock=self._clock,
+        )
+
+    async def flush(self) -> None:
+        """Write down what is kept together for a while: before a process ends."""
+        await self._acquaintances.flush()
+
     # --- before DATA --------------------------------------------------------------------------------------------------
+
+    async def admit_sender(self, session: Session, reverse_path: Path | None) -> Reply | None:
+        """Refuse a whole transaction of an account that people have terminated, where the door knows the login."""
+        return None if self._bypass_order() is not None else await self._admission.of_sender(session, reverse_path)
 
     async def admit(
         self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
     ) -> Reply | None:
-        """Refuse one recipient by standing alone, where the door knows the login before DATA."""
-        if session.login is None or self._bypass_order() is not None:
+        """Refuse one recipient by standing alone, where the door knows the login before DATA, and by what is out of
+        service."""
+        if self._bypass_order() is not None:
             return None
-        rule = self._rules.listeners.get(session.listener)
-        try:
-            login = canonical_login(session.login, rule.attribution.login_domain if rule else None)
-        except PeerError:
-            return None
-        try:
-            known = await self._authors.look_up(login, may_create=False)
-        except LedgerUnavailable:
-            return LEDGER_AWAY
-        if known is None:
-            return None
-        reply = self._refused_recipient(known, forward, accepted)
-        if reply is None and known.is_last_word and not known.is_good(self._clock.now()):
-            return LEDGER_AWAY
-        if reply is not None and rule is not None and rule.is_after_queue:
-            reply = waiting(reply)
-        if reply is not None:
-            self._recorder.denied(session, known.account.account_id, reply, reverse_path, forward)
-        return reply
-
-    def _refused_recipient(self, known: Known, forward: Path, accepted: int) -> Reply | None:
-        """Say why this recipient cannot be written to; what is seen only in the message waits for the message."""
-        standing = known.standing(self._clock.now())
-        domains = known.account.tenant_domains
-        if self._rules.reach.covers(forward, domains):
-            return None
-        if not standing.may_send:
-            return standing_reply(standing, self._wording(known))
-        facts = MailFacts(
-            recipients=accepted + 1,
-            external_recipients=int(_is_external(forward, domains)),
-            has_attachments=False,
-            has_links=False,
-            recipient_hashes=self._hashes((forward,), known),
-        )
-        for feature, _ in refused_features(facts, standing):
-            if feature.name in REFUSED_BY_RECIPIENT:
-                return feature_reply(feature, standing, self._wording(known), is_before_data=True)
-        return None
-
-    def _refusal(self, known: Known, forwards: tuple[Path, ...]) -> Reply | None:
-        standing = known.standing(self._clock.now())
-        if standing.may_send or all(self._rules.reach.covers(f, known.account.tenant_domains) for f in forwards):
-            return None
-        return standing_reply(standing, self._wording(known))
-
-    def _wording(self, known: Known | None) -> Wording:
-        if known is None:
-            return wording(self._rules.style, self._default_terms, None)
-        return wording(self._rules.style, known.terms, known.account.language)
-
-    def _hashes(self, forwards: tuple[Path, ...], known: Known | None) -> tuple[str, ...]:
-        """Say the keyed pseudonyms of recipients, for an account that was ever kept from writing to one."""
-        imposed = [s.imposed for s in known.history.sanctions] if known is not None else []
-        if not any(f.name == RECIPIENT for x in imposed for f in x.features):
-            return ()
-        return tuple(self._pseudonym(f.address) for f in forwards)
-
-    def _pseudonym(self, address: str) -> str:
-        return keyed_hash(self._keys.pseudonym, address.lower())
+        return await self._admission.of_recipient(session, reverse_path, forward, accepted)
 
     # --- after the dot ------------------------------------------------------------------------------------------------
 
@@ -214,6 +156,10 @@ class MailGate:
         started = time.monotonic()
         item = await read(intake, self._clock.now(), self._keys)
         rule = self._rules.listeners[intake.session.listener]
+        closed = await self._service.of_site(self._clock.now())
+        if closed is not None:
+            self._recorder.refused(item.transaction.id, closed)
+            return Answer(transaction_id=item.transaction.id, reply=closed)
         claim = attribute(rule.attribution, intake.session, item.message)
         if claim is not None and claim.login is None:
             # Somebody answers for this mail and we cannot say who: nobody escapes a suspension by an odd spelling.
@@ -228,7 +174,7 @@ class MailGate:
         known = author.known
         if known is not None:
             forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
-            refusal = self._refusal(known, forwards)
+            refusal = self._admission.of_recipients(known, forwards)
             if refusal is not None and rule.is_after_queue:
                 # It stays in the MTA's queue until the sanction ends (STANDING 5.7-20).
                 refusal = waiting(refusal)
@@ -242,6 +188,7 @@ class MailGate:
                 return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         dns = self._resolver.for_message() if self._resolver is not None else None
         try:
+            await self._reports.note(intake)
             case, decision, assessment = await self._judge(item, author, direction, dns)
         except LedgerUnavailable as err:
             self._recorder.troubled(item.transaction.id, "ledger", err)
@@ -255,6 +202,10 @@ class MailGate:
         if reply is not None:
             self._recorder.refused(item.transaction.id, reply)
             return Answer(transaction_id=item.transaction.id, reply=reply)
+        if direction is Direction.INBOUND:
+            envelope = item.transaction.envelope
+            at = item.transaction.received_at
+            await self._acquaintances.note(item.message, envelope, assessment, at, item.text_fp)
         raw = edited(
             intake.raw,
             transaction_id=item.transaction.id,
@@ -274,7 +225,7 @@ class MailGate:
             return None
         # As it was when the mail came: what follows from this mail is told by a notice.
         standing = author.known.standing(case.at) if author.known is not None else None
-        return decision_reply(decision, standing, self._wording(author.known))
+        return decision_reply(decision, standing, self._admission.wording(author.known))
 
     async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         if reply.is_positive:
@@ -329,14 +280,25 @@ class MailGate:
         )
         markers.reach("gate.judged")
         known = author.known
-        terms = known.terms if known is not None else self._default_terms
-        case = self._case(item, author, direction, assessment, counts, terms)
+        terms = known.terms if known is not None else in_force(self._default_terms, item.transaction.received_at)
+        envelope = item.transaction.envelope
+        facts = await self._facts.of_mail(
+            item.message,
+            envelope.reverse_path,
+            tuple(f.path for f in envelope.forward_paths),
+            author,
+            counts,
+            item.transaction.received_at,
+        )
+        case = self._case(item, author, direction, assessment, facts, terms)
         await self._file_objection(item.transaction, author)
         if self._is_for_the_desk(item.transaction, author):
             decision = self._unjudged(case, author)
-        elif breaches(case, terms):
+        elif is_for_the_record(case, terms, known.history if known is not None else None):
             self._spool.put(item.transaction.id, item.message.raw)
-            decision = await self._ledger.decide(case)
+            forwards = tuple(f.path for f in envelope.forward_paths)
+            case = self._facts.for_the_record(case, forwards, author)
+            decision = await self._ledger.decide(await self._facts.with_received(case, item.message, author))
             markers.reach("gate.committed")
         else:
             history, around = (known.history, known.around) if known is not None else (None, ALONE)
@@ -349,17 +311,20 @@ class MailGate:
         account = author.principal.account_id
         if account is None or direction is Direction.INBOUND:
             return None
-        forwards = [f.path.address for f in item.transaction.envelope.forward_paths]
+        paths = tuple(f.path for f in item.transaction.envelope.forward_paths)
+        forwards = [path.address for path in paths]
         fp = item.transaction.message_fp
         request = CountRequest(
             account_id=account,
             at=item.transaction.received_at,
             evidence_key=evidence_key(account, direction.value, fp),
             delivery_keys=tuple(delivery_key(fp, address) for address in forwards),
-            recipient_hashes=tuple(self._pseudonym(address) for address in forwards),
+            recipient_hashes=tuple(keyed_hash(self._keys.pseudonym, address.lower()) for address in forwards),
             unknown=item.unknown_recipients,
             tenant_id=author.principal.tenant_id,
             client_id=self._client_id(item, author, direction),
+            is_external=self._facts.externals(paths, author.domains),
+            keeps_external=author.known is not None and EXTERNAL_DAY in author.known.features_off(self._clock.now()),
         )
         try:
             return await self._ledger.count(request)
@@ -380,7 +345,7 @@ class MailGate:
         """Say whether the account is kept to a number an hour or a day: such mail waits until it can be counted."""
         if author.known is None:
             return False
-        return any(f.name in RATES for f in author.known.standing(self._clock.now()).features)
+        return not RATES.isdisjoint(author.known.features_off(self._clock.now()))
 
     def _case(
         self,
@@ -388,7 +353,7 @@ class MailGate:
         author: Author,
         direction: Direction,
         assessment: Assessment,
-        counts: Counts | None,
+        facts: MailFacts,
         terms: Agreement,
     ) -> Case:
         forwards = item.transaction.envelope.forward_paths
@@ -401,26 +366,9 @@ class MailGate:
             evidence_key=evidence_key(author.principal.account_id or "", direction.value, fp),
             delivery_keys=tuple(delivery_key(fp, f.path.address) for f in forwards),
             text_fp=item.text_fp,
-            facts=self._facts(item.message, tuple(f.path for f in forwards), author, counts),
+            facts=facts,
             assessment=assessment,
             policy_digest=terms.digest,
-        )
-
-    def _facts(
-        self, message: Message, forwards: tuple[Path, ...], author: Author, counts: Counts | None
-    ) -> MailFacts:
-        domains = author.domains
-        reachable = [f for f in forwards if author.account is not None and self._rules.reach.covers(f, domains)]
-        return MailFacts(
-            recipients=len(forwards),
-            external_recipients=sum(1 for f in forwards if _is_external(f, domains)),
-            has_attachments=bool(message.attachments),
-            has_links=bool(message.links),
-            counts=counts or Counts(),
-            reachable_recipients=len(reachable),
-            reachable_external=sum(1 for f in reachable if _is_external(f, domains)),
-            recipient_hashes=self._hashes(tuple(f for f in forwards if f not in reachable), author.known),
-            size_bytes=len(message.raw),
         )
 
     async def _file_objection(self, transaction: Transaction, author: Author) -> None:
@@ -442,7 +390,7 @@ class MailGate:
     def _unjudged(self, case: Case, author: Author) -> Decision:
         """Mail to the appeals and abuse desks alone is never judged for points and never refused for content
         (STANDING 5.7-12); the desk's own mail path decides how to keep it."""
-        terms = author.known.terms if author.known is not None else self._default_terms
+        terms = author.known.terms if author.known is not None else in_force(self._default_terms, case.at)
         return decide(replace(case, assessment=Assessment(verdicts=())), terms, self._rules.preset, None, ())
 
     def _protect(self, decision: Decision, assessment: Assessment, direction: Direction) -> Decision:
@@ -452,8 +400,3 @@ class MailGate:
             return decision
         reasons = (*decision.reasons, *extra)
         return replace(decision, reasons=reasons, disposition=strongest(reasons))
-
-
-def _is_external(forward: Path, domains: tuple[str, ...]) -> bool:
-    # A path without a domain is a local name (RFC 5321 §4.1.1.3: <Postmaster>).
-    return forward.domain not in (*domains, "")

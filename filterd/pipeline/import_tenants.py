@@ -30,6 +30,7 @@ COLUMNS = (
     "domains",
     "language",
     "contact",
+    "second_contact",
     "seats",
     "reseller",
     "dealer",
@@ -133,6 +134,8 @@ def _read(
         after = replace(after, language=kept(row, key, base.language, language))
         key = "contact"
         after = replace(after, contact=kept(row, key, base.contact, contact))
+        key = "second_contact"
+        after = replace(after, second_contact=kept(row, key, base.second_contact, contact))
         key = "seats"
         after = replace(after, seats=kept(row, key, base.seats, _seats))
         key = "dealer" if "dealer" in row.values else "reseller"

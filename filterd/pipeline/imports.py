@@ -22,7 +22,9 @@ from filterd.pipeline.import_accounts import plan_accounts
 from filterd.pipeline.import_rows import rows_of
 from filterd.pipeline.import_supplement import supplement_facts
 from filterd.pipeline.import_tenants import every_tenant, plan_tenants
-from filterd.pipeline.people import Arguments, PlainVerb, acting_person, person_add, person_list
+from filterd.pipeline.people import ROOT, Arguments, PlainVerb, acting_person, person_add, person_list
+from filterd.pipeline.roles import LOOK, permitted, reaches
+from filterd.pipeline.tenancy_view import tenancy_facts
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
@@ -66,12 +68,14 @@ class ImportVerbs:
         return plan.answer(lambda a: a.login, is_dry=is_dry)
 
     def tenant_list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Say every tenant with the number of its accounts."""
+        """Say every tenant with the number of its accounts; somebody with a `token` sees those they may."""
+        actor = permitted(txn, arguments, LOOK) if arguments.get("token") else None
         counts: dict[str, int] = {}
         for account in txn.accounts():
             if account.retired_at is None:
                 counts[account.tenant_id] = counts.get(account.tenant_id, 0) + 1
-        return [self._facts(txn, tenant, counts.get(tenant.tenant_id, 0)) for tenant in every_tenant(txn)]
+        seen = [x for x in every_tenant(txn) if actor is None or reaches(txn, actor, x)]
+        return [self._facts(txn, tenant, counts.get(tenant.tenant_id, 0)) for tenant in seen]
 
     def tenant_show(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Say all that is known of one `tenant`: by its name, its id, or one of its domains."""
@@ -81,8 +85,13 @@ class ImportVerbs:
             raise UsageError(f"no tenant has the name, id or domain {said!r}")
         if len(found) > 1:
             raise UsageError(f"several tenants are called {said!r}; give the id")
+        if arguments.get("token") and not reaches(txn, permitted(txn, arguments, LOOK), found[0]):
+            raise RefusedError(f"{found[0].tenant_id} is not yours to look at")
         number = sum(a.tenant_id == found[0].tenant_id and a.retired_at is None for a in txn.accounts())
-        return self._facts(txn, found[0], number)
+        facts = self._facts(txn, found[0], number)
+        if found[0].agreement not in self._rules.terms:
+            return facts
+        return facts | tenancy_facts(txn, found[0], self._rules.terms_for(found[0], txn.now))
 
     def _facts(self, txn: LedgerTxn, tenant: Tenant, accounts: int) -> dict[str, Any]:
         known = tenant.agreement in self._rules.terms
@@ -111,7 +120,7 @@ IMPORTING = ("admin", "moderator")
 
 def _importer(txn: LedgerTxn, arguments: Arguments) -> str:
     person, role = acting_person(txn, arguments)
-    if role not in IMPORTING:
+    if role not in (*IMPORTING, ROOT):
         raise RefusedError(f"{person} has role {role}; lists are imported by {' or '.join(IMPORTING)}")
     return person
 

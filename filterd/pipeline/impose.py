@@ -1,17 +1,19 @@
-"""A person switches features of one account off for a time.  STANDING 5.4 row 2, HOUSE rule 8.
+"""A person imposes a rung on one account: warns, switches features off, suspends.  STANDING 5.3, 5.4, AL-7.1.
 
-Only the rung restrict, only for hours, only under a clause of the account's own agreement. On an incident's ground the
-sanction joins that incident and answers its task; without one the act opens an incident that holds no violation and so
-never gives points. The row of the confirmation says who and why; the account and its tenant get a statement of reasons.
+Only under a clause of the account's own agreement (HOUSE rule 8). On an incident's ground the sanction joins that
+incident and answers its task; without one the act opens an incident that holds no violation and so never gives points.
+The row of the confirmation says who and why; the account and its tenant get a statement of reasons. A person may skip
+rungs and grace, with a reason; but where the agreement asks for a written notice first, nobody can: the sanction names
+the notice it rests on. Ending an account's service takes two people (pipeline/terminations).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from filterd.agreement.standing import standing_at
+from filterd.agreement.standing import SENDING, standing_at
 from filterd.agreement.terms import FEATURES, Agreement
 from filterd.errors import PeerError, RefusedError, UsageError
 from filterd.mail.address import parse_forward_path
@@ -21,24 +23,50 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.sanction import RECIPIENT, Feature, Rung, feature
 from filterd.model.standing import History
+from filterd.pipeline.notice_events import announce_event
+from filterd.pipeline.relook import relook_task
+from filterd.pipeline.written_notice import written_notice
 from filterd.ports import LedgerTxn
 
 # A year; what should last longer is another decision.
 MAX_HOURS = 24 * 366
 # The family of an incident that a person's act opened: no category has it, so no violation ever joins.
 FAMILY = "person"
+# What one person may impose.
+RUNGS = (Rung.WARN, Rung.RESTRICT, Rung.SUSPEND)
+
+_TEMPLATES = {Rung.WARN: "warning", Rung.RESTRICT: "restriction", Rung.SUSPEND: "suspension"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restriction:
-    """What a person wants. `case`: an incident id or the case id people quote, None for none."""
+class Wanted:
+    """What a person wants.
 
+    Args:
+        features: of a restriction; empty for any other rung.
+        hours: None: a warning as long as the lightest strike counts, a suspension open-ended.
+        case: an incident id or the case id people quote, None for none.
+        notice: id of the written notice, or of the warning or case it told of; None for none.
+    """
+
+    rung: Rung
     features: tuple[Feature, ...]
-    hours: int
+    hours: int | None
     clauses: tuple[str, ...]
     case: str | None
+    notice: str | None
     by: str
     reason: str
+
+
+def read_rung(text: str | None) -> Rung:
+    """Read a rung that one person may impose; nothing said is a restriction. Raises RefusedError."""
+    if text == Rung.TERMINATE.word:
+        raise RefusedError("ending an account's service takes two people: filterd proposal make account.terminate")
+    found = next((rung for rung in RUNGS if rung.word == (text or Rung.RESTRICT.word)), None)
+    if found is None:
+        raise RefusedError(f"no rung {text!r}; one person may impose {', '.join(rung.word for rung in RUNGS)}")
+    return found
 
 
 def read_features(txn: LedgerTxn, texts: Sequence[str]) -> tuple[Feature, ...]:
@@ -59,7 +87,7 @@ def _read(txn: LedgerTxn, text: str) -> Feature:
         raise RefusedError(str(err)) from err
     known = [name for name in FEATURES if name != "sending"]
     if item.name == "sending":
-        raise RefusedError("a suspension by a person does not exist yet; external_recipients and bulk come nearest")
+        raise RefusedError("all sending is a rung of its own, a suspension by a person: --rung suspend")
     if item.name not in known:
         raise RefusedError(f"no feature {item.name!r}; known: {', '.join(known)}")
     if item.name == RECIPIENT:
@@ -87,25 +115,25 @@ def find_clauses(terms: Agreement, text: str) -> tuple[str, ...]:
     return found
 
 
-def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Restriction) -> NoticeDue:
-    """Append the rows of a restriction; says the notice to be promised."""
-    if not 1 <= wanted.hours <= MAX_HOURS:
-        raise RefusedError(f"a restriction lasts 1 to {MAX_HOURS} hours")
+def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Wanted) -> tuple[str, NoticeDue]:
+    """Append the rows of a sanction; says its id and the notice to be promised."""
+    _refuse_misfit(wanted)
     history = txn.history(account.account_id)
-    ends_at = txn.now + timedelta(hours=wanted.hours)
-    _refuse_if_in_force(history, terms, txn, wanted, account)
-    decision_id = derived_id("d", account.account_id, wanted.by, txn.now.isoformat())
-    incident_id = _incident(txn, account, history, wanted, decision_id)
-    step = next((i for i, s in enumerate(terms.ladder) if s.as_rung is Rung.RESTRICT), 0)
+    ends_at = _end(terms, wanted, txn.now)
+    _refuse_if_in_force(history, terms, wanted, txn.now, ends_at)
+    notice = written_notice(txn, account, terms, wanted.notice) if wanted.rung > Rung.WARN else None
+    case = wanted.case or (notice.incident_ids[0] if notice is not None else None)
+    decision_id = derived_id("d", account.account_id, wanted.by, wanted.rung.word, txn.now.isoformat())
+    incident_id = incident_for(txn, account, history, case, decision_id)
     imposed = r.SanctionImposed(
         at=txn.now,
-        sanction_id=derived_id("s", decision_id, Rung.RESTRICT.word),
+        sanction_id=derived_id("s", decision_id, wanted.rung.word),
         incident_id=incident_id,
         decision_id=decision_id,
         account_id=account.account_id,
-        rung=Rung.RESTRICT,
-        step=step,
-        features=wanted.features,
+        rung=wanted.rung,
+        step=step_of(terms, wanted.rung, is_open_ended=ends_at is None),
+        features=SENDING if wanted.rung is Rung.SUSPEND else wanted.features,
         category="",
         clauses=wanted.clauses,
         starts_at=txn.now,
@@ -114,7 +142,8 @@ def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Restricti
         step_down_features=(),
         is_automatic=False,
         by=wanted.by,
-        warranted=Rung.RESTRICT,
+        warranted=wanted.rung,
+        notice_id=notice.notice_id if notice is not None else None,
     )
     confirmed = r.SanctionConfirmed(
         at=txn.now,
@@ -123,36 +152,91 @@ def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Restricti
         by=wanted.by,
         reason=wanted.reason,
     )
-    for record in (imposed, confirmed):
+    again = relook_task(imposed, terms, txn.now) if ends_at is None else None
+    records: list[r.Record] = [imposed, confirmed, *([again] if again is not None else [])]
+    for record in records:
         txn.append(record, account_id=account.account_id, tenant_id=account.tenant_id)
-    return NoticeDue(
-        template="restriction",
+    if wanted.rung is Rung.WARN and terms.incident.suspension_notice_hours is not None:
+        _write_to_tenant(txn, account, terms, imposed)
+    return imposed.sanction_id, NoticeDue(
+        template=_TEMPLATES[wanted.rung],
         account_id=account.account_id,
         incident_id=incident_id,
         sanction_ids=(imposed.sanction_id,),
     )
 
 
+def step_of(terms: Agreement, rung: Rung, *, is_open_ended: bool) -> int:
+    """Say which step of the ladder a person's rung is like: the first of it, or the last where it has no end."""
+    steps = [
+        i
+        for i, step in enumerate(terms.ladder)
+        if step.as_rung is rung and (rung is not Rung.SUSPEND or (step.hours is None) is is_open_ended)
+    ]
+    return steps[0] if steps else 0
+
+
+def _refuse_misfit(wanted: Wanted) -> None:
+    if wanted.rung is Rung.RESTRICT and not wanted.features:
+        raise RefusedError("say what is to be switched off: --feature")
+    if wanted.rung is not Rung.RESTRICT and wanted.features:
+        raise RefusedError(f"features are switched off by a restriction, not by rung {wanted.rung.word}")
+    if wanted.rung is Rung.RESTRICT and wanted.hours is None:
+        raise RefusedError("say for how long: --hours")
+    if wanted.hours is not None and not 1 <= wanted.hours <= MAX_HOURS:
+        raise RefusedError(f"a {_NOUN[wanted.rung]} lasts 1 to {MAX_HOURS} hours")
+
+
+_NOUN = {Rung.WARN: "warning", Rung.RESTRICT: "restriction", Rung.SUSPEND: "suspension"}
+
+
+def _end(terms: Agreement, wanted: Wanted, now: datetime) -> datetime | None:
+    if wanted.hours is not None:
+        return now + timedelta(hours=wanted.hours)
+    # A warning lasts as long as a strike counts (STANDING 5.1); this one has none, so the lightest one's time.
+    return now + terms.counts_for(1) if wanted.rung is Rung.WARN else None
+
+
 def _refuse_if_in_force(
-    history: History, terms: Agreement, txn: LedgerTxn, wanted: Restriction, account: Account
+    history: History, terms: Agreement, wanted: Wanted, now: datetime, ends_at: datetime | None
 ) -> None:
-    ends_at = txn.now + timedelta(hours=wanted.hours)
-    for active in standing_at(history, terms, txn.now).sanctions:
-        covers = set(wanted.features) <= set(active.features)
-        if covers and active.ends_at is not None and active.ends_at >= ends_at:
-            raise RefusedError(f"all of this is off already, by {active.sanction_id}")
+    if wanted.rung is Rung.WARN:
+        return
+    for active in standing_at(history, terms, now).sanctions:
+        covers = active.rung >= wanted.rung and set(wanted.features) <= set(active.features)
+        outlasts = active.ends_at is None or (ends_at is not None and active.ends_at >= ends_at)
+        if covers and outlasts:
+            what = "all of this is off already" if wanted.features else "all sending is off as long already"
+            raise RefusedError(f"{what}, by {active.sanction_id}")
 
 
-def _incident(
-    txn: LedgerTxn, account: Account, history: History, wanted: Restriction, decision_id: str
+def _write_to_tenant(txn: LedgerTxn, account: Account, terms: Agreement, imposed: r.SanctionImposed) -> None:
+    """The written notice goes to the other party too, the customer: from when on a suspension may follow (AL-7.1)."""
+    hours = timedelta(hours=terms.incident.suspension_notice_hours or 0)
+    announce_event(
+        txn,
+        "breach_notice",
+        account.tenant_id,
+        {
+            "clauses": imposed.clauses,
+            "incident_id": imposed.incident_id,
+            "account_id": account.account_id,
+            "issued_at": txn.now,
+            "suspension_from": txn.now + hours,
+        },
+    )
+
+
+def incident_for(
+    txn: LedgerTxn, account: Account, history: History, case: str | None, decision_id: str
 ) -> str:
     """Find the incident meant, or open one for the act itself."""
-    if wanted.case is not None:
-        prefix = wanted.case.split("_", 1)[-1]
+    if case is not None:
+        prefix = case.split("_", 1)[-1]
         ids = [i.opened.incident_id for i in history.incidents if not i.is_annulled]
         found = [x for x in ids if x.split("_", 1)[-1].startswith(prefix)]
         if len(found) != 1 or not prefix:
-            raise UsageError(f"{account.login} has no case {wanted.case}")
+            raise UsageError(f"{account.login} has no case {case}")
         return found[0]
     opened = r.IncidentOpened(
         at=txn.now,

@@ -12,16 +12,39 @@ from typing import Any
 from filterd.model.about import EVERYTHING, NOTHING, About, about
 from filterd.model.decision import Case
 
-# Verbs that only look. One of them that tried to write would be refused.
+# Verbs that only look, or write what no row is about. One of them that tried to add a row would be refused.
 _LOOKS = frozenset(
     {
         "account.history",
         "account.list",
         "account.show",
         "appeal.list",
+        "effect.list",
+        "appeal.look_online",
+        "appeal.show",
+        "automation.show",
+        "breaker.list",
+        "cure.list",
+        "incident.list",
+        "incident.show",
+        "clock.list",
         "ledger.rows",
+        "notice.list",
+        "notice.preview",
+        "notice.show",
+        "maintenance.list",
+        "mandate.list",
         "person.list",
+        "proposal.list",
+        "proposal.show",
         "quarantine.list",
+        "recall.preview",
+        "security.show",
+        "senders.known",
+        "senders.note",
+        "review.list",
+        "service.facts",
+        "service.show",
         "task.list",
         "tenant.list",
         "tenant.show",

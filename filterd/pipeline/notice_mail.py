@@ -1,91 +1,59 @@
 """From an outbox item to finished mails: gather the facts, choose the readers, word and compose.  HOUSE §4, TX-6.1.
 
-`gather` is the half inside the ledger transaction; the rest is pure. Readers are addresses of the directory only: the
-account's mailbox, its outside contact, the tenant's contact. Mail to the sender or the appeals address itself would be
-a notice about a notice and is never written.
+`gather` is the half inside the ledger transaction; the rest is pure. Readers are addresses of the directory and of the
+configuration only: the account's mailbox, its outside contact, the tenant's contacts, the enforcing party's desk. Mail
+to the sender or the appeals address itself would be a notice about a notice and is never written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parseaddr
-from typing import Any
 
-from filterd.agreement.statement import Statement, statement
+from filterd.agreement.standing import standing_at
+from filterd.agreement.statement import Statement, points_at, statement
 from filterd.agreement.terms import Agreement
 from filterd.errors import PeerError, UsageError
 from filterd.mail.address import parse_forward_path
 from filterd.mail.compose import compose as compose_mail
+from filterd.model import records as r
 from filterd.model.ids import derived_id
-from filterd.model.principal import Account, Tenant
+from filterd.model.principal import Account, Supplement, Tenant
+from filterd.model.sanction import Conduct, Mode
 from filterd.model.standing import History
-from filterd.pipeline.notices import RESELLER, Audience, NoticeSettings, RenderedNotice, Templates, plain, render
-from filterd.pipeline.verbs import DeskRules
-from filterd.ports import LedgerTxn, OutboxItem
+from filterd.pipeline.notice_letters import EventFacts, render_event, render_tenant_copy
+from filterd.pipeline.notice_paths import reverse_path
+from filterd.pipeline.notice_requests import EventRequest, Request
+from filterd.pipeline.notice_requests import NoticeRequest as NoticeRequest
+from filterd.pipeline.notice_table import NOBODY
+from filterd.pipeline.notice_templates import TENANT_COPY
+from filterd.pipeline.notices import (
+    COPIES,
+    Audience,
+    NoticeSettings,
+    RenderedNotice,
+    Templates,
+    dealer_of,
+    plain,
+    render,
+)
+from filterd.pipeline.replies import case_id
+from filterd.pipeline.verbs import DeskRules, surroundings
+from filterd.ports import LedgerTxn
 
 # What is not said any more once the case is annulled: the annulment has a notice of its own.
 _OVERTAKEN = frozenset({"warning", "restriction", "suspension", "hold"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeRequest:
-    """One notice that was promised.
-
-    Args:
-        audiences: who is still to get it.
-        since: when it was promised.
-        deemed_at: when another channel accepted it, None while none has.
-    """
-
-    notice_id: str
-    account_id: str
-    tenant_id: str | None
-    incident_id: str
-    templates: tuple[str, ...]
-    sanction_ids: tuple[str, ...]
-    audiences: tuple[Audience, ...]
-    since: datetime
-    deemed_at: datetime | None = None
-
-    @classmethod
-    def read(cls, item: OutboxItem) -> NoticeRequest:
-        """Read an outbox item. Raises UsageError for a payload that names no account, incident or template."""
-        given = item.payload
-        try:
-            return cls(
-                notice_id=given.get("notice_id") or derived_id("m", item.item_id),
-                account_id=str(given["account_id"]),
-                tenant_id=given.get("tenant_id"),
-                incident_id=str(given["incident_id"]),
-                templates=tuple(given.get("templates") or [item.topic]),
-                sanction_ids=tuple(given.get("sanction_ids") or ()),
-                audiences=tuple(Audience(x) for x in given.get("audiences") or Audience),
-                since=_instant(given.get("since")) or item.created_at,
-                deemed_at=_instant(given.get("deemed_at")),
-            )
-        except (KeyError, TypeError, ValueError) as err:
-            raise UsageError(f"outbox item {item.item_id} is no notice: {err!r}") from err
-
-    def rest(self, audiences: Iterable[Audience], deemed_at: datetime) -> Mapping[str, Any]:
-        """Make the payload of what is left to do when one channel has accepted and others must wait."""
-        return {
-            "notice_id": self.notice_id,
-            "account_id": self.account_id,
-            "tenant_id": self.tenant_id,
-            "incident_id": self.incident_id,
-            "templates": list(self.templates),
-            "sanction_ids": list(self.sanction_ids),
-            "audiences": [audience.value for audience in audiences],
-            "since": self.since.isoformat(),
-            "deemed_at": deemed_at.isoformat(),
-        }
+# Categories that only people may judge: what the tenant reads of them is one line (CLAUSES §7, `tenant_copy`).
+_FOR_PEOPLE = frozenset({Mode.C1, Mode.C2})
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeFacts:
-    """What a notice is made of, as it stood at one instant."""
+    """What a notice about an incident is made of, as it stood at one instant. `is_for_people`, `is_decided`: as in
+    EventFacts."""
 
     request: NoticeRequest
     about: tuple[str, ...]
@@ -93,16 +61,29 @@ class NoticeFacts:
     tenant: Tenant | None
     terms: Agreement
     statement: Statement
+    is_for_people: bool = False
+    is_decided: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delayed:
+    """An authority forbids telling before this instant (the register `notice.delayed`)."""
+
+    until: datetime
+
+
+Facts = NoticeFacts | EventFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A finished mail for one reader."""
+    """A finished mail for one reader. `reverse_path` None is the null one."""
 
     audience: Audience
     recipient: str
     raw: bytes
     notice: RenderedNotice
+    reverse_path: str | None = None
 
 
 class NoticeDesk:
@@ -111,16 +92,20 @@ class NoticeDesk:
     def __init__(self, rules: DeskRules, templates: Templates, settings: NoticeSettings):
         self._rules, self._templates, self._settings = rules, templates, settings
 
-    def gather(self, txn: LedgerTxn, request: NoticeRequest) -> NoticeFacts | None:
-        """Collect the facts inside a transaction; None when an annulment has overtaken all there was to say."""
+    def gather(self, txn: LedgerTxn, request: Request) -> Facts | Delayed | None:
+        """Collect the facts inside a transaction; None when there is nothing, or nobody, to tell of any more."""
+        records = txn.records(request.account_id) if request.account_id else ()
+        if (until := delayed_until(records, txn.now)) is not None:
+            return Delayed(until=until)
+        account = txn.account(request.account_id) if request.account_id else None
+        tenant_id = account.tenant_id if account is not None else request.tenant_id
+        tenant = txn.tenant(tenant_id) if tenant_id is not None else None
+        if isinstance(request, EventRequest):
+            return self.event_facts(txn, request, account, tenant, records)
         history = txn.history(request.account_id)
         about = _still_true(history, request)
         if not about:
             return None
-        account = txn.account(request.account_id)
-        tenant_id = account.tenant_id if account is not None else request.tenant_id
-        tenant = txn.tenant(tenant_id) if tenant_id is not None else None
-        records = txn.records(request.account_id)
         terms = self._rules.terms_of_incident(records, request.incident_id, tenant, txn.now)
         facts = statement(
             history,
@@ -130,41 +115,197 @@ class NoticeDesk:
             sanction_ids=request.sanction_ids,
             records=records,
         )
-        return NoticeFacts(request=request, about=about, account=account, tenant=tenant, terms=terms, statement=facts)
+        return NoticeFacts(
+            request=request,
+            about=about,
+            account=account,
+            tenant=tenant,
+            terms=terms,
+            statement=facts,
+            is_for_people=_is_for_people(history, request.incident_id, terms),
+            is_decided=_is_decided(history, request.incident_id),
+        )
 
-    def letters(self, facts: NoticeFacts, at: datetime) -> tuple[Letter, ...]:
-        """Write one mail for each reader who can be reached by mail; none when the directory has no address."""
-        request = facts.request
-        out = []
-        for audience, recipient in addresses(facts.account, facts.tenant, self._settings):
-            if audience not in request.audiences:
-                continue
-            notice = render(
-                facts.statement,
-                self._templates,
-                facts.about,
-                facts.account,
-                facts.tenant,
-                facts.terms,
-                self._settings,
-                at,
-                audience=audience,
+    def event_facts(
+        self,
+        txn: LedgerTxn,
+        request: EventRequest,
+        account: Account | None,
+        tenant: Tenant | None,
+        records: tuple[r.Record, ...] = (),
+    ) -> EventFacts | None:
+        """Collect the facts of a general notice. `records`: the account's, for the terms that its case was under."""
+        if request.row.about != NOBODY and tenant is None:
+            return None
+        incident_id = request.incident_id if account is not None else None
+        terms = self._rules.terms_for(tenant, txn.now)
+        if incident_id is not None:
+            terms = self._rules.terms_of_incident(records, incident_id, tenant, txn.now)
+        base = self._rules.terms.get(terms.supplements) if terms.supplements is not None else None
+        if account is None:
+            return EventFacts(request=request, account=None, tenant=tenant, terms=terms, base=base)
+        history = txn.history(account.account_id)
+        now = standing_at(history, terms, txn.now, surroundings(txn, account.account_id, account.tenant_id))
+        # The fact may name an incident of the tenant's, or one that a restore has not brought back.
+        is_known = any(i.opened.incident_id == incident_id for i in history.incidents)
+        about_case = None
+        if incident_id is not None and is_known:
+            owned = tuple(s.imposed.sanction_id for s in history.sanctions if s.imposed.incident_id == incident_id)
+            about_case = statement(
+                history, terms, txn.now, incident_id=incident_id, sanction_ids=owned, records=records
             )
+        return EventFacts(
+            request=request,
+            account=account,
+            tenant=tenant,
+            terms=terms,
+            base=base,
+            about_case=about_case,
+            points=points_at(history, terms, txn.now) if request.row.is_sanction else None,
+            is_locked=bool(now.holds),
+            is_good=now.conduct is Conduct.GOOD,
+            is_for_people=incident_id is not None and _is_for_people(history, incident_id, terms),
+            is_decided=incident_id is not None and _is_decided(history, incident_id),
+        )
+
+    def letters(self, facts: Facts, at: datetime) -> tuple[Letter, ...]:
+        """Write one mail for each reader who can be reached by mail; none when there is no address."""
+        request = facts.request
+        known = self._readers(facts)
+        copies = self.copies(facts, at, (audience for audience, _ in known))
+        out = []
+        for audience, recipient in known:
+            if audience not in copies:
+                continue
             raw = compose(
-                notice,
+                copies[audience],
                 self._settings,
                 recipient,
                 at,
                 notice_id=request.notice_id,
                 audience=audience,
-                party_name=_party_name(facts.tenant, facts.terms),
+                dealer=dealer_of(facts.tenant, facts.terms),
             )
-            out.append(Letter(audience=audience, recipient=recipient, raw=raw, notice=notice))
+            out.append(
+                Letter(
+                    audience=audience,
+                    recipient=recipient,
+                    raw=raw,
+                    notice=copies[audience],
+                    reverse_path=reverse_path(self._settings.report_address, request.notice_id, audience),
+                )
+            )
         return tuple(out)
+
+    def copies(self, facts: Facts, at: datetime, audiences: Iterable[Audience]) -> Mapping[Audience, RenderedNotice]:
+        """Word the notice for each of these readers who is to read it at all."""
+        return {
+            audience: notice
+            for audience in audiences
+            if audience in facts.request.audiences and (notice := self._word(facts, at, audience)) is not None
+        }
+
+    def _word(self, facts: Facts, at: datetime, audience: Audience) -> RenderedNotice | None:
+        if audience in COPIES and facts.is_for_people:
+            # C2 and C1: nothing before a person has imposed something, and then no more than that (CLAUSES §7).
+            return self._one_line(facts, at) if facts.is_decided else None
+        if isinstance(facts, EventFacts):
+            return render_event(facts, self._templates, self._settings, at, audience=audience)
+        if audience is Audience.SECOND and "hold" not in facts.about and not facts.request.is_fallback:
+            return None
+        return render(
+            facts.statement,
+            self._templates,
+            facts.about,
+            facts.account,
+            facts.tenant,
+            facts.terms,
+            self._settings,
+            at,
+            audience=audience,
+        )
+
+    def _one_line(self, facts: Facts, at: datetime) -> RenderedNotice:
+        return render_tenant_copy(
+            case_id(facts.request.incident_id, ""),
+            facts.account,
+            facts.tenant,
+            facts.terms,
+            self._templates,
+            self._settings,
+            at,
+            name=TENANT_COPY,
+            told=facts.request.told,
+        )
+
+    def _readers(self, facts: Facts) -> tuple[tuple[Audience, str], ...]:
+        request = facts.request
+        if isinstance(request, EventRequest) and request.recipient is not None:
+            return ((Audience.OTHER, request.recipient),) if _is_address(request.recipient) else ()
+        desk = self.desk_of(facts.tenant, facts.terms)
+        return addresses(facts.account, facts.tenant, self._settings, desk=desk)
+
+    def known(self, facts: Facts) -> frozenset[Audience]:
+        """Say who has an address."""
+        return frozenset(audience for audience, _ in self._readers(facts))
+
+    def reach(self, account: Account | None, tenant: Tenant | None, at: datetime) -> frozenset[Audience]:
+        """Say who would have an address for a notice about this account or tenant."""
+        desk = self.desk_of(tenant, self._rules.terms_for(tenant, at))
+        return frozenset(audience for audience, _ in addresses(account, tenant, self._settings, desk=desk))
+
+    @property
+    def default_agreement(self) -> str:
+        return self._rules.default_agreement
+
+    def terms_for(self, tenant: Tenant | None, at: datetime) -> Agreement:
+        """Say the terms in force for a tenant."""
+        return self._rules.terms_for(tenant, at)
+
+    def sample_tenant(self, tenant_id: str, agreement: str, at: datetime) -> Tenant:
+        """Make up a tenant that these terms bind; a supplement is in force since the day before. Raises UsageError."""
+        terms = self._rules.terms.get(agreement)
+        if terms is None:
+            raise UsageError(f"no agreement {agreement!r}; there are {', '.join(sorted(self._rules.terms))}")
+        if terms.supplements is None:
+            return Tenant(tenant_id=tenant_id, name="Corp Ltd", agreement=agreement)
+        day = (at - timedelta(days=2)).date()
+        signed = Supplement(
+            agreement=agreement, document="sample", signed_by_provider=day, signed_by_tenant=day, effective_from=day
+        )
+        return Tenant(tenant_id=tenant_id, name="Corp Ltd", agreement=terms.supplements, supplement=signed)
+
+    def desk_of(self, tenant: Tenant | None, terms: Agreement) -> str | None:
+        """Say where the people of whoever enforces the agreement read notices."""
+        dealer = dealer_of(tenant, terms)
+        return self._settings.reseller_desks.get(dealer) if dealer is not None else self._settings.desk_address
+
+
+def spread(txn: LedgerTxn, request: EventRequest, after: str) -> None:
+    """Promise a notice for co-users to the next accounts of the tenant, and the rest of the work.
+
+    One page a transaction: a tenant may have very many. Nobody named in `except_ids` gets one.
+    """
+    page = txn.accounts(after, _PAGE)
+    left_out = {x for facts in request.raw_facts for x in facts.get("except_ids", ())}
+    for account in page:
+        if account.tenant_id != request.tenant_id or account.retired_at is not None or account.account_id in left_out:
+            continue
+        payload = {
+            **request.rest((Audience.ACCOUNT,), None),
+            # Nothing about a colleague goes with it.
+            "facts": [{**facts, "except_ids": []} for facts in request.raw_facts],
+            "notice_id": derived_id("m", request.notice_id, account.account_id),
+            "account_id": account.account_id,
+        }
+        txn.post("notice", payload, due_at=txn.now)
+    if len(page) == _PAGE:
+        more = {**request.rest((Audience.CO_USERS,), None), "after": page[-1].account_id}
+        txn.post("notice", more, due_at=txn.now)
 
 
 def addresses(
-    account: Account | None, tenant: Tenant | None, settings: NoticeSettings
+    account: Account | None, tenant: Tenant | None, settings: NoticeSettings, *, desk: str | None = None
 ) -> tuple[tuple[Audience, str], ...]:
     """Say who can be written to and where, each address once; what is no address, or is our own, is left out."""
     known = [
@@ -172,6 +313,8 @@ def addresses(
         (Audience.ACCOUNT, account.login if account is not None and account.retired_at is None else None),
         (Audience.CONTACT, account.contact if account is not None else None),
         (Audience.TENANT, tenant.contact if tenant is not None and settings.copy_to_tenant else None),
+        (Audience.SECOND, tenant.second_contact if tenant is not None and settings.copy_to_tenant else None),
+        (Audience.PARTY, desk),
     ]
     seen = {parseaddr(settings.sender)[1].lower(), settings.appeals_address.lower()}
     out = []
@@ -190,19 +333,21 @@ def compose(
     *,
     notice_id: str,
     audience: Audience,
-    party_name: str | None = None,
+    dealer: str | None = None,
 ) -> bytes:
     """Make the mail. The Message-ID is the same however often it is sent again, so that a second copy can be known.
 
-    An answer goes to the appeals address, with the case in its subject: answering is objecting (TX-6.1). The null
-    reverse-path is the mailer's part. `party_name`: who enforces the agreement, where that is not the operator; the
-    text says on whose behalf the address writes (CLAUSES §7).
+    An answer goes to the appeals address, with the case in its subject: answering is objecting (TX-6.1). The
+    reverse-path, mostly the null one, is the mailer's part. `dealer`: the reseller who enforces the agreement, None for
+    the operator; where it has no sender of its own, the text says on whose behalf the address writes (CLAUSES §7).
     """
-    name, address = parseaddr(settings.sender)
+    name, address = parseaddr(settings.sender_for(dealer))
+    if dealer is not None and dealer not in settings.notice_from:
+        name = plain(dealer)
     domain = parse_forward_path(f"<{address}>".encode(), smtputf8=True).domain
     return compose_mail(
         sender=address,
-        sender_name=party_name or name or None,
+        sender_name=name or None,
         to=[recipient],
         subject=notice.subject,
         text=notice.text,
@@ -214,9 +359,26 @@ def compose(
     )
 
 
-def _party_name(tenant: Tenant | None, terms: Agreement) -> str | None:
-    is_resold = tenant is not None and tenant.reseller is not None and terms.enforcing_party == RESELLER
-    return plain(tenant.reseller) if is_resold and tenant is not None else None
+def delayed_until(records: Iterable[r.Record], now: datetime) -> datetime | None:
+    """Say until when an authority forbids telling anybody about this account, None when none does."""
+    ended, delays = set(), []
+    for record in records:
+        match record:
+            case r.NoticeDelayed() if record.until > now:
+                delays.append(record)
+            case r.EntryEnded():
+                ended.add(record.entry_id)
+    return max((x.until for x in delays if x.entry_id not in ended), default=None)
+
+
+def _is_for_people(history: History, incident_id: str, terms: Agreement) -> bool:
+    names = {name for i in history.incidents if i.opened.incident_id == incident_id for name, _, _ in i.recipients}
+    names |= {s.imposed.category for s in history.sanctions if s.imposed.incident_id == incident_id}
+    return any((known := terms.find_category(name)) is not None and known.mode in _FOR_PEOPLE for name in names)
+
+
+def _is_decided(history: History, incident_id: str) -> bool:
+    return any(s.imposed.incident_id == incident_id and not s.imposed.is_automatic for s in history.sanctions)
 
 
 def _still_true(history: History, request: NoticeRequest) -> tuple[str, ...]:
@@ -230,7 +392,3 @@ def _is_address(text: str) -> bool:
     except PeerError:
         return False
     return True
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -58,7 +58,7 @@ class Recorder:
             self._log.relay_failed(transaction_id, reason, is_unknown=is_unknown)
 
     def denied(
-        self, session: Session, account_id: str, reply: Reply, reverse_path: Path | None, recipient: Path | None
+        self, session: Session, account_id: str | None, reply: Reply, reverse_path: Path | None, recipient: Path | None
     ) -> None:
         metrics.observe_denied(session.door)
         self._log.denied(session, account_id, reply, reverse_path=reverse_path, recipient=recipient)

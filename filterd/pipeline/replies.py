@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from filterd.agreement.disposition import BULK_RECIPIENTS, RATES, owners
+from filterd.agreement.disposition import BULK_RECIPIENTS, RATES, SENDING, owners
+from filterd.agreement.tenant_steps import SUSPEND
 from filterd.agreement.terms import Agreement
 from filterd.model.decision import Decision, Disposition, Reason
+from filterd.model.lifecycle import EXPIRY, Lifecycle
 from filterd.model.reply import Reply
-from filterd.model.sanction import Feature, Rung
+from filterd.model.sanction import Conduct, Feature, Rung
 from filterd.model.session import Direction
-from filterd.model.standing import Standing
+from filterd.model.standing import Standing, TenantLimit
 from filterd.pipeline.texts import CATALOGUE, OF_AREA, OF_FEATURE, OF_GROUP, Text, Why, known_language
 
 # Reasons of protection against mail nobody of ours answers for are named for the mail's direction.
@@ -72,21 +74,55 @@ def standing_reply(standing: Standing, words: Wording) -> Reply:
     """Refuse by standing alone: 550 5.7.13, in a hold's own words or a suspension's."""
     sanction = next((s for s in standing.sanctions if s.rung is standing.rung and s.rung >= Rung.SUSPEND), None)
     if sanction is None:
-        hold = next((h for h in standing.holds if any(f.name == "sending" for f in h.features)), None)
+        hold = next((h for h in standing.holds if SENDING in h.features), None)
+        whole = [x for x in standing.tenant_limits if SENDING in x.features]
+        if hold is None and whole:
+            return _tenant_reply(whole, standing, words)
         case = case_id(hold.incident_id if hold else None, standing.account_id)
         until = _until(hold.ends_at, words) if hold and hold.ends_at else Text(en="", zh="")
         return _reply(550, "5.7.13", Why.LOCKED, words, ask=_case(case, words), until=until)
     cited = tuple(c for s in standing.sanctions if s.rung is standing.rung for c in s.clauses)
+    is_closed = any(s.rung is Rung.TERMINATE and not s.is_automatic for s in standing.sanctions)
     return _reply(
         550,
         "5.7.13",
-        Why.SUSPENDED,
+        Why.TERMINATED if is_closed else Why.SUSPENDED,
         words,
         ask=_objection(case_id(sanction.incident_id, standing.account_id), words),
         until=_until(standing.until, words),
         under=_under(cited, words),
         desk=_same(words.style.appeals_address),
     )
+
+
+def _tenant_reply(limits: list[TenantLimit], standing: Standing, words: Wording) -> Reply:
+    """Refuse for what is in force against the whole organisation: nothing in it is about a colleague, and whoever has
+    done nothing reads that, too (STANDING 5.7-15)."""
+    clauses = tuple(c for x in limits for c in x.clauses)
+    is_suspended = any(x.kind == SUSPEND for x in limits)
+    return _reply(
+        550,
+        "5.7.13",
+        Why.TENANT_SUSPENDED if is_suspended else Why.TENANT_LOCKED,
+        words,
+        ask=_ask_administrator(limits, words),
+        until=_until(_latest([x.ends_at for x in limits]), words),
+        under=_under(clauses, words),
+        own=_own(standing),
+        desk=_same(words.style.appeals_address),
+    )
+
+
+def _ask_administrator(limits: list[TenantLimit], words: Wording) -> Text:
+    case = _case(case_id(limits[0].limit_id, ""), words)
+    return _join(Text(en="Ask your administrator, or ", zh="请向管理员询问，或 "), case)
+
+
+def _own(standing: Standing) -> Text:
+    """Say that the account's own standing is good, where it is."""
+    if standing.conduct is not Conduct.GOOD or standing.holds:
+        return Text(en="", zh="")
+    return Text(en="this account's own standing is good; ", zh="该账号自身状态良好；")
 
 
 def feature_reply(feature: Feature, standing: Standing, words: Wording, *, is_before_data: bool = False) -> Reply:
@@ -108,7 +144,17 @@ def feature_reply(feature: Feature, standing: Standing, words: Wording, *, is_be
     incidents = [*(s.incident_id for s in sanctions), *(h.incident_id for h in holds)]
     case = case_id(next(iter(incidents), None), standing.account_id)
     until = _until(_latest([*(s.ends_at for s in sanctions), *(h.ends_at for h in holds)]), words)
-    if sanctions or not holds:
+    limits = [x for x in standing.tenant_limits if x.limit_id in ids]
+    if limits and not sanctions and not holds:
+        until = _until(_latest([x.ends_at for x in limits]), words)
+        under = _under(tuple(c for x in limits for c in x.clauses), words)
+        own = _own(standing)
+        off = Text(
+            en=f"is off for your whole organisation {until.en}{under.en}{'; ' if own.en else ''}{own.en[:-2]}",
+            zh=f"已对本单位整体停用{until.zh}{under.zh}{'；' if own.zh else ''}{own.zh[:-1]}",
+        )
+        ask = _ask_administrator(limits, words)
+    elif sanctions or not holds:
         under = _under(tuple(c for s in sanctions for c in s.clauses), words)
         off = Text(en=f"is off {until.en}{under.en}", zh=f"已停用{until.zh}{under.zh}")
         ask = _objection(case, words)
@@ -137,6 +183,21 @@ def _also(feature: Feature, standing: Standing) -> Text:
     if not codes:
         return Text(en="", zh="")
     return Text(en=f" (limited besides: {', '.join(codes)})", zh=f"（另有限制：{'、'.join(codes)}）")
+
+
+# --- by the contract --------------------------------------------------------------------------------------------------
+
+
+def service_reply(life: Lifecycle, words: Wording) -> Reply:
+    """Refuse one recipient of somebody whose service is over: 550 5.7.13 with words of its own (STANDING 5.10)."""
+    why = Why.EXPIRED if life.because == EXPIRY else Why.ENDED
+    return _reply(550, "5.7.13", why, words)
+
+
+def unserved_reply(*, is_waiting: bool) -> Reply:
+    """Answer mail to an address whose service is over: it waits for some days, then it is refused (STANDING 5.11)."""
+    code, enhanced = (450, "4.2.1") if is_waiting else (550, "5.2.1")
+    return _reply(code, enhanced, Why.UNSERVED, None)
 
 
 # --- by decision ------------------------------------------------------------------------------------------------------
@@ -298,3 +359,6 @@ def _latest(ends: list[datetime | None]) -> datetime | None:
 
 UNREADABLE_LOGIN = _reply(451, "4.7.1", Why.LOGIN, None)
 LEDGER_AWAY = _reply(451, "4.3.2", Why.LEDGER, None)
+MAINTENANCE = _reply(451, "4.3.2", Why.MAINTENANCE, None)
+# RFC 5321 §3.8: the service closes.
+CLOSED = _reply(421, "4.3.2", Why.CLOSED, None)

@@ -1,4 +1,4 @@
-"""The human side: what named people do to standing.  STANDING 5.4-5.6, HOUSE rules 12, 13.
+"""The human side: what named people do to sanctions.  STANDING 5.4-5.6, HOUSE rules 12, 13.
 
 Every verb takes a JSON-safe dictionary with the person's `token` and gives a JSON-safe answer. An act without a person
 is refused. Undo exists wherever there is a do: confirm, lift, annul, and the decision of an appeal.
@@ -6,15 +6,15 @@ is refused. Undo exists wherever there is a do: confirm, lift, annul, and the de
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-from filterd.errors import RefusedError, UsageError
+from filterd.errors import RefusedError
 from filterd.model import records as r
-from filterd.model.standing import History
-from filterd.pipeline.desk import Desk, plain, reason_in
-from filterd.pipeline.impose import Restriction, find_clauses, impose, read_features
+from filterd.model.sanction import Rung
+from filterd.pipeline.desk import Desk, SanctionCase, reason_in
+from filterd.pipeline.impose import Wanted, find_clauses, impose, read_features, read_rung
 from filterd.pipeline.people import Arguments, PlainVerb
+from filterd.pipeline.relook import relook_task
 from filterd.ports import LedgerTxn
 
 
@@ -31,61 +31,65 @@ class ReviewVerbs:
             "sanction.confirm": self.sanction_confirm,
             "sanction.lift": self.sanction_lift,
             "sanction.annul": self.sanction_annul,
-            "hold.release": self.hold_release,
-            "task.list": self.task_list,
         }
 
-    def task_list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        rows = []
-        for account in txn.accounts():
-            history = txn.history(account.account_id)
-            settled = _settled(history)
-            # The newest task of an incident says all the older ones said.
-            newest = {x.incident_id: x for x in txn.records(account.account_id) if isinstance(x, r.TaskOpened)}
-            rows += [
-                {"login": account.login, **plain(x), "overdue": x.due_at < txn.now}
-                for x in newest.values()
-                if x.incident_id not in settled or x.at > settled[x.incident_id]
-            ]
-        return rows
-
-    # --- acting -------------------------------------------------------------------------------------------------------
-
     def sanction_impose(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Switch features of an account off for `hours`, under `clause`; nothing of it is automatic."""
-        person, account = self._desk.person(txn, arguments), self._desk.account(txn, arguments["account"])
+        """Impose `rung` (warn, restrict, suspend) on an account under `clause`; nothing of it is automatic.
+
+        `features` are what a restriction switches off, `hours` how long, left out for a suspension without an end;
+        `notice` is the written notice where the agreement asks for one.
+        """
+        account = self._desk.account(txn, arguments["account"])
+        person = self._desk.permit(txn, arguments, "sanction.impose", account).name
         terms = self._desk.terms(txn, account)
-        wanted = Restriction(
-            features=read_features(txn, arguments["features"]),
-            hours=arguments["hours"],
+        rung = read_rung(arguments.get("rung"))
+        features = arguments.get("features") or []
+        wanted = Wanted(
+            rung=rung,
+            features=read_features(txn, features) if features or rung is Rung.RESTRICT else (),
+            hours=arguments.get("hours"),
             clauses=find_clauses(terms, arguments["clause"]),
             case=arguments.get("case"),
+            notice=arguments.get("notice"),
             by=person,
             reason=reason_in(arguments),
         )
-        self._desk.mail.announce(txn, impose(txn, account, terms, wanted), account.tenant_id)
-        return self._desk.result(txn, account) | {"features_off": [str(f) for f in self._desk.standing(txn, account).features]}
+        sanction_id, notice = impose(txn, account, terms, wanted)
+        self._desk.mail.announce(txn, notice, account.tenant_id)
+        said = self._desk.result(txn, account)
+        features_off = [str(f) for f in self._desk.standing(txn, account).features]
+        return said | {"sanction_id": sanction_id, "features_off": features_off}
 
     def sanction_confirm(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        person, case = self._desk.person(txn, arguments), self._desk.case(txn, arguments["sanction"])
+        """A person has looked, and it is right. One without an end comes up again in its time."""
+        case = self._desk.case(txn, arguments["sanction"])
+        person = self._desk.permit(txn, arguments, "sanction.confirm", case.account).name
         self._desk.refuse_if_over(case, txn.now)
+        imposed = case.sanction.imposed
         self._desk.append(
             txn,
             case.account,
             r.SanctionConfirmed(
                 at=txn.now,
-                sanction_id=case.sanction.imposed.sanction_id,
-                incident_id=case.sanction.imposed.incident_id,
+                sanction_id=imposed.sanction_id,
+                incident_id=imposed.incident_id,
                 by=person,
                 reason=reason_in(arguments),
             ),
         )
+        is_open_ended = imposed.rung is Rung.SUSPEND and imposed.ends_at is None
+        again = relook_task(imposed, case.terms, txn.now) if is_open_ended else None
+        if again is not None:
+            self._desk.append(txn, case.account, again)
         self._desk.answer(txn, case, person)
         return self._desk.result(txn, case.account)
 
     def sanction_lift(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        person, case = self._desk.person(txn, arguments), self._desk.case(txn, arguments["sanction"])
+        """End it now; the strike stays."""
+        case = self._desk.case(txn, arguments["sanction"])
+        person = self._desk.permit(txn, arguments, "sanction.lift", case.account).name
         self._desk.refuse_if_over(case, txn.now)
+        _refuse_termination(case, "reinstating an account")
         self._desk.append(
             txn,
             case.account,
@@ -101,40 +105,15 @@ class ReviewVerbs:
         return self._desk.result(txn, case.account)
 
     def sanction_annul(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        person, case = self._desk.person(txn, arguments), self._desk.case(txn, arguments["sanction"])
+        """Undo our error, and replay what came after without it."""
+        case = self._desk.case(txn, arguments["sanction"])
+        person = self._desk.permit(txn, arguments, "sanction.annul", case.account).name
         if self._desk.annul(txn, case, person, reason_in(arguments)) == 0:
             raise RefusedError("this decision is annulled already")
         self._desk.answer(txn, case, person)
         return self._desk.result(txn, case.account)
 
-    def hold_release(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """End a protective hold early: somebody has made sure that the account is in its owner's hands again."""
-        person = self._desk.person(txn, arguments)
-        account_id = txn.account_of(arguments["hold"])
-        account = txn.account(account_id) if account_id is not None else None
-        if account is None:
-            raise UsageError(f"no hold {arguments['hold']}")
-        active = [h for h in self._desk.standing(txn, account).holds if h.hold_id == arguments["hold"]]
-        if not active:
-            raise RefusedError("this hold is over")
-        self._desk.append(
-            txn,
-            account,
-            r.HoldReleased(at=txn.now, hold_id=active[0].hold_id, by=person, reason=reason_in(arguments)),
-        )
-        return self._desk.result(txn, account)
 
-
-def _settled(history: History) -> dict[str, datetime]:
-    """Say when a person last decided about an incident; what is asked later is open again, but for an annulled one."""
-    acts = [
-        (s.imposed.incident_id, at)
-        for s in history.sanctions
-        for at in (s.confirmed_at, s.lifted_at, s.annulled_at)
-        if at is not None
-    ]
-    settled: dict[str, datetime] = {}
-    for incident_id, at in acts:
-        settled[incident_id] = max(at, settled.get(incident_id, at))
-    never = datetime.max.replace(tzinfo=UTC)
-    return settled | {i.opened.incident_id: never for i in history.incidents if i.is_annulled}
+def _refuse_termination(case: SanctionCase, what: str) -> None:
+    if case.sanction.imposed.rung is Rung.TERMINATE:
+        raise RefusedError(f"{what} takes two people: filterd proposal make account.reinstate")

@@ -16,7 +16,8 @@ from enum import StrEnum
 
 
 class Why(StrEnum):
-    """The short codes. F: a feature that is off; S, H: standing; M: this message; T: for now; D: on record."""
+    """The short codes. F: a feature that is off; S, H: standing; M: this message; T: for now; D: on record; L: the
+    contract, which is nobody's fault; O: all of the organisation."""
 
     EXTERNAL = "F-EXTERNAL"
     ATTACHMENTS = "F-ATTACHMENTS"
@@ -28,9 +29,17 @@ class Why(StrEnum):
     MESSAGES_DAY = "F-DAY"
     RECIPIENTS_HOUR = "F-HOUR-RCPT"
     RECIPIENTS_DAY = "F-DAY-RCPT"
+    EXTERNAL_DAY = "F-EXTERNAL-DAY"
+    FROM_OWN = "F-FROM"
+    STRANGERS = "F-STRANGERS"
+    AUTO_FORWARD = "F-FORWARD"
+    TENANT_EXTERNAL_DAY = "O-EXTERNAL-DAY"
     OTHER_FEATURE = "F-OTHER"
     SUSPENDED = "S-SUSPENDED"
+    TENANT_SUSPENDED = "S-ORGANISATION"
+    TERMINATED = "S-CLOSED"
     LOCKED = "H-LOCKED"
+    TENANT_LOCKED = "H-ORGANISATION"
     VIRUS = "M-VIRUS"
     CONTENT = "M-CONTENT"
     UNCOUNTED = "M-UNCOUNTED"
@@ -39,6 +48,11 @@ class Why(StrEnum):
     LEDGER = "T-LEDGER"
     LOGIN = "T-LOGIN"
     DISCARDED = "D-RECORD"
+    EXPIRED = "L-EXPIRED"
+    ENDED = "L-ENDED"
+    UNSERVED = "L-MAILBOX"
+    MAINTENANCE = "T-MAINTENANCE"
+    CLOSED = "T-CLOSED"
 
 
 class Kind(StrEnum):
@@ -48,6 +62,8 @@ class Kind(StrEnum):
     HOLD = "hold"
     MESSAGE = "message"
     WAIT = "wait"
+    SERVICE = "service"
+    TENANT = "tenant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +101,12 @@ OF_FEATURE: Mapping[str, Why] = {
     "messages_per_day": Why.MESSAGES_DAY,
     "recipients_per_hour": Why.RECIPIENTS_HOUR,
     "recipients_per_day": Why.RECIPIENTS_DAY,
+    "external_recipients_per_day": Why.EXTERNAL_DAY,
+    "from_own": Why.FROM_OWN,
+    "strangers": Why.STRANGERS,
+    "auto_forward": Why.AUTO_FORWARD,
+    # Of a tenant's quota; no agreement and no person switches it off for one account.
+    "tenant_external_per_day": Why.TENANT_EXTERNAL_DAY,
 }
 
 # What a message was refused for as protection alone: by the area of the finding, for mail of our own accounts.
@@ -137,6 +159,16 @@ OBJECTION: Mapping[Kind, Text] = {
     Kind.WAIT: Text(
         en="There is nothing to object to: the mail is tried again by itself, and nothing counts against you.",
         zh="无需申诉：邮件会自动重试，也不会对您产生任何不利记录。",
+    ),
+    Kind.TENANT: Text(
+        en="This is about your organisation as a whole and says nothing about you. Its administrator has been told why"
+        " and until when, and can object free of charge; please ask there.",
+        zh="这是针对本单位整体的措施，与您个人无关。管理员已获知原因和期限，并可免费申诉；请向管理员询问。",
+    ),
+    Kind.SERVICE: Text(
+        en="This says nothing about anybody's conduct: it is the term of the service. Whoever holds the contract can"
+        " renew it. If you think the date is wrong, write to the appeals address, free of charge.",
+        zh="这与任何人的行为无关，仅涉及服务期限；签约方续费即可恢复。如认为日期有误，可免费致信申诉地址。",
     ),
 }
 
@@ -290,6 +322,88 @@ CATALOGUE: Mapping[Why, Entry] = {
             zh="每天在回复所示收件人数以内发信。邮件服务器会自动重试。",
         ),
     ),
+    Why.EXTERNAL_DAY: _feature(
+        reply=Text(
+            en="Mail to more than {limit} recipients outside your organisation a day {off}; up to {limit}, and mail"
+            " inside it, still work, this mail is taken later{also}.",
+            zh="每天向本单位以外超过{limit}个收件人发信{off}；每天{limit}个以内以及本单位内部的邮件仍可发送，本邮件稍后"
+            "可再投递{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can write to only so many recipients outside its own organisation in 24"
+            " hours.",
+            zh="该账号24小时内向本单位以外发信的收件人总数暂时受到限制。",
+        ),
+        works=Text(
+            en="So many recipients a day as the reply says, and mail inside the organisation. A mail server tries again"
+            " by itself.",
+            zh="每天在回复所示收件人数以内发信，以及本单位内部的邮件。邮件服务器会自动重试。",
+        ),
+    ),
+    Why.FROM_OWN: _feature(
+        reply=Text(
+            en="Sending under another address than this account's own {off}; mail from its own addresses still"
+            " works{also}.",
+            zh="使用非本账号的发件地址发信{off}；以本账号自己的地址发信仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can send only under its own addresses: in From, in Sender and in the"
+            " envelope.",
+            zh="该账号暂时只能以自己的地址发信，包括发件人、代发人和信封发件人。",
+        ),
+        works=Text(
+            en="Mail from the account's own address and its aliases; a name beside the address does not matter.",
+            zh="以本账号的地址及其别名发信；地址旁的显示名称不受影响。",
+        ),
+    ),
+    Why.STRANGERS: _feature(
+        reply=Text(
+            en="Mail to people outside who did not write to your organisation first {off}; answering those who did, and"
+            " mail inside it, still works{also}.",
+            zh="向未曾先来信的外部收件人发信{off}；回复近期来信者以及本单位内部的邮件仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, this account can write outside only to those who have written to its organisation lately."
+            " Where only other recipients were refused, those of the same mail got it.",
+            zh="该账号暂时只能向近期曾来信的外部收件人发信。如仅其他收件人被拒收，同一封邮件的这些收件人不受影响。",
+        ),
+        works=Text(
+            en="Answering people who wrote first, and mail to everybody inside the organisation.",
+            zh="回复先来信者，以及向本单位内部任何人发信。",
+        ),
+    ),
+    Why.AUTO_FORWARD: _feature(
+        reply=Text(
+            en="Forwarding and answering by a rule {off}; mail you write yourself, forwarded mail in it, still"
+            " works{also}.",
+            zh="自动转发和自动回复{off}；您亲自撰写的邮件（包括其中引用或附带的转发内容）仍可发送{also}。",
+        ),
+        meaning=Text(
+            en="For a time, mail that a rule of this account sends on or answers with is refused, and so is mail sent"
+            " on unchanged (redirected).",
+            zh="该账号由规则自动转发或自动回复的邮件暂时不予接收，原样重新投递（重定向）的邮件同样不予接收。",
+        ),
+        works=Text(
+            en="Writing, answering and forwarding by hand.", zh="亲自写信、回复，以及手动转发。"
+        ),
+    ),
+    Why.TENANT_EXTERNAL_DAY: Entry(
+        kind=Kind.TENANT,
+        reply=Text(
+            en="Mail to more than {limit} recipients outside it a day {off}; mail inside it still works, this mail is"
+            " taken later{also}.",
+            zh="每天向本单位以外超过{limit}个收件人发信{off}；单位内部的邮件仍可发送，本邮件稍后可再投递{also}。",
+        ),
+        meaning=Text(
+            en="For a time, all accounts of this organisation together can write to only so many recipients outside it"
+            " in 24 hours.",
+            zh="本单位所有账号24小时内向外部发信的收件人总数暂时受到限制。",
+        ),
+        works=Text(
+            en="Mail inside the organisation. A mail server tries the rest again by itself.",
+            zh="本单位内部的邮件。其余邮件由邮件服务器自动重试。",
+        ),
+    ),
     Why.OTHER_FEATURE: _feature(
         reply=Text(
             en="This kind of mail {off}; other mail still works{also}.",
@@ -312,6 +426,58 @@ CATALOGUE: Mapping[Why, Entry] = {
             en="Receiving and reading mail, and writing to the appeals address and to the administrator's addresses"
             " (postmaster, abuse) of your own organisation.",
             zh="收信和读信，以及向申诉地址和本单位的管理地址（postmaster、abuse）发信。",
+        ),
+    ),
+    Why.TENANT_SUSPENDED: Entry(
+        kind=Kind.TENANT,
+        reply=Text(
+            en="Sending is suspended for your whole organisation {until}{under}; {own}receiving mail and writing to"
+            " {desk} still work.",
+            zh="本单位发信已整体暂停{until}{under}；{own}收信以及向 {desk} 发信仍可使用。",
+        ),
+        meaning=Text(
+            en="Nobody of this organisation can send mail for the time the reply says. This is not about single"
+            " accounts, and none of them is closed.",
+            zh="在回复所示期限内，本单位所有账号均不能发信。这不针对单个账号，任何账号都没有关闭。",
+        ),
+        works=Text(
+            en="Receiving and reading mail, and writing to the appeals address and to the administrator's addresses"
+            " (postmaster, abuse) of your own organisation.",
+            zh="收信和读信，以及向申诉地址和本单位的管理地址（postmaster、abuse）发信。",
+        ),
+    ),
+    Why.TENANT_LOCKED: Entry(
+        kind=Kind.TENANT,
+        reply=Text(
+            en="Sending is locked {until} to protect your organisation; {own}receiving mail and writing to {desk} still"
+            " work.",
+            zh="为保护本单位，发信已整体锁定{until}；{own}收信以及向 {desk} 发信仍可使用。",
+        ),
+        meaning=Text(
+            en="Sending was locked for a short time for all of an organisation, because something is wrong there that"
+            " could not wait. It is not a penalty and gives nobody points.",
+            zh="因本单位出现紧急情况，发信已整体短时锁定。这不是处罚，也不给任何人记分。",
+        ),
+        works=Text(
+            en="Receiving and reading mail, and writing to the appeals address and to the administrator's addresses"
+            " (postmaster, abuse) of your own organisation.",
+            zh="收信和读信，以及向申诉地址和本单位的管理地址（postmaster、abuse）发信。",
+        ),
+    ),
+    Why.TERMINATED: Entry(
+        kind=Kind.SANCTION,
+        reply=Text(
+            en="This account was closed{under}; from any other address you can still write to {desk}.",
+            zh="该账号已被终止{under}；您仍可使用其他邮箱致信 {desk}。",
+        ),
+        meaning=Text(
+            en="This account was closed for good by the decision of people, after a time to object. Its mail is kept"
+            " for as long as the notice says.",
+            zh="该账号经人工决定并经异议期后被终止。其邮件在通知载明的期限内保留。",
+        ),
+        works=Text(
+            en="The link in the reply, and writing to the appeals address from any other mailbox.",
+            zh="回复中的链接，以及使用其他邮箱致信申诉地址。",
         ),
     ),
     Why.LOCKED: Entry(
@@ -441,6 +607,62 @@ CATALOGUE: Mapping[Why, Entry] = {
             en="This is about this message; a notice says whether anything else follows.",
             zh="仅针对该邮件；如有其他后果，将另行通知。",
         ),
+    ),
+    Why.EXPIRED: Entry(
+        kind=Kind.SERVICE,
+        reply=Text(en="Service expired; please renew", zh="服务已到期，请续费"),
+        meaning=Text(
+            en="The term of this service is over and was not renewed. The mailbox and what is in it are kept for a"
+            " time; once the service is renewed everything works again at once.",
+            zh="该服务已到期且未续费。邮箱及其内容会保留一段时间；续费后立即恢复全部功能。",
+        ),
+        works=Text(
+            en="Mail to the appeals address, to postmaster and abuse of the organisation, and renewing.",
+            zh="致申诉地址以及本单位 postmaster 和 abuse 地址的邮件，以及续费。",
+        ),
+    ),
+    Why.ENDED: Entry(
+        kind=Kind.SERVICE,
+        reply=Text(en="The service for this account has ended", zh="该账号的服务已终止"),
+        meaning=Text(
+            en="The service for this organisation has ended under its agreement. A notice to its administrator says why"
+            " and until when data is kept.",
+            zh="该单位的服务已依协议终止。发给管理员的通知载明原因及数据保留期限。",
+        ),
+        works=Text(
+            en="Mail to the appeals address, and to postmaster and abuse of the organisation.",
+            zh="致申诉地址以及本单位 postmaster 和 abuse 地址的邮件。",
+        ),
+    ),
+    Why.UNSERVED: Entry(
+        kind=Kind.SERVICE,
+        reply=Text(en="The mailbox is out of service", zh="该邮箱暂停服务"),
+        meaning=Text(
+            en="The mailbox that you wrote to is out of service. For some days mail to it waits with the sender's mail"
+            " server, then it is refused.",
+            zh="您所致信的邮箱暂停服务。最初几天邮件在发件方服务器等候重试，之后将被拒收。",
+        ),
+        works=Text(en="Mail to everybody else.", zh="发给其他收件人的邮件不受影响。"),
+    ),
+    Why.MAINTENANCE: Entry(
+        kind=Kind.WAIT,
+        reply=Text(en="Maintenance; please try again later", zh="系统维护中，请稍后重试"),
+        meaning=Text(
+            en="The mail system is being maintained, so mail waits with the sender's mail server and is tried again.",
+            zh="邮件系统正在维护，邮件会在发件方服务器等候并自动重试。",
+        ),
+        works=Text(en="Trying again: a mail server does it by itself.", zh="稍后重试；邮件服务器会自动重试。"),
+    ),
+    Why.CLOSED: Entry(
+        kind=Kind.SERVICE,
+        reply=Text(
+            en="This mail service is being closed down and takes no mail", zh="本邮件服务正在关停，不再接收邮件"
+        ),
+        meaning=Text(
+            en="This mail service is being closed down. Its customers were told before, with the dates.",
+            zh="本邮件服务正在关停，此前已将相关日期通知客户。",
+        ),
+        works=Text(en="Nothing here; write by another way.", zh="此处已无可用服务，请通过其他途径联系。"),
     ),
 }
 

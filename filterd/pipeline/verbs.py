@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from filterd.agreement.decide import decide
 from filterd.agreement.standing import standing_at
-from filterd.agreement.supplement import effective_terms, pinned_terms
+from filterd.agreement.supplement import effective_terms, pinned_terms, terms_at_decision
+from filterd.agreement.tenancy import is_about_tenant
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import decide_between, in_force
 from filterd.errors import UsageError
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision, NoticeDue
@@ -21,7 +22,11 @@ from filterd.model.evidence import EXCERPT_BYTES, Kept, Portion, strongest
 from filterd.model.ids import derived_id, random_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Preset, Rung
+from filterd.model.staffing import STAFFING, StaffingRules
 from filterd.model.standing import Surroundings
+from filterd.pipeline.advice import give_advice
+from filterd.pipeline.enterprise import with_enterprise, write_tenant_rows
+from filterd.pipeline.protecting import follow_hold, object_to_holds, tenant_opened_at
 from filterd.ports import AccountRef, LedgerTxn
 
 # A strike can be contested as long as it counts; its evidence lives 30 days longer (STANDING 5.6).
@@ -29,7 +34,6 @@ EVIDENCE_AFTER_EXPIRY = timedelta(days=30)
 
 # Notices of one incident are merged within their kind: an acknowledgement never waits for a warning.
 _KIND = {"objection_received": "objection", "annulled": "annulled"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskRules:
@@ -41,6 +45,9 @@ class DeskRules:
         auto_create_per_day: how many accounts first mail may create in 24 hours; 0 switches it off.
         evidence_at_most: the operator's ceiling over what categories ask to be kept of a mail.
         excerpt_bytes: how much an excerpt has of each place that a finding points to.
+        staffing: how many people there are, and how long acts that take two of them wait.
+        effectors: which there are outside (pipeline/effects).
+        is_clock_settable: people set the clock, for trying things.
     """
 
     terms: Mapping[str, Agreement]
@@ -51,11 +58,14 @@ class DeskRules:
     notice_merge: timedelta
     evidence_at_most: Kept = Kept.FULL
     excerpt_bytes: int = EXCERPT_BYTES
+    staffing: StaffingRules = STAFFING
+    effectors: frozenset[str] = frozenset()
+    is_clock_settable: bool = False
 
     def terms_for(self, tenant: Tenant | None, at: datetime) -> Agreement:
         """Say the terms in force for a tenant, its signed supplement heeded; the default ones for nobody's."""
         if tenant is None:
-            return self.terms[self.default_agreement]
+            return in_force(self.terms[self.default_agreement], at)
         return effective_terms(self.terms, tenant.agreement, tenant.supplement, at)
 
     def terms_of_incident(
@@ -145,21 +155,37 @@ class MailVerbs:
         if pinned is None:
             raise UsageError(f"the ledger does not hold the agreement {case.policy_digest[:12]}; reload it")
         tenant = txn.tenant(case.principal.tenant_id or "") if pinned.supplements is not None else None
-        terms = pinned_terms(pinned, self._rules.terms, tenant, case.at)
+        at_act = pinned_terms(pinned, self._rules.terms, tenant, case.at)
+        at_decision = terms_at_decision(at_act, self._rules.terms, tenant, txn.now)
         new = txn.new_deliveries(account_id, None, case.delivery_keys)
         around = surroundings(txn, account_id, case.principal.tenant_id)
-        decision = decide(case, terms, self._rules.preset, txn.history(account_id), new, around)
-        if not decision.records or decision.incident_id is None:
+        around = with_enterprise(txn, around, account_id, case.principal.tenant_id)
+        if case.facts.counts.client_is_original:
+            around = replace(around, tenant_opened_at=tenant_opened_at(txn, case.principal.tenant_id, at_act))
+        history = txn.history(account_id)
+        decision = decide_between(case, at_act, at_decision, self._rules.preset, history, new, around)
+        terms = at_decision if decision.policy_digest == at_decision.digest else at_act
+        if not decision.records:
             return decision
-        keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
-        portion = portion_of(case, decision, terms, self._rules)
-        digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY, portion)
-        was_kept = portion.kept.word if digest is not None or portion.kept is Kept.NONE else None
+        digest, was_kept = None, None
+        if any(isinstance(x, r.ViolationRecorded) for x in decision.records):
+            keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
+            portion = portion_of(case, decision, terms, self._rules)
+            digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY, portion)
+            was_kept = portion.kept.word if digest is not None or portion.kept is Kept.NONE else None
         for record in decision.records:
+            if is_about_tenant(record):
+                continue
             if isinstance(record, r.ViolationRecorded):
                 record = replace(record, evidence_digest=digest, evidence_kept=was_kept)
             txn.append(record, account_id=account_id, tenant_id=case.principal.tenant_id)
-        txn.mark_deliveries(account_id, decision.incident_id, new, case.at)
+            if isinstance(record, r.HoldPlaced):
+                follow_hold(txn, record, case.principal.tenant_id)
+        if case.principal.tenant_id is not None:
+            about_tenant = [x for x in decision.records if is_about_tenant(x)]
+            write_tenant_rows(txn, about_tenant, case.principal.tenant_id, terms)
+        txn.mark_deliveries(account_id, decision.incident_id or decision.decision_id, new, case.at)
+        give_advice(txn, decision, account_id, case.at)
         for notice in decision.notices:
             self.announce(txn, notice, case.principal.tenant_id)
         return decision
@@ -205,6 +231,8 @@ class MailVerbs:
                 continue
             self.file_objection(txn, account, sanction.sanction_id, sanction.incident_id, channel=channel)
             filed += 1
+        holds = standing.security.holds
+        filed += object_to_holds(txn, holds, account.account_id, account.tenant_id, terms, channel=channel)
         return filed
 
     def file_objection(

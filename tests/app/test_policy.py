@@ -111,3 +111,30 @@ def test_every_table_and_fixed_key_stands_on_the_operator_s_page():
 def test_without_a_file_there_is_nothing_to_read_again():
     with pytest.raises(ConfigError, match="without a configuration file"):
         app.reread(None, app.read_policy(config()), SystemClock())
+
+
+RULE = '[[rule]]\nfinding = "content.weapons.model"\ncategory = "illegal.weapons"\n'
+
+
+@pytest.mark.parametrize("when", ["strikes_90d > 2", "codes.exists(c, c == 'x')", "recipients >", "recipients + 1"])
+def test_a_broken_condition_keeps_the_old_policy_and_says_where_it_stands(tmp_path: Path, when: str):
+    folder = tmp_path / "agreements"
+    folder.mkdir()
+    agreement = folder / "tencent-exmail.toml"
+    right = (ROOT / "policies/agreements/tencent-exmail.toml").read_text(encoding="utf-8")
+    agreement.write_text(right, encoding="utf-8")
+    file = tmp_path / "c.toml"
+    file.write_text(toml(LEAN | {"agreement": {"directory": str(folder)}}))
+    first = app.read_policy(load(file))
+    assert right.count(RULE) == 1
+    broken = right.replace(RULE, f'{RULE}when = """{when}"""\n')
+    agreement.write_text(broken, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        app.reread(file, first, SystemClock())
+    line = broken.partition("when = ")[0].count("\n") + 1
+    assert str(caught.value).startswith(f"{agreement}:{line}: ")
+    assert (caught.value.key or "").endswith(".when")
+    agreement.write_text(right.replace(RULE, f"{RULE}when = 'recipients > 1'\n"), encoding="utf-8")
+    second = app.reread(file, first, SystemClock())
+    assert first.agreements["tencent-exmail"].digest in second.previous
+    assert [x.when for x in second.agreements["tencent-exmail"].rule if x.when] == ["recipients > 1"]

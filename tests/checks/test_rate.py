@@ -81,7 +81,38 @@ def test_stolen_account_shows_everything() -> None:
     assert codes(
         messages_hour=400, recipients_10min=300, recipients_hour=900, unknown_hour=80, strangers_hour=850,
         baseline_recipients_day=12.0,
-    ) == [rate.BURST, rate.RECIPIENTS, rate.MESSAGES, rate.UNKNOWN, rate.STRANGERS]  # fmt: skip
+        clients_hour=5, client_is_new=True, strangers_baseline_day=2.0,
+    ) == [
+        rate.BURST, rate.RECIPIENTS, rate.MESSAGES, rate.UNKNOWN, rate.STRANGERS, rate.CLIENT_NEW, rate.CLIENTS,
+        rate.UNLIKE,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"clients_hour": 4}, []),
+        ({"clients_hour": 5}, [rate.CLIENTS]),
+        ({"client_is_new": True}, [rate.CLIENT_NEW]),
+        # Twenty strangers, nearly all of the hour's recipients, five times the day's habit.
+        ({"strangers_hour": 20, "recipients_hour": 25, "baseline_recipients_day": 30.0}, [rate.UNLIKE]),
+        ({"strangers_hour": 19, "recipients_hour": 19, "baseline_recipients_day": 30.0}, []),
+        ({"strangers_hour": 20, "recipients_hour": 26, "baseline_recipients_day": 30.0}, []),
+        (
+            {
+                "strangers_hour": 20,
+                "recipients_hour": 20,
+                "baseline_recipients_day": 30.0,
+                "strangers_baseline_day": 4.0,
+            },
+            [],
+        ),
+        # Whoever has just begun to write has no habit.
+        ({"strangers_hour": 40, "recipients_hour": 40}, []),
+    ],
+)
+def test_what_speaks_for_somebody_else_than_the_user(counts: dict[str, Any], expected: list[str]) -> None:
+    assert codes(**counts) == expected
 
 
 def test_findings_are_behaviour_and_say_their_numbers() -> None:

@@ -40,13 +40,15 @@ from filterd.model.session import Direction, Door, Envelope, ForwardPath, Sessio
 from filterd.model.standing import History
 from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
 from filterd.pipeline import bypass
-from filterd.pipeline.accounts import AccountVerbs
-from filterd.pipeline.appeals import AppealVerbs
-from filterd.pipeline.desk import Desk
+from filterd.pipeline.human import human_verbs
 from filterd.pipeline.imports import ImportVerbs
-from filterd.pipeline.review import ReviewVerbs
+from filterd.pipeline.notice_mail import NoticeDesk
+from filterd.pipeline.notice_verbs import NoticeVerbs
+from filterd.pipeline.notices import NoticeSettings, Templates
+from filterd.pipeline.people import guarded
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs
 from filterd.ports import AccountRef, Clock, Keys
+from filterd.share import path
 from tests.kit.clock import FrozenClock
 from tests.kit.terms import tencent
 
@@ -109,11 +111,11 @@ class House:
         self.keys = load_keys(state_dir / KEY_NAME)
         rules = desk_rules()
         self.mail = MailVerbs(rules)
-        desk = Desk(rules, self.mail)
-        plain = AccountVerbs(desk).table() | ReviewVerbs(desk).table() | AppealVerbs(desk).table()
-        plain |= ImportVerbs(rules).table() | bypass.table()
-        plain |= {VERB: ledger_rows}
-        self.verbs = {name: Verb(request=None, response=None, run=verb) for name, verb in plain.items()}
+        plain = human_verbs(rules, self.mail) | ImportVerbs(rules).table() | bypass.table()
+        settings = NoticeSettings(sender="Policy <policy@filterd.example>", appeals_address="appeals@filterd.example")
+        desk = NoticeDesk(rules, Templates(path("policies/notices")), settings)
+        plain |= {VERB: ledger_rows} | NoticeVerbs(lambda: desk).table()
+        self.verbs = {name: Verb(request=None, response=None, run=guarded(name, verb)) for name, verb in plain.items()}
         self._streamed = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

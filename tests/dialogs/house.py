@@ -24,8 +24,9 @@ from tests.dialogs.client import Dialog
 class FakeGate:
     """Accepts all mail unchanged and writes down what it is asked.
 
-    `refusals` maps recipient addresses to replies; `reply` answers every message; `on_enforce` is awaited first;
-    `edit` changes what is relayed; `admit_error`, `enforce_error` and `delivered_error` are raised.
+    `refusals` maps recipient addresses to replies; `sender_refusal` answers every MAIL; `reply` answers every message;
+    `on_enforce` is awaited first; `edit` changes what is relayed; `admit_error`, `enforce_error` and `delivered_error`
+    are raised.
     """
 
     refusals: dict[str, Reply] = field(default_factory=dict)
@@ -37,9 +38,15 @@ class FakeGate:
     delivered_error: Exception | None = None
     admitted: list[tuple[Session, Path | None, Path]] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)
+    sender_refusal: Reply | None = None
+    senders: list[tuple[Session, Path | None]] = field(default_factory=list)
     intakes: list[Intake] = field(default_factory=list)
     deliveries: list[tuple[str, Reply, int]] = field(default_factory=list)
     failures: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    async def admit_sender(self, session: Session, reverse_path: Path | None) -> Reply | None:
+        self.senders.append((session, reverse_path))
+        return self.sender_refusal
 
     async def admit(
         self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0

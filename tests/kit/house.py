@@ -87,13 +87,14 @@ class House:
     script: Script = field(default_factory=Script)
 
     async def open(self) -> House:
-        self.agreements = agreements = app.load_agreements(self.config)
+        self.agreements = agreements = app.load_agreements(self.config, START)
         self.clock = FrozenClock(START)
         self.engine = LedgerEngine.open(
             state_dir=self.folder, node="t", keys=KEYS, clock=self.clock, apply=lambda h, x, _: apply(h, x)
         )
-        self.by_digest = {a.digest: a for a in agreements.values()}
-        rules = replace(app.desk_rules(self.config, agreements), by_digest=self.by_digest)
+        desk = app.desk_rules(self.config, agreements)
+        self.by_digest = dict(desk.by_digest)
+        rules = replace(desk, by_digest=self.by_digest)
         self.ledger = AwayLedger(self.engine, app.verbs(rules))
         log = Log(EventStream(self.folder / "events", "t.w0", self.clock.now), pseudonym_key=KEYS.pseudonym)
         self.gate = MailGate(
@@ -160,6 +161,9 @@ class House:
         self.clock.advance(120)
         for item in await self.engine.lease(self.clock.now(), 100):
             given = item.payload
+            if "event" in given:
+                # A general notice, about no incident.
+                continue
             sent = NoticeSent(
                 at=self.clock.now(),
                 notice_id=f"m_{item.item_id}",

@@ -423,7 +423,7 @@ def merged(below: Table, above: Table) -> dict[str, Any]:
 
 
 def toml(tree: Table) -> str:
-    """Write tables of plain values, and lists of such tables, as TOML."""
+    """Write tables of plain values and of one more layer of such tables, and lists of tables, as TOML."""
     lines: list[str] = []
     for key, value in tree.items():
         tables = value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
@@ -431,5 +431,9 @@ def toml(tree: Table) -> str:
         for table in tables:
             lines.append(f"\n{head}")
             # JSON's texts, numbers, booleans and lists of them are TOML's.
-            lines += [f"{name} = {json.dumps(item)}" for name, item in table.items()]
+            plain = {name: item for name, item in table.items() if not isinstance(item, dict)}
+            lines += [f"{name} = {json.dumps(item)}" for name, item in plain.items()]
+            for name in table.keys() - plain.keys():
+                lines.append(f"\n[{key}.{name}]")
+                lines += [f"{inner} = {json.dumps(item)}" for inner, item in table[name].items()]
     return "\n".join(lines).lstrip() + "\n"

@@ -104,6 +104,7 @@ async def test_a_restart_keeps_minutes_days_and_acquaintances(state_dir: Path) -
             recipients_day=41,
             strangers_hour=21,
             baseline_recipients_day=30.0,
+            strangers_baseline_day=30.0,
         )
         # And the day goes on where it was.
         await engine.counters.flush()

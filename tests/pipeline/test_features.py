@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from filterd.agreement.disposition import TENANT_EXTERNAL_DAY
 from filterd.agreement.load import load
 from filterd.agreement.statement import statement
 from filterd.agreement.terms import FEATURES
@@ -21,9 +22,10 @@ from filterd.config import Config
 from filterd.errors import ConfigError, LedgerUnavailable, RefusedError, UsageError
 from filterd.mail.address import parse_forward_path
 from filterd.model.reply import Reply
-from filterd.model.session import Door, Path, Session
+from filterd.model.session import Door, Envelope, ForwardPath, Path, Session
 from filterd.pipeline.notices import NoticeSettings, Templates, render
 from filterd.pipeline.texts import OF_FEATURE, Why
+from filterd.ports import Answer, Intake
 from filterd.share import path
 from tests.dialogs.house import open_house
 from tests.kit.house import House, letter
@@ -34,6 +36,7 @@ CONFIG = {
     "listener": [
         {"name": "submission", "attribution": "xclient", "direction": "outbound"},
         {"name": "queue", "attribution": "xclient", "direction": "outbound", "after_queue": True, "port": 10030},
+        {"name": "mx", "direction": "inbound", "port": 10024},
     ],
     "notices": {"appeals_address": "appeals@provider.example", "merge_s": 60},
 }
@@ -49,6 +52,10 @@ IMPOSED = (
     "recipients_per_day:30",
     "messages_per_hour:8",
     "messages_per_day:12",
+    "external_recipients_per_day:3",
+    "from_own",
+    "strangers",
+    "auto_forward",
 )
 CODES = {
     "attachments": (550, "5.7.1"),
@@ -61,7 +68,13 @@ CODES = {
     "recipients_per_day": (451, "4.7.28"),
     "messages_per_hour": (451, "4.7.28"),
     "messages_per_day": (451, "4.7.28"),
+    "external_recipients_per_day": (451, "4.7.28"),
+    "from_own": (550, "5.7.1"),
+    "strangers": (550, "5.7.1"),
+    "auto_forward": (550, "5.7.1"),
 }
+# Who has written to the organisation, and who has not.
+KNOWN, STRANGER = "bob@other.example", "gill@far.example"
 MIXED = 'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n'
 ATTACHED = (
     "--b\r\nContent-Type: text/plain\r\n\r\nsee below\r\n--b\r\nContent-Type: application/pdf\r\n"
@@ -76,16 +89,20 @@ def people(count: int, domain: str = "cust.example") -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A mail, what its account sent before it (messages, recipients each, minutes apart), and what stops it."""
+    """A mail, what its account sent before it (messages, recipients each, minutes apart; then one mail to so many known
+    people outside), and what stops it. `author`: of From, None: the account's own address."""
 
     to: tuple[str, ...]
     stopped_by: frozenset[str] = frozenset()
     body: str = ""
     is_mixed: bool = False
     before: tuple[int, int, int] = (0, 0, 0)
+    fields: tuple[str, ...] = ()
+    author: str | None = None
+    outside_before: int = 0
 
     def raw(self, subject: str, sender: str) -> bytes:
-        head = letter(subject, sender=sender).split(b"\r\n\r\n")[0].decode()
+        head = letter(subject, *self.fields, sender=self.author or sender).split(b"\r\n\r\n")[0].decode()
         if self.is_mixed:
             return f"{head}\r\n{MIXED}\r\n{ATTACHED}".encode()
         return f"{head}\r\n\r\nDear all,\r\n{self.body}\r\n".encode()
@@ -97,14 +114,14 @@ def stops(*names: str) -> frozenset[str]:
 
 KINDS = {
     "inside": Kind(to=("carol@cust.example",)),
-    "outside": Kind(to=("bob@other.example",), stopped_by=stops("external_recipients")),
+    "outside": Kind(to=(KNOWN,), stopped_by=stops("external_recipients")),
     "inside_and_outside": Kind(
-        to=("carol@cust.example", "bob@other.example"), stopped_by=stops("external_recipients")
+        to=("carol@cust.example", KNOWN), stopped_by=stops("external_recipients")
     ),
     "attachment": Kind(to=("carol@cust.example",), is_mixed=True, stopped_by=stops("attachments")),
     "link": Kind(to=("carol@cust.example",), body=LINK, stopped_by=stops("links")),
     "outside_link": Kind(
-        to=("bob@other.example",), body=LINK, stopped_by=stops("links", "external_recipients")
+        to=(KNOWN,), body=LINK, stopped_by=stops("links", "external_recipients")
     ),
     "locked": Kind(to=(LOCKED,), stopped_by=stops("recipient")),
     "locked_among_others": Kind(to=("carol@cust.example", "EVE@CUST.example"), stopped_by=stops("recipient")),
@@ -127,15 +144,46 @@ KINDS = {
     "6_and_appeal": Kind(to=(*people(6), APPEALS)),
     "postmaster": Kind(to=("postmaster",)),
     "postmaster_with_link": Kind(to=("postmaster@cust.example", "postmaster"), body=LINK),
+    "stranger": Kind(to=(STRANGER,), stopped_by=stops("external_recipients", "strangers")),
+    "stranger_among_known": Kind(to=(KNOWN, STRANGER), stopped_by=stops("external_recipients", "strangers")),
+    "3_outside_today": Kind(to=(KNOWN,), outside_before=2, stopped_by=stops("external_recipients")),
+    "4_outside_today": Kind(
+        to=(KNOWN,), outside_before=3, stopped_by=stops("external_recipients", "external_recipients_per_day")
+    ),
+    "inside_after_4_outside": Kind(to=("carol@cust.example",), outside_before=4),
+    "boss": Kind(to=("carol@cust.example",), author="boss@cust.example", stopped_by=stops("from_own")),
+    "bank": Kind(to=("carol@cust.example",), author="service@bank.example", stopped_by=stops("from_own")),
+    "sender_field": Kind(
+        to=("carol@cust.example",), fields=("Sender: <boss@cust.example>",), stopped_by=stops("from_own")
+    ),
+    "redirected": Kind(
+        to=("carol@cust.example",),
+        fields=("X-Sieve-Redirected-From: alice@cust.example",),
+        stopped_by=stops("auto_forward"),
+    ),
+    "vacation": Kind(
+        to=("carol@cust.example",),
+        fields=("Auto-Submitted: auto-replied (vacation)",),
+        stopped_by=stops("auto_forward"),
+    ),
+    "by_hand": Kind(to=("carol@cust.example",), fields=("Auto-Submitted: no", "List-Id: <club.cust.example>")),
+    "appeal_by_rule_as_boss": Kind(to=(APPEALS,), author="boss@cust.example", fields=("Resent-From: <a@b.example>",)),
     "postmaster_as_9th": Kind(to=("postmaster",), before=(8, 1, 1)),
 }
 
 
 @dataclass
 class Staffed(House):
-    """A house with a moderator."""
+    """A house with a moderator, and mail from outside."""
 
     token: str = ""
+
+    async def receive(self, raw: bytes, sender: str, *recipients: str) -> Answer:
+        """Let somebody outside write."""
+        session = Session(id="c_in", door=Door.SMTP, listener="mx", peer_address="192.0.2.9")
+        forwards = tuple(ForwardPath(path=parse_forward_path(f"<{r}>".encode())) for r in recipients)
+        envelope = Envelope(reverse_path=parse_forward_path(f"<{sender}>".encode()), forward_paths=forwards)
+        return await self.gate.enforce(Intake(session=session, envelope=envelope, raw=raw))
 
     async def act(self, verb: str, **arguments: Any) -> Any:
         return await self.ledger.call(verb, {"token": self.token, "reason": "looked at it"} | arguments)
@@ -155,6 +203,8 @@ async def impose(house: Staffed, login: str, *features: str, hours: int = 24, cl
     """Make the account known by a first mail, then switch features off as a person would."""
     await house.send(letter("hello"), "first@cust.example", login=login)
     house.clock.advance(days=2)
+    await house.receive(letter("hello from outside", sender=KNOWN), KNOWN, "alice@cust.example")
+    await house.gate.flush()
     await house.act("sanction.impose", account=login, features=list(features), hours=hours, clause=clause)
 
 
@@ -163,12 +213,15 @@ async def reply_to(house: Staffed, kind: Kind, login: str, listener: str = "subm
     for n in range(messages):
         await house.send(letter(f"before {n}", sender=login), *people(recipients), login=login, listener=listener)
         house.clock.advance(minutes * 60)
+    if kind.outside_before:
+        raw = letter("to many outside", sender=login)
+        await house.send(raw, *people(kind.outside_before, "known.example"), login=login, listener=listener)
     return (await house.send(kind.raw("now", login), *kind.to, login=login, listener=listener)).reply
 
 
 def test_every_feature_is_in_the_table_and_has_its_own_code() -> None:
     names = {text.partition(":")[0] for text in IMPOSED}
-    assert names == set(FEATURES) - {"sending"} == set(OF_FEATURE) == set(CODES)
+    assert names == set(FEATURES) - {"sending"} == set(OF_FEATURE) - {TENANT_EXTERNAL_DAY} == set(CODES)
     assert len(set(OF_FEATURE.values())) == len(OF_FEATURE)
     assert {name for kind in KINDS.values() for name in kind.stopped_by} == names
 
@@ -202,7 +255,7 @@ async def test_before_data_one_recipient_is_refused_and_the_others_pass(house: S
     login = "alice@cust.example"
     await impose(house, login, imposed)
     session = Session(id="c", door=Door.POLICY, listener="policy", peer_address="127.0.0.1", login=login)
-    to = ("carol@cust.example", "bob@other.example", LOCKED, "postmaster@cust.example", *people(5), APPEALS)
+    to = ("carol@cust.example", KNOWN, LOCKED, "postmaster@cust.example", *people(5), APPEALS)
     refused, accepted = {}, 0
     for address in to:
         reply = await house.gate.admit(session, None, parse_forward_path(f"<{address}>".encode()), accepted)
@@ -211,7 +264,7 @@ async def test_before_data_one_recipient_is_refused_and_the_others_pass(house: S
         else:
             refused[address] = (reply.code, reply.enhanced, reply.text.split()[0])
     expected = {
-        "external_recipients": {"bob@other.example": (550, "5.7.1", "F-EXTERNAL")},
+        "external_recipients": {KNOWN: (550, "5.7.1", "F-EXTERNAL")},
         "recipient": {LOCKED: (550, "5.7.1", "F-ADDRESS")},
         "recipients_per_message": {f"p{n}@cust.example": (452, "4.5.3", "F-RECIPIENTS") for n in (2, 3, 4)},
         "links": {},
@@ -301,7 +354,7 @@ async def test_a_breach_is_told_before_what_is_off(house: Staffed) -> None:
     login = "alice@cust.example"
     await impose(house, login, "external_recipients")
     house.script.codes = ("virus.signature.match",)
-    reply = (await house.send(letter("bad"), "bob@other.example", login=login)).reply
+    reply = (await house.send(letter("bad"), KNOWN, login=login)).reply
     assert reply is not None
     assert reply.text.startswith("M-VIRUS ")
 

@@ -13,17 +13,22 @@ import pytest
 import filterd.pipeline
 from filterd.agreement.terms import FEATURES
 from filterd.model.decision import Decision, Disposition, Reason
+from filterd.model.lifecycle import EXPIRY, Lifecycle, Service
 from filterd.model.records import HoldPlaced
 from filterd.model.reply import MAX_LINE_BYTES, Reply
 from filterd.model.sanction import Conduct, Feature, Rung
-from filterd.model.standing import ActiveSanction, Standing
+from filterd.model.standing import ActiveSanction, Standing, TenantLimit
 from filterd.pipeline.replies import (
+    CLOSED,
     LEDGER_AWAY,
+    MAINTENANCE,
     UNREADABLE_LOGIN,
     ReplyStyle,
     decision_reply,
     feature_reply,
+    service_reply,
     standing_reply,
+    unserved_reply,
     waiting,
     wording,
 )
@@ -81,6 +86,15 @@ def standing(*features: Feature, rung: Rung = Rung.RESTRICT, hold: bool = False)
     )
 
 
+def limited(kind: str, item: Feature) -> Standing:
+    """An account in good standing whose whole organisation is under something until the same hour next day."""
+    until = NOW + timedelta(hours=24)
+    clauses = () if kind == "lock" else ("3.6",)
+    limit = TenantLimit(limit_id="ts_" + "0a1b2c" * 4, kind=kind, features=(item,), ends_at=until, clauses=clauses)
+    good = replace(standing(item, hold=True), holds=(), features=(item,))
+    return replace(good, tenant_limits=(limit,))
+
+
 def decision(code: str, disposition: Disposition = Disposition.REJECT, ids: tuple[str, ...] = ()) -> Decision:
     reason = Reason(code=code, disposition=disposition, ids=ids)
     return Decision(decision_id="d_1", transaction_id="t_1", disposition=disposition, reasons=(reason,))
@@ -92,8 +106,18 @@ def every_reply(style: ReplyStyle = STYLE) -> dict[str, Reply]:
     out: dict[str, Reply | None] = {"ledger": LEDGER_AWAY, "login": UNREADABLE_LOGIN}
     out["suspended"] = standing_reply(standing(sending, rung=Rung.SUSPEND), words)
     out["locked"] = standing_reply(standing(sending, hold=True), words)
+    for because in (EXPIRY, "mx"):
+        life = Lifecycle(state=Service.ENDED, because=because)
+        out[f"service {because}"] = service_reply(life, words)
+    out |= {f"unserved {x}": unserved_reply(is_waiting=x) for x in (True, False)}
+    out |= {"maintenance": MAINTENANCE, "closed": CLOSED}
+    closed = standing(sending, rung=Rung.TERMINATE)
+    by_people = tuple(replace(s, is_automatic=False) for s in closed.sanctions)
+    out["closed"] = standing_reply(replace(closed, sanctions=by_people), words)
+    out["organisation suspended"] = standing_reply(limited("suspend", sending), words)
+    out["organisation locked"] = standing_reply(limited("lock", sending), words)
     for name in [*OF_FEATURE, "colour"]:
-        item = Feature(name=name, limit=7 if FEATURES.get(name) else None)
+        item = Feature(name=name, limit=7 if FEATURES.get(name, name in OF_FEATURE) else None)
         for hold in (False, True):
             for before in (False, True):
                 label = f"{name} {hold} {before}"
@@ -162,7 +186,7 @@ def test_every_reply_is_legal_smtp_and_has_no_blank_left(style: ReplyStyle) -> N
 
 @pytest.mark.parametrize("name", OF_FEATURE)
 def test_a_restriction_says_what_until_when_under_what_what_works_and_how_to_object(name: str) -> None:
-    item = Feature(name=name, limit=7 if FEATURES[name] else None)
+    item = Feature(name=name, limit=7 if FEATURES.get(name, True) else None)
     reply = feature_reply(item, standing(item, Feature(name="sending")), wording(STYLE, TERMS, "zh"))
     english, chinese = (reply.utf8_text or "").split("\n")
     assert english == reply.text
@@ -202,6 +226,37 @@ def test_a_hold_never_speaks_of_a_breach(name: str) -> None:
     assert "解锁" in (reply.utf8_text or "")
     for word in ("4.3.1", "suspended", "violation", "Object", "违", "申诉"):
         assert word not in (reply.utf8_text or ""), word
+
+
+def test_what_the_whole_organisation_is_under_says_that_the_account_is_in_good_standing_and_whom_to_ask() -> None:
+    sending, words = Feature(name="sending"), wording(replace(STYLE, why_url=None), TERMS, "zh")
+    suspended = standing_reply(limited("suspend", sending), words)
+    assert (suspended.code, suspended.enhanced) == (550, "5.7.13")
+    assert suspended.text == (
+        "S-ORGANISATION Sending is suspended for your whole organisation until 2026-11-24 09:00 +08:00 under 3.6; this "
+        "account's own standing is good; receiving mail and writing to appeals@provider.example still work. Ask your "
+        "administrator, or https://provider.example/c/0a1b2c0a1b2c (case 0a1b2c0a1b2c)"
+    )
+    locked = standing_reply(limited("lock", sending), words)
+    assert locked.text.startswith("H-ORGANISATION Sending is locked until 2026-11-24 09:00 +08:00 to protect your")
+    assert "该账号自身状态良好" in (locked.utf8_text or "")
+    for word in ("4.3.1", "violation", "colleague", "违规"):
+        assert word not in (locked.utf8_text or "") + (suspended.utf8_text or "")
+    bulk = Feature(name="bulk")
+    quota = feature_reply(bulk, limited("quota", bulk), words)
+    for part in ("for your whole organisation until", "own standing is good", "Ask your administrator"):
+        assert part in quota.text
+
+
+def test_what_is_the_account_s_own_is_told_first() -> None:
+    words, sending = wording(STYLE, TERMS, "en"), Feature(name="sending")
+    both = replace(limited("suspend", sending), sanctions=standing(sending, rung=Rung.SUSPEND).sanctions)
+    both = replace(both, rung=Rung.SUSPEND, conduct=Conduct.SUSPENDED, until=NOW + timedelta(hours=24))
+    assert standing_reply(both, words).text.startswith("S-SUSPENDED ")
+    warned = replace(limited("lock", sending), rung=Rung.WARN, conduct=Conduct.WARNED)
+    assert "own standing" not in standing_reply(warned, words).text
+    held = replace(limited("lock", sending), holds=standing(sending, hold=True).holds)
+    assert standing_reply(held, words).text.startswith("H-LOCKED ")
 
 
 @pytest.mark.parametrize("rung", [Rung.WARN, Rung.SUSPEND])

@@ -111,6 +111,25 @@ def test_what_is_wrong_changes_nothing_and_is_named(workers: int):
         assert house.metric('filterd_reloads_total{result="taken"}') == 2
 
 
+def test_a_condition_that_may_not_stand_keeps_the_old_agreement_running():
+    rule = '[[rule]]\nfinding = "content.weapons.model"\ncategory = "illegal.weapons"\n'
+    with rig(0) as house:
+        before = house.node.cli("reload", "--json")["policies"]["tencent-exmail"]
+        right = house.agreement.read_text()
+        house.edit(rule, f"{rule}when = 'strikes_90d > 2'\n")
+        line = house.agreement.read_text().partition("when = ")[0].count("\n") + 1
+        said = house.node.run("reload")
+        assert (said.returncode, said.stdout) == (1, "")
+        assert said.stderr.startswith(f"filterd: {house.agreement}:{line}: ")
+        assert "unknown name 'strikes_90d'" in said.stderr
+        assert house.send(house.spam(1)).code == 550
+        assert house.node.wait_rows("violation.recorded")[0].body["policy_digest"] == before
+        # One that may stand is taken.
+        house.agreement.write_text(right.replace(rule, f"{rule}when = 'recipients >= 1'\n"))
+        assert house.node.cli("reload", "--json")["policies"]["tencent-exmail"] != before
+        assert house.send(house.spam(2)).code == 550
+
+
 def test_an_agreement_that_binds_a_tenant_cannot_be_taken_away():
     with rig(2) as house:
         assert house.send(house.clean("first")).code == 250

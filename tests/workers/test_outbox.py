@@ -51,10 +51,12 @@ class Postbox:
     answers: dict[str, list[Reply | Exception]] = field(default_factory=dict)
     sent: list[tuple[str, EmailMessage]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
+    paths: list[str | None] = field(default_factory=list)
 
-    async def send(self, raw: bytes, recipient: str) -> Reply:
+    async def send(self, raw: bytes, recipient: str, reverse_path: str | None = None) -> Reply:
         await asyncio.sleep(0)
         self.tried.append(recipient)
+        self.paths.append(reverse_path)
         turn = self.answers.get(recipient, [OK])
         answer = turn.pop(0) if len(turn) > 1 else turn[0]
         if isinstance(answer, Exception):
@@ -233,7 +235,14 @@ async def test_what_was_sealed_says_to_which_address_and_what_it_answered(house:
     await house.promise(untold(), "warning")
     await house.drain()
     [opened] = [x for x in await house.engine.opened_entries(ACCOUNT.account_id) if isinstance(x.record, NoticeSent)]
-    assert opened.personal == {"account": "dave@corp.example 250 2.0.0", "tenant": "admin@corp.example 250 2.0.0"}
+    assert opened.personal is not None
+    sealed = dict(opened.personal)
+    assert sealed.pop("account") == "dave@corp.example 250 2.0.0"
+    assert sealed.pop("tenant") == "admin@corp.example 250 2.0.0"
+    # The letters as they went out, and what it takes to tell again.
+    assert set(sealed) == {"letter.account", "letter.tenant", "request"}
+    text = text_of(next(mail for recipient, mail in house.postbox.sent if recipient == "dave@corp.example"))
+    assert sealed["letter.account"].partition("\n\n")[2].split() == text.split()
 
 
 @pytest.mark.parametrize("topic", ["notice", "annulled"])
@@ -365,7 +374,7 @@ async def test_a_channel_that_never_accepts_gives_up_without_undoing_the_receipt
 
 
 async def test_a_mail_system_that_hangs_is_a_temporary_failure(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hang(raw: bytes, recipient: str) -> Reply:
+    async def hang(raw: bytes, recipient: str, reverse_path: str | None = None) -> Reply:
         await asyncio.sleep(3600)
         return OK
 

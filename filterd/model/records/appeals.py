@@ -29,7 +29,13 @@ class ObjectionAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppealDecided:
-    """`outcome`: granted, partially_granted, denied, inadmissible, withdrawn."""
+    """`outcome`: granted, partially_granted, denied, inadmissible, withdrawn.
+
+    Args:
+        is_self_review: whoever decided had a part in the decision, for want of another person (STANDING 5.5).
+        minutes: how long was served in error, of what a grant annulled; for claims (STANDING 5.7-3).
+        is_evidence_lost: granted for want of evidence that we lost (STANDING 5.7-22).
+    """
 
     at: datetime
     appeal_id: str
@@ -37,6 +43,9 @@ class AppealDecided:
     outcome: str
     by: str
     reason: str
+    is_self_review: bool = False
+    minutes: int = 0
+    is_evidence_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

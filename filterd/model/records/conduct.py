@@ -43,6 +43,17 @@ class ViolationRecorded:
     is_strong: bool = True
     # How much of the mail was kept (model.evidence.Kept), None where nobody said, as before there were classes.
     evidence_kept: str | None = None
+    # What spoke for a stolen account then, and whose doing it was taken for (STANDING 5.7-14).
+    indicators: tuple[str, ...] = ()
+    hypothesis: str = "unknown"
+    # What was behind the findings (agreement/signals), and of the recipients enough to know the same ones again
+    # (agreement/exculpation).
+    signals: tuple[str, ...] = ()
+    recipient_marks: tuple[str, ...] = ()
+    # `policy_digest` is the version decided by; these were in force at the act and at the decision (STANDING 5.7-7).
+    # None where nobody said, as before there were versions.
+    policy_digest_act: str | None = None
+    policy_digest_decision: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +107,9 @@ class SanctionImposed:
     is_automatic: bool
     by: str
     warranted: Rung
+    # The written notice it rests on (AL-7.1), and the law where it rests on no clause.
+    notice_id: str | None = None
+    statute: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,15 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeSent:
-    """The outcome of one notice. `deemed_at` is when it counts as received (TX-6.1), None when every channel failed."""
+    """The outcome of one notice.
+
+    Args:
+        account_id: empty for a notice about a tenant, or about nobody of ours.
+        template: what it told of, parted by `+`; `template_version`: of the first, such as `3.1`.
+        channel: who accepted it, parted by `+`; where nobody did, who was tried.
+        outcome: accepted, failed, superseded; posted: a webhook that counts for no notice.
+        deemed_at: when it counts as received (TX-6.1), None when every channel failed.
+    """
 
     at: datetime
     notice_id: str
@@ -20,6 +28,8 @@ class NoticeSent:
     outcome: str
     deemed_at: datetime | None
     body_digest: str
+    template_version: str = ""
+    tenant_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

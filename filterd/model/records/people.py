@@ -10,7 +10,10 @@ from datetime import datetime
 class PersonAdded:
     """Somebody who may act by name. The token itself is never stored.
 
-    `scope`: what a tenant's or a dealer's people are limited to: `tenant:ID`, or `dealer:` and a keyed hash.
+    Args:
+        scope: what a tenant's or a dealer's people are limited to: `tenant:ID`, or `dealer:` and a keyed hash. For
+            anybody else it names the tenant they belong to themselves, about which they decide nothing.
+        account_id: their own mailbox, where they have one here: recused as well.
     """
 
     at: datetime
@@ -18,6 +21,7 @@ class PersonAdded:
     role: str
     by: str
     scope: str | None = None
+    account_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,13 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorisationGiven:
     """In writing: acts under these clauses are no breach within the scope (TX-3.4, 3.5). It removes the violation,
-    never the finding. Recipients are keyed hashes; empty tuples do not limit."""
+    never the finding.
+
+    Args:
+        account_id: None: any of the tenant's.
+        recipient_domains: only mail whose recipients are all there; empty: only mail that stays inside the tenant.
+        max_recipients_day: no more recipients a day than this, None for no limit of its own.
+    """
 
     at: datetime
     entry_id: str
@@ -17,8 +23,7 @@ class AuthorisationGiven:
     account_id: str | None
     clauses: tuple[str, ...]
     recipient_domains: tuple[str, ...]
-    recipients: tuple[str, ...]
-    max_recipients: int | None
+    max_recipients_day: int | None
     since: datetime
     until: datetime
     document: str
@@ -28,7 +33,12 @@ class AuthorisationGiven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamDeclared:
-    """Bulk mail that its tenant answers for: consent source and a working opt-out are attested (CLAUSES §2.2)."""
+    """Bulk mail that its tenant answers for: consent source and a working opt-out are attested (CLAUSES §2.2).
+
+    Args:
+        key: keyed hash of what its mails have in common; `key_kind`: list_id or from.
+        consent: where the recipients agreed: a code, such as `signup`, `contract`, `members`.
+    """
 
     at: datetime
     entry_id: str
@@ -118,6 +128,28 @@ class LegalRequestFiled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """The account, or its tenant, was told what to mend before it counts (`code`: a category, or what advice says).
+
+    What comes after it counts as a breach sooner: an undeclared run of advertising, the third wrong From address.
+    """
+
+    at: datetime
+    account_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceIgnored:
+    """A mail was refused for what the account had been advised about."""
+
+    at: datetime
+    account_id: str
+    code: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryEnded:
     """An entry of a register holds no more."""
 
@@ -136,6 +168,8 @@ RegisterRecord = (
     | StandingOrderSigned
     | NoticeDelayed
     | LegalRequestFiled
+    | Advised
+    | AdviceIgnored
     | EntryEnded
 )
 
@@ -148,5 +182,7 @@ KINDS: dict[str, type[RegisterRecord]] = {
     "standing_order.signed": StandingOrderSigned,
     "notice.delayed": NoticeDelayed,
     "legal_request.filed": LegalRequestFiled,
+    "advice.given": Advised,
+    "advice.ignored": AdviceIgnored,
     "register.ended": EntryEnded,
 }

@@ -34,10 +34,14 @@ class HoldPlaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased:
+    """A hold, or the watch after one, ends by a person's act. `watch_until`: the low caps that follow; None: none."""
+
     at: datetime
     hold_id: str
     by: str
     reason: str
+    watch_until: datetime | None = None
+    watch_features: tuple[Feature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

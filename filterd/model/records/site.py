@@ -68,7 +68,15 @@ class BreakerReset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectReported:
-    """What an effector outside did: `mta_queue`, `credentials`, `mailbox`. `outcome`: applied, failed, nothing."""
+    """What an effector outside did: `mta_queue`, `credentials`, `mailbox`.
+
+    Args:
+        owner_id: the sanction or hold it was done for; empty where a person asked for it.
+        outcome: applied, failed, nothing (there was nothing to do).
+        count: how many mails; `ids` are theirs in the queue, at most 500 a row.
+        detail: `verified`, or what went wrong, in our own words.
+        by: "system" or a person's name.
+    """
 
     at: datetime
     effect_id: str
@@ -79,6 +87,8 @@ class EffectReported:
     outcome: str
     count: int
     detail: str = ""
+    ids: tuple[str, ...] = ()
+    by: str = "system"
 
 
 SiteRecord = (

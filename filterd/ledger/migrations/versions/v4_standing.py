@@ -18,3 +18,9 @@ def upgrade() -> None:
         sqlite_where=of_nobody,
         postgresql_where=of_nobody,
     )
+    op.create_table(
+        "acquaintance",
+        sa.Column("tenant_id", sa.String(80), primary_key=True),
+        sa.Column("sender_hash", sa.String(32), primary_key=True),
+        sa.Column("last_day", sa.String(10), nullable=False, index=True),
+    )

@@ -1,0 +1,115 @@
+"""What is in force against an enterprise at an instant: steps and locks, from its own rows.  STANDING 5.4 rows 9, 11.
+
+Computed at read time like everything of standing: a quota ends, and a lock nobody confirmed opens, because time passed
+(HOUSE rule 12).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.ids import derived_id
+from filterd.model.sanction import Feature
+from filterd.model.standing import History, TenantLimit
+
+WARN, QUOTA, SUSPEND, PROPOSE = "warn", "quota", "suspend", "propose"
+LOCK = "lock"
+# A task given back to everybody is no answer (model/records/people.TaskClosed).
+HANDED_BACK = "handed_back"
+EXTERNAL_DAY = "tenant_external_per_day"
+_SENDING = (Feature(name="sending"),)
+_IN_FORCE = frozenset(
+    {r.TenantStepTaken, r.TenantStepEnded, r.TenantLocked, r.TenantLockConfirmed, r.TenantUnlocked}
+)
+
+
+def tenant_limits(history: History, terms: Agreement, at: datetime) -> tuple[TenantLimit, ...]:
+    """Say what every account of the tenant is kept to at an instant."""
+    # Asked for every mail: what was charged, which is most of it, says nothing here.
+    history = replace(history, further=tuple(x for x in history.further if type(x) in _IN_FORCE))
+    out = []
+    for step in running_steps(history, at):
+        if step.step == QUOTA:
+            limit = step.quota or (terms.tenant.quota_floor if terms.tenant is not None else None)
+            features = (Feature(name=EXTERNAL_DAY, limit=limit),) if limit is not None else ()
+        elif step.step == SUSPEND:
+            features = _SENDING
+        else:
+            continue
+        out.append(
+            TenantLimit(
+                limit_id=step.step_id,
+                kind=step.step,
+                features=features,
+                ends_at=step.ends_at,
+                clauses=() if step.is_technical else step.clauses,
+            )
+        )
+    out += [
+        TenantLimit(limit_id=lock.lock_id, kind=LOCK, features=_SENDING, ends_at=end)
+        for lock, end in running_locks(history, at)
+    ]
+    return tuple(out)
+
+
+def running_steps(history: History, at: datetime) -> tuple[r.TenantStepTaken, ...]:
+    """Say the steps in force; proposals are none."""
+    ended = {x.step_id for x in history.of(r.TenantStepEnded) if x.at <= at}
+    return tuple(
+        step
+        for step in history.of(r.TenantStepTaken)
+        if step.step != PROPOSE
+        and step.step_id not in ended
+        and step.starts_at <= at
+        and (step.ends_at is None or at < step.ends_at)
+    )
+
+
+def open_proposals(history: History) -> tuple[r.TenantStepTaken, ...]:
+    """Say the proposals nobody has answered: neither ended them, nor closed their task, nor taken a step since."""
+    out: list[r.TenantStepTaken] = []
+    for row in history.further:
+        if isinstance(row, r.TenantStepTaken) and row.step == PROPOSE:
+            out.append(row)
+        elif isinstance(row, r.TenantStepTaken) and not row.is_automatic and not row.is_technical:
+            # What a person of the enforcing party did answers all that was asked until then.
+            out = []
+        elif isinstance(row, r.TenantStepEnded):
+            out = [x for x in out if x.step_id != row.step_id]
+        elif isinstance(row, r.TaskClosed) and row.outcome != HANDED_BACK:
+            out = [x for x in out if task_of(x) != row.task_id]
+    return tuple(out)
+
+
+def task_of(proposal: r.TenantStepTaken) -> str:
+    """Say the id of the task that a proposal is."""
+    return derived_id("w", proposal.step_id, proposal.proposes)
+
+
+def is_idle(history: History, terms: Agreement, at: datetime) -> bool:
+    """Say whether the enforcing party has left a proposal unanswered for so long that the platform may protect itself
+    (STANDING 5.7-15)."""
+    if terms.tenant is None:
+        return False
+    patience = timedelta(hours=terms.tenant.idle_hours)
+    return any(at >= x.at + patience for x in open_proposals(history))
+
+
+def running_locks(history: History, at: datetime) -> tuple[tuple[r.TenantLocked, datetime | None], ...]:
+    """Say the emergency locks in force, each with its end; None: until somebody unlocks it."""
+    opened = {x.lock_id: x.at for x in reversed(history.of(r.TenantUnlocked))}
+    confirmed = {x.lock_id: x for x in history.of(r.TenantLockConfirmed)}
+    out = []
+    for lock in history.of(r.TenantLocked):
+        until: datetime | None = lock.until
+        second = confirmed.get(lock.lock_id)
+        # A second person's word counts only while the lock was still there to confirm.
+        if second is not None and second.at < lock.until:
+            until = second.until
+        is_over = lock.lock_id in opened and opened[lock.lock_id] <= at
+        if lock.at <= at and not is_over and (until is None or at < until):
+            out.append((lock, until))
+    return tuple(out)

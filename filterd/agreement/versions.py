@@ -1,0 +1,150 @@
+"""Which version of an agreement counts?  STANDING 5.7-7, TX-1.2, 9.1.
+
+Several files may bear the same id with another `version` and `effective_from`; of them the one in force at the act
+counts. What is decided after a change about an act before it follows the version whose sanction is milder. A sanction
+once imposed is a record: no version ends it, and none brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from filterd.agreement.decide import decide
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.decision import Case, Decision
+from filterd.model.principal import Tenant
+from filterd.model.sanction import Preset, Rung
+from filterd.model.standing import ALONE, History, Surroundings
+
+_FOREVER = timedelta.max
+
+
+def begins_at(terms: Agreement) -> datetime:
+    """Say since when a version is in force; a time without a zone is one of the agreement's own clock."""
+    start = terms.effective_from
+    return start if start.tzinfo is not None else start.replace(tzinfo=ZoneInfo(terms.timezone))
+
+
+def versions(terms: Agreement) -> tuple[Agreement, ...]:
+    """Say every version there is, the oldest first; each stands for itself alone."""
+    return terms.versions or (terms,)
+
+
+def in_force(terms: Agreement, at: datetime) -> Agreement:
+    """Say the version in force at an instant (aware): the latest that had begun, before all of them the first.
+
+    Args:
+        terms: any version that `shelved` gave out, or an agreement that has no other.
+    """
+    known = versions(terms)
+    return next((item for item in reversed(known) if begins_at(item) <= at), known[0])
+
+
+def shelved(found: Iterable[Agreement], now: datetime) -> dict[str, Agreement]:
+    """Put agreements together by id: each the version in force `now`, which knows the others of its id.
+
+    They must be free of `conflict`.
+    """
+    by_id: dict[str, list[Agreement]] = {}
+    for item in found:
+        by_id.setdefault(item.id, []).append(item)
+    out = {}
+    for name, items in by_id.items():
+        known = tuple(sorted(items, key=begins_at)) if len(items) > 1 else ()
+        shelf = items[0].model_copy(update={"versions": known})
+        out[name] = in_force(shelf, now).model_copy(update={"versions": known})
+    return out
+
+
+def conflict(items: Iterable[Agreement]) -> str | None:
+    """Say why files of one id cannot stand side by side; None when they can, or when there is only one."""
+    known = sorted(items, key=begins_at)
+    for earlier, later in pairwise(known):
+        if begins_at(earlier) == begins_at(later):
+            return f"agreement {later.id!r} stands in two files with the same effective_from"
+        if earlier.supplements != later.supplements:
+            return f"versions {earlier.version} and {later.version} of {later.id!r} supplement different agreements"
+        if later.supplements is not None and earlier.timezone != later.timezone:
+            # A supplement's first day would begin twice.
+            return f"versions {earlier.version} and {later.version} of {later.id!r} are in two time zones"
+    if len({item.version for item in known}) != len(known):
+        return f"two files of agreement {known[0].id!r} bear the same version"
+    return None
+
+
+# --- an act before a change, decided after it -------------------------------------------------------------------------
+
+
+def decide_between(
+    case: Case,
+    at_act: Agreement,
+    at_decision: Agreement,
+    preset: Preset,
+    history: History | None,
+    new_deliveries: tuple[str, ...],
+    around: Surroundings = ALONE,
+) -> Decision:
+    """Decide by both versions where they differ, and say the decision with the milder sanction, with both pinned.
+
+    Args:
+        at_act: the terms in force when the mail came. `at_decision`: those in force now; the same digest: no change.
+    """
+    chosen = decide(case, at_act, preset, history, new_deliveries, around)
+    if at_decision.digest != at_act.digest:
+        chosen = milder(chosen, decide(case, at_decision, preset, history, new_deliveries, around))
+    return _pinned(chosen, at_act.digest, at_decision.digest)
+
+
+def milder(at_act: Decision, at_decision: Decision) -> Decision:
+    """Say the one with the milder sanction, the lower rung, then the shorter; where both are equal, that of the act."""
+    return at_decision if _severity(at_decision) < _severity(at_act) else at_act
+
+
+def _severity(decision: Decision) -> tuple[Rung, timedelta]:
+    imposed = [_weight(record) for record in decision.records if isinstance(record, r.SanctionImposed)]
+    return max(imposed, default=(Rung.NONE, timedelta()))
+
+
+def _weight(record: r.SanctionImposed) -> tuple[Rung, timedelta]:
+    ends = [end for end in (record.ends_at, record.lapses_at) if end is not None]
+    return record.rung, min(ends) - record.starts_at if ends else _FOREVER
+
+
+def _pinned(decision: Decision, at_act: str, at_decision: str) -> Decision:
+    records = tuple(
+        replace(x, policy_digest_act=at_act, policy_digest_decision=at_decision)
+        if isinstance(x, r.ViolationRecorded)
+        else x
+        for x in decision.records
+    )
+    return replace(decision, records=records, policy_digest_act=at_act, policy_digest_decision=at_decision)
+
+
+# --- who has to be told of a change -----------------------------------------------------------------------------------
+
+
+def came_into_force(terms: Mapping[str, Agreement], since: datetime, until: datetime) -> tuple[Agreement, ...]:
+    """Say the versions that replaced an earlier one after `since`, at `until` at the latest (TX-1.2: notice on change).
+
+    The first version of an agreement replaces nothing.
+    """
+    later = [item for head in terms.values() for item in versions(head)[1:]]
+    return tuple(sorted((x for x in later if since < begins_at(x) <= until), key=begins_at))
+
+
+def tenants_bound(changed: Agreement, tenants: Iterable[Tenant]) -> tuple[str, ...]:
+    """Say which tenants have to be told of a new version: bound by it, or by a supplement to it that both signed."""
+    return tuple(tenant.tenant_id for tenant in tenants if _is_bound(changed, tenant))
+
+
+def _is_bound(changed: Agreement, tenant: Tenant) -> bool:
+    if changed.supplements is None:
+        return tenant.agreement == changed.id
+    signed = tenant.supplement
+    is_this = signed is not None and signed.agreement == changed.id and signed.first_day is not None
+    return is_this and tenant.agreement == changed.supplements

@@ -1,0 +1,74 @@
+"""The job that makes known what time has done, in the ledger's process.  workers/clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from filterd import metrics
+from filterd.clients.resolver import DnsResolver, make_resolver
+from filterd.config import Config
+from filterd.errors import ConfigError
+from filterd.ledger.engine import LedgerEngine
+from filterd.log import service_log
+from filterd.pipeline.clockwork import Struck
+from filterd.pipeline.verbs import DeskRules
+from filterd.ports import Clock
+from filterd.workers.clocks import ClockWorker
+
+EVERY_S = 60.0
+
+
+def clock_worker(config: Config, engine: LedgerEngine, rules: Callable[[], DeskRules], clock: Clock) -> ClockWorker:
+    """Make the job. Inside the event loop that runs it."""
+    # Where the clock is set by hand, jumps are meant.
+    steady = {"steady": lambda: clock.now().timestamp()} if config.node.clock == "settable" else {}
+    has_free = any(a.lifecycle is not None and a.lifecycle.free_plans for a in rules().terms.values())
+    resolvers = mx_resolvers(config) if has_free else ()
+    return ClockWorker(engine.submit, rules, lambda: engine.has_timers, resolvers=resolvers, **steady)
+
+
+def mx_resolvers(config: Config) -> tuple[DnsResolver, ...]:
+    """Make a resolver for each name server of the configuration, else one for those of the system; none where there is
+    no DNS, and then no MX is looked at."""
+    groups: list[tuple[str] | None] = [(server,) for server in config.dns.nameservers]
+    try:
+        return tuple(make_resolver(group, patience_s=config.dns.patience_s) for group in groups or [None])
+    except ConfigError as err:
+        effect = "the MX of free tenants is not looked at (TX-4.4.4)"
+        service_log().warning("mx_unprobed", error=str(err), effect=effect)
+        return ()
+
+
+async def keep_clocks(worker: ClockWorker, clock: Clock, *, every_s: float = EVERY_S) -> None:
+    """Once a minute, for ever; whatever becomes of one run, the next must still happen."""
+    while True:
+        await asyncio.sleep(every_s)
+        for step in (_strike, _probe):
+            try:
+                await step(worker, clock)
+            except Exception as err:
+                metrics.observe_trouble("clocks")
+                service_log().error("clocks", step=step.__name__.strip("_"), error=type(err).__name__)
+
+
+async def _strike(worker: ClockWorker, clock: Clock) -> None:
+    ran = await worker.run_once(clock.now())
+    metrics.observe_clocks((x.clock for x in ran.struck), is_frozen=bool(ran.frozen_s))
+    if ran.frozen_s:
+        do = "put the clock right; nothing strikes until the time has stood for ten minutes"
+        service_log().error("clocks_frozen", off_s=round(ran.frozen_s), do=do)
+    _alarm(ran.struck)
+
+
+async def _probe(worker: ClockWorker, clock: Clock) -> None:
+    struck = await worker.probe_once(clock.now())
+    if struck:
+        metrics.observe_clocks((x.clock for x in struck), is_frozen=False)
+    _alarm(struck)
+
+
+def _alarm(struck: tuple[Struck, ...]) -> None:
+    for item in struck:
+        if item.is_alarm:
+            service_log().error("overdue", clock=item.clock, subject=item.subject_id, about=item.object_id)

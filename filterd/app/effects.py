@@ -1,0 +1,82 @@
+"""Effectors: what the configuration has of them, and the worker that uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from filterd import metrics
+from filterd.app.parts import gate_rules
+from filterd.clients.credentials import CommandCredentials, WebhookCredentials
+from filterd.clients.mta_queue import PostfixQueue
+from filterd.clients.secret import secret_from
+from filterd.clients.verdict_index import open_index
+from filterd.config import Config
+from filterd.ledger.engine import LedgerEngine
+from filterd.log import service_log
+from filterd.model.about import About
+from filterd.model.records import EffectReported
+from filterd.pipeline.effects import EffectDesk
+from filterd.pipeline.protecting import EFFECT
+from filterd.pipeline.verbs import DeskRules
+from filterd.ports import Clock, Credentials, LedgerTxn, OutboxItem
+from filterd.workers.effects import EffectsWorker
+
+
+class NoEffects:
+    """The outbox without what the effects worker carries out: an MTA that is slow must not keep notices waiting."""
+
+    def __init__(self, engine: LedgerEngine):
+        self._engine = engine
+
+    async def lease(self, now: datetime, limit: int) -> tuple[OutboxItem, ...]:
+        return await self._engine.lease(now, limit, without=(EFFECT,))
+
+    async def done(self, item_id: str, function: Callable[[LedgerTxn], object], about: About) -> bool:
+        return await self._engine.done(item_id, function, about)
+
+    async def retry(self, item_id: str, due_at: datetime, error: str) -> bool:
+        return await self._engine.retry(item_id, due_at, error)
+
+
+def effects_worker(
+    config: Config, engine: LedgerEngine, rules: Callable[[], DeskRules], clock: Clock
+) -> EffectsWorker:
+    """Make the worker; what no effector is configured for it takes out of the outbox. Raises ConfigError for a secret
+    that cannot be read."""
+    given = config.effectors.mta_queue
+    queue = PostfixQueue(postqueue=given.postqueue, postsuper=given.postsuper, timeout_s=given.timeout_s)
+    return EffectsWorker(
+        engine,
+        engine.submit,
+        EffectDesk(rules, gate_rules(config).reach),
+        clock,
+        queue=queue if given.enabled else None,
+        credentials=_credentials(config),
+        index=open_index(config.node.state_dir, url=config.index.url) if config.index.enabled else None,
+        look_s=given.look_s,
+        on_report=_reported,
+        on_error=_failed,
+    )
+
+
+def _credentials(config: Config) -> Credentials | None:
+    given = config.effectors.credentials
+    if given.command:
+        return CommandCredentials(given.command, timeout_s=given.timeout_s)
+    if given.url is None:
+        return None
+    secrets = secret_from(given.secret_file, None, "effectors.credentials")
+    if secrets is not None:
+        # Now rather than at the first stolen account.
+        secrets()
+    return WebhookCredentials(given.url, secrets, timeout_s=given.timeout_s)
+
+
+def _reported(row: EffectReported) -> None:
+    metrics.observe_effect(row.effector, row.act, row.outcome)
+
+
+def _failed(item_id: str, error: str) -> None:
+    metrics.observe_effect_failure()
+    service_log().error("effector", item=item_id, error=error, do="until it is mended, mail in the queue goes its way")

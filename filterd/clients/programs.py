@@ -1,0 +1,48 @@
+"""Runs an operator's program: an argument list, never a shell; octets in, octets out, within a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from filterd.errors import PortError
+
+# What a program says of its failure is for the operator's log: its last line, so much of it.
+_SAID_AT_MOST = 200
+
+
+async def run(command: Sequence[str], given: bytes, *, timeout_s: float) -> bytes:
+    """Say what a program wrote to standard output. Raises PortError: it cannot be run, took too long, or failed.
+
+    Args:
+        command: the program and its arguments; the first names it in errors.
+        given: for its standard input.
+    """
+    name = PurePath(command[0]).name
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except OSError as err:
+        raise PortError(f"{name} cannot be run: {err.strerror}") from err
+    try:
+        async with asyncio.timeout(timeout_s):
+            out, err_octets = await process.communicate(given)
+    except TimeoutError as err:
+        raise PortError(f"{name} did not end within {timeout_s:g} s") from err
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode:
+        raise PortError(f"{name} ended with {process.returncode}: {_last_line(err_octets)}")
+    return out
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode("ascii", "replace").split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    return "".join(c if c.isprintable() else "?" for c in last)[:_SAID_AT_MOST]

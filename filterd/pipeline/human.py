@@ -1,0 +1,55 @@
+"""Every verb of people, in one table: what the ledger offers to the command line, and later to the console.
+
+A line here adds a group of verbs, or an act that takes two people.
+"""
+
+from __future__ import annotations
+
+from filterd.pipeline import mandates
+from filterd.pipeline.accounts import AccountVerbs
+from filterd.pipeline.appeals import AppealVerbs
+from filterd.pipeline.automation import AutomationVerbs
+from filterd.pipeline.cure import CureVerbs
+from filterd.pipeline.decommission import DECOMMISSION
+from filterd.pipeline.desk import Desk
+from filterd.pipeline.effects import EffectVerbs
+from filterd.pipeline.people import PlainVerb
+from filterd.pipeline.proposals import Acts, ProposalVerbs
+from filterd.pipeline.purge import PURGE
+from filterd.pipeline.queue import QueueVerbs
+from filterd.pipeline.recall import RECALL, RecallVerbs
+from filterd.pipeline.register_acts import REGISTER_ACTS
+from filterd.pipeline.registers import RegisterVerbs
+from filterd.pipeline.review import ReviewVerbs
+from filterd.pipeline.security import SecurityVerbs
+from filterd.pipeline.service_verbs import ServiceVerbs
+from filterd.pipeline.tenancy import TenancyVerbs
+from filterd.pipeline.tenant_acts import SUSPEND_TENANT
+from filterd.pipeline.terminations import REINSTATE, TERMINATE
+from filterd.pipeline.verbs import DeskRules, MailVerbs
+
+# What takes two people (STANDING 5.5).
+ACTS = (TERMINATE, REINSTATE, SUSPEND_TENANT, PURGE, DECOMMISSION, RECALL, *REGISTER_ACTS)
+
+
+def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
+    """Say the verbs by name."""
+    desk = Desk(rules, mail)
+    review = ReviewVerbs(desk).table()
+    groups = (
+        AccountVerbs(desk).table(),
+        review,
+        QueueVerbs(desk, review).table(),
+        ProposalVerbs(desk, Acts(*ACTS)).table(),
+        CureVerbs(desk).table(),
+        AppealVerbs(desk).table(),
+        AutomationVerbs(desk).table(),
+        RecallVerbs(desk).table(),
+        SecurityVerbs(desk).table(),
+        EffectVerbs(desk).table(),
+        TenancyVerbs(desk).table(),
+        RegisterVerbs(desk).table(),
+        mandates.table(),
+        ServiceVerbs(rules, is_settable=rules.is_clock_settable).table(),
+    )
+    return {name: verb for group in groups for name, verb in group.items()}

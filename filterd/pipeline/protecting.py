@@ -1,0 +1,134 @@
+"""What a hold asks of programs outside, and whom it is told to.  STANDING 5.4 row 9, 5.7-14, 5.7-20.
+
+Promises only, in the transaction that makes them true: items of the outbox (topic `effect`) that somebody carries out
+and reports back. Mail of the account that waits in the MTA's queue is held and let go with the hold; a stolen account's
+credentials are to be revoked. A hold with an incident is told of in that incident's notice, any other in its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from filterd.agreement.security import SENDING
+from filterd.agreement.standing import standing_at
+from filterd.agreement.takeover import COMPROMISE
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.entry import SITE
+from filterd.model.ids import derived_id
+from filterd.model.sanction import Feature
+from filterd.model.security import WATCHED
+from filterd.pipeline.notice_events import Facts, announce_event
+from filterd.ports import LedgerTxn
+
+EFFECT = "effect"
+MTA_QUEUE, CREDENTIALS = "mta_queue", "credentials"
+HOLD, RELEASE, REVOKE = "hold", "release", "revoke"
+
+
+def ask(txn: LedgerTxn, effector: str, act: str, hold: r.HoldPlaced, tenant_id: str | None) -> str:
+    """Promise that a program outside will be asked to do something for a hold; once, however often it is promised."""
+    payload = {
+        "effector": effector,
+        "act": act,
+        "account_id": hold.account_id,
+        "tenant_id": tenant_id,
+        "owner_id": hold.hold_id,
+        "incident_id": hold.incident_id or None,
+    }
+    return txn.post(EFFECT, payload, due_at=txn.now, merge_key=f"{effector}:{act}:{hold.hold_id}")
+
+
+def follow_hold(txn: LedgerTxn, hold: r.HoldPlaced, tenant_id: str | None) -> None:
+    """Promise what follows from a hold that was just placed."""
+    if SENDING in hold.features:
+        ask(txn, MTA_QUEUE, HOLD, hold, tenant_id)
+    if hold.because == COMPROMISE:
+        ask(txn, CREDENTIALS, REVOKE, hold, tenant_id)
+    if not hold.incident_id:
+        tell_hold(txn, hold)
+
+
+def tell_hold(txn: LedgerTxn, hold: r.HoldPlaced) -> None:
+    """Promise the notice of a hold: to the user, outside the mailbox too, the administrator and the second contact."""
+    facts: Facts = {
+        "hold_id": hold.hold_id,
+        "because": hold.because,
+        "starts_at": hold.starts_at,
+        "ends_at": hold.ends_at,
+        "features": texts(hold.features),
+        "is_reminder": False,
+    }
+    announce_event(txn, "security_hold", hold.account_id, facts)
+
+
+def follow_end(
+    txn: LedgerTxn,
+    hold: r.HoldPlaced,
+    ended: r.HoldReleased | r.HoldAttested,
+    tenant_id: str | None,
+    terms: Agreement,
+    because: str,
+) -> None:
+    """Promise what follows from the end of a hold; the queue is let go when nothing else locks sending."""
+    if SENDING in hold.features and standing_at(txn.history(hold.account_id), terms, txn.now).may_send:
+        ask(txn, MTA_QUEUE, RELEASE, hold, tenant_id)
+    facts: Facts = {
+        "hold_id": hold.hold_id,
+        "at": ended.at,
+        "because": because,
+        "watch_until": ended.watch_until,
+        "watch_features": texts(ended.watch_features if ended.watch_until is not None else ()),
+    }
+    announce_event(txn, "protection_ended", hold.account_id, facts)
+
+
+def texts(features: tuple[Feature, ...]) -> tuple[str, ...]:
+    """Say features as a notice names them."""
+    return tuple(str(f) for f in features)
+
+
+def object_to_holds(
+    txn: LedgerTxn, holds: Iterable[r.HoldPlaced], account_id: str, tenant_id: str, terms: Agreement, *, channel: str
+) -> int:
+    """Record an objection to each hold that has none yet, and promise its acknowledgement; say how many there were.
+
+    It opens nothing by itself: a person answers, or the trickle comes earlier (STANDING 5.6).
+    """
+    objected = {x.sanction_id for x in txn.history(account_id).of(r.ObjectionFiled)}
+    filed = 0
+    for hold in holds:
+        if hold.because == WATCHED or hold.hold_id in objected:
+            continue
+        appeal_id = derived_id("p", hold.hold_id)
+        objection = r.ObjectionFiled(
+            at=txn.now,
+            appeal_id=appeal_id,
+            sanction_id=hold.hold_id,
+            incident_id=hold.incident_id,
+            account_id=account_id,
+            channel=channel,
+        )
+        txn.append(objection, account_id=account_id, tenant_id=tenant_id)
+        facts: Facts = {
+            "appeal_id": appeal_id,
+            "incident_id": hold.incident_id or hold.hold_id,
+            "filed_at": txn.now,
+            "decide_by": txn.now + timedelta(hours=terms.incident.objection_hours),
+        }
+        announce_event(txn, "appeal_acknowledged", account_id, facts)
+        filed += 1
+    return filed
+
+
+def tenant_opened_at(txn: LedgerTxn, tenant_id: str | None, terms: Agreement) -> datetime | None:
+    """Say when a tenant came to us; None where nobody can say: one that our record has almost from its own beginning
+    on may be an old customer, and is not taken for a young one."""
+    if tenant_id is None:
+        return None
+    opened = next((x.at for x in txn.records(tenant_id) if isinstance(x, r.TenantOpened)), None)
+    began = next((x.at for x in txn.records(SITE)), None)
+    if opened is None or began is None or opened - began < timedelta(days=terms.security.young_tenant_days):
+        return None
+    return opened

@@ -1,0 +1,235 @@
+"""Who may do what?  One table: a row a verb, a column a role.  STANDING 5.5, CLAUSES 0.15.
+
+    x   may           o   for their own tenants only           .   may not
+
+The table is about roles; two more things are about people. Scope: a tenant's administrator and a reseller reach the
+tenants of their scope and no other. Recusal: nobody decides about their own mailbox, or the tenant they belong to.
+Where the agreement is enforced by a reseller, what punishes is the reseller's to decide: directly, or by the platform's
+people under a mandate on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from filterd.errors import RefusedError
+from filterd.model import records as r
+from filterd.model.entry import SITE
+from filterd.model.principal import Account, Tenant
+from filterd.pipeline.people import (
+    RESELLER,
+    ROLES,
+    ROOT,
+    SERVICE,
+    TENANT_ADMIN,
+    Actor,
+    Arguments,
+    acting,
+)
+from filterd.ports import LedgerTxn
+
+# vie viewer, rev reviewer, mod moderator, app approver, ape appeals_reviewer, pol policy_editor, aud auditor, adm
+# admin, ten tenant_admin, res reseller, ser service; root: the system's administrator without a name, alarmed each
+# time.
+_TABLE = """
+verb                 vie rev mod app ape pol aud adm ten res ser root
+look                  x   x   x   x   x   x   x   x   o   o   x   x
+sanction.impose       .   .   x   x   x   .   .   .   .   o   .   x
+sanction.confirm      .   .   x   x   x   .   .   .   .   o   .   x
+sanction.lift         .   .   x   x   x   .   .   .   .   o   .   x
+sanction.annul        .   .   x   x   x   .   .   .   .   o   .   x
+hold.place            .   .   x   x   x   .   .   x   o   o   .   x
+hold.release          .   .   x   x   x   .   .   .   o   o   .   x
+hold.answer           .   .   x   x   x   .   .   .   .   o   .   x
+hold.attest           .   .   x   x   x   .   .   .   o   o   .   .
+indicator.report      .   x   x   x   x   .   .   x   o   o   x   x
+hypothesis.settle     .   .   x   x   x   .   .   .   .   o   .   x
+review.claim          .   x   x   x   x   .   .   .   .   o   .   x
+review.hand_back      .   x   x   x   x   .   .   .   .   o   .   x
+review.decide         .   .   x   x   x   .   .   .   .   o   .   x
+review.close          .   .   x   x   x   .   .   .   .   o   .   x
+proposal.make         .   .   x   x   x   .   .   .   .   o   .   .
+proposal.approve      .   .   x   x   x   .   .   .   .   o   .   .
+proposal.withdraw     .   .   x   x   x   .   .   .   .   o   .   .
+proposal.refuse       .   .   x   x   x   .   .   .   .   o   .   .
+proposal.veto         .   .   x   x   x   .   .   .   .   o   .   x
+cure.file             .   .   x   x   x   .   .   .   o   o   .   x
+cure.answer           .   .   x   x   x   .   .   .   .   o   .   x
+appeal.file           .   .   x   x   x   .   .   .   o   o   .   x
+appeal.decide         .   .   x   x   x   .   .   .   .   o   .   .
+tenant.lock           .   .   x   x   x   .   .   x   .   o   .   x
+tenant.lock_confirm   .   .   x   x   x   .   .   x   .   o   .   .
+tenant.unlock         .   .   x   x   x   .   .   x   .   o   .   x
+tenant.quota          .   .   x   x   x   .   .   .   .   o   .   x
+tenant.step_lift      .   .   x   x   x   .   .   .   .   o   .   x
+tenant.decide         .   .   x   x   x   .   .   .   .   o   .   x
+mandate.give          .   .   .   .   .   .   .   x   .   o   .   x
+mandate.end           .   .   .   .   .   .   .   x   .   o   .   x
+person.add            .   .   .   .   .   .   .   x   .   .   .   x
+tenant.import         .   .   x   .   .   .   .   x   .   .   .   x
+account.import        .   .   x   .   .   .   .   x   .   .   .   x
+register.declare      .   .   x   x   x   .   .   .   o   o   .   .
+register.migrate      .   .   x   x   .   .   .   x   .   o   .   .
+register.end          .   .   x   x   x   .   .   .   o   o   .   .
+service.end           .   .   x   .   .   .   .   x   .   o   .   x
+service.resume        .   .   x   .   .   .   .   x   .   o   .   x
+service.renew         .   .   x   .   .   .   .   x   .   o   .   x
+service.mx            .   .   x   .   .   .   .   x   o   o   .   x
+maintenance.announce  .   .   x   .   .   .   .   x   .   .   .   x
+maintenance.end       .   .   x   .   .   .   .   x   .   .   .   x
+clock.run             .   .   x   x   .   .   .   x   .   .   .   x
+automation.freeze     .   .   x   x   .   .   .   x   .   o   .   x
+automation.thaw       .   .   x   x   .   .   .   x   .   .   .   x
+breaker.reset         .   .   x   x   .   .   .   x   .   .   .   x
+bypass.on             .   .   x   x   .   .   .   x   .   .   .   x
+bypass.off            .   .   x   x   .   .   .   x   .   .   .   x
+evidence.show         .   x   x   .   x   .   .   .   .   .   .   .
+evidence.read         .   x   x   .   x   .   .   .   .   .   .   .
+evidence.hold         .   .   x   x   x   .   .   .   .   .   .   .
+evidence.release      .   .   x   x   x   .   .   .   .   .   .   .
+"""
+
+LOOK = "look"
+# What only the enforcing party may do to a tenant's people.
+PUNITIVE = frozenset(
+    {
+        "sanction.impose",
+        "sanction.confirm",
+        "proposal.make",
+        "proposal.approve",
+        "review.decide",
+        "tenant.decide",
+    }
+)
+# Agreements of this enforcing party are the reseller's to enforce.
+BY_RESELLER = "reseller"
+
+_YES, _OWN, _NO = "x", "o", "."
+
+
+def _read(table: str) -> Mapping[str, Mapping[str, str]]:
+    head, *lines = [line.split() for line in table.strip().splitlines()]
+    roles = (*ROLES, ROOT)
+    if len(head) != len(roles) + 1 or any(len(line) != len(head) or {*line[1:]} - {_YES, _OWN, _NO} for line in lines):
+        raise ValueError("the table of roles has a row of another length")
+    return MappingProxyType({line[0]: MappingProxyType(dict(zip(roles, line[1:], strict=True))) for line in lines})
+
+
+MATRIX: Mapping[str, Mapping[str, str]] = _read(_TABLE)
+
+
+def roles_for(verb: str) -> tuple[str, ...]:
+    """Say which roles may use a verb, for their own tenants at least."""
+    return tuple(role for role, mark in MATRIX[verb].items() if mark != _NO)
+
+
+def permitted(txn: LedgerTxn, arguments: Arguments, verb: str) -> Actor:
+    """Say who acts. Raises RefusedError for nobody, and for a role that may not."""
+    actor = acting(txn, arguments)
+    if MATRIX[verb][actor.role] == _NO:
+        what = "deciding about accounts" if verb in PUNITIVE else verb
+        known = ", ".join(role for role in roles_for(verb) if role != ROOT)
+        raise RefusedError(f"{actor.name} has role {actor.role}; {what} takes one of {known}")
+    return actor
+
+
+def refuse_unless_reached(
+    txn: LedgerTxn,
+    actor: Actor,
+    verb: str,
+    tenant: Tenant | None,
+    account: Account | None = None,
+    *,
+    enforcing_party: str,
+) -> None:
+    """Refuse what is outside somebody's scope, their own case, or another party's to decide.
+
+    Args:
+        tenant: None where the directory has none any more: then nobody of a tenant's reaches it.
+        enforcing_party: of the terms in force for the tenant.
+    """
+    if actor.is_root:
+        return
+    if is_scoped(actor):
+        if not reaches(txn, actor, tenant):
+            raise RefusedError(f"{actor.name} may only act for the tenants of {actor.scope or 'no scope'}")
+    elif tenant is not None and actor.scope == f"tenant:{tenant.tenant_id}":
+        raise RefusedError(f"{actor.name} belongs to {tenant.tenant_id} and is recused; another person decides")
+    if account is not None and actor.account_id == account.account_id and verb in PUNITIVE | _FAVOURS:
+        raise RefusedError(f"{account.account_id} is {actor.name}'s own mailbox; another person decides")
+    if verb not in PUNITIVE or tenant is None:
+        return
+    if enforcing_party == BY_RESELLER:
+        if actor.role != RESELLER and mandate_for(txn, tenant) is None:
+            raise RefusedError(
+                f"{tenant.tenant_id} is its reseller's to decide about: by a person of role {RESELLER}, or with a"
+                " mandate on record (filterd mandate give)"
+            )
+    elif actor.role == RESELLER:
+        raise RefusedError(f"the agreement of {tenant.tenant_id} is not enforced by a reseller; they only look")
+
+
+# What undoes or eases a measure: nobody does it for themselves either.
+_FAVOURS = frozenset(
+    {
+        "sanction.lift",
+        "sanction.annul",
+        "appeal.decide",
+        "cure.answer",
+        "hold.release",
+        "hold.attest",
+        "hold.answer",
+        "hypothesis.settle",
+        "proposal.veto",
+        "proposal.refuse",
+        "review.close",
+    }
+)
+
+
+def is_scoped(actor: Actor) -> bool:
+    """Say whether somebody is a tenant's or a reseller's, not the platform's."""
+    return actor.role in (TENANT_ADMIN, RESELLER)
+
+
+def reaches(txn: LedgerTxn, actor: Actor, tenant: Tenant | None) -> bool:
+    """Say whether a tenant lies in somebody's scope; everything does for the platform's people."""
+    if not is_scoped(actor):
+        return True
+    if tenant is None or actor.scope is None:
+        return False
+    return actor.scope in (f"tenant:{tenant.tenant_id}", f"dealer:{dealer_of(txn, tenant)}")
+
+
+def dealer_of(txn: LedgerTxn, tenant: Tenant) -> str | None:
+    """Say the keyed hash of a tenant's reseller, None where it has none on record."""
+    return dealer_hash(txn, tenant.reseller) if tenant.reseller else None
+
+
+def dealer_hash(txn: LedgerTxn, name: str) -> str:
+    """Say by which keyed hash rows know a reseller of that name."""
+    return txn.pseudonym(" ".join(name.split()))
+
+
+def mandate_for(txn: LedgerTxn, tenant: Tenant) -> r.MandateGiven | None:
+    """Say the mandate by which the platform's people may decide about a tenant now, None without one."""
+    dealer = dealer_of(txn, tenant)
+    return next((m for m in mandates(txn) if m.dealer == dealer), None) if dealer is not None else None
+
+
+def mandates(txn: LedgerTxn) -> tuple[r.MandateGiven, ...]:
+    """Say the mandates in force."""
+    site = txn.history(SITE)
+    ended = {x.mandate_id for x in site.of(r.MandateEnded)}
+    return tuple(
+        m
+        for m in site.of(r.MandateGiven)
+        if m.mandate_id not in ended and (m.until is None or txn.now < m.until)
+    )
+
+
+def deciders(txn: LedgerTxn) -> tuple[str, ...]:
+    """Say the people of the platform who may decide about accounts: the roster that staffing is computed from."""
+    able = {role for role in roles_for("proposal.approve") if role not in (ROOT, RESELLER, SERVICE)}
+    return tuple(name for name, role in txn.people() if role in able)

@@ -1,0 +1,139 @@
+"""A suspension reaches mail that waits in a real Postfix's queue, and its end lets that mail go.  STANDING 5.7-20.
+
+Mail to wire.example cannot be delivered while nobody listens there, so that it waits in the deferred queue.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e import letters
+from tests.e2e.site import ALICE, BOB, CAROL, Site
+from tests.kit.node import Node
+from tests.kit.servers import WireSink
+
+PARTNER = "partner@wire.example"
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def node(site: Site, make_node: Callable[..., Node]) -> Iterator[Node]:
+    """A node with the effector, while the partner's server is down."""
+    programs = {name: [f"/usr/sbin/{name}", "-c", str(site.postfix.etc)] for name in ("postqueue", "postsuper")}
+    effector = {"enabled": True, "look_s": 5, **programs}
+    node = make_node({"effectors": {"mta_queue": effector}, "index": {"enabled": True}})
+    node.start()
+    node.tokens["dana"] = node.cli("person", "add", "dana", "--role", "moderator", "--json")["token"]
+    site.wire.close()
+    yield node
+    if not is_listening(site):
+        site.wire = WireSink(site.ports.wire)
+
+
+def is_listening(site: Site) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", site.ports.wire)) == 0
+
+
+def queue(site: Site) -> list[dict[str, Any]]:
+    said = subprocess.run(
+        ["/usr/sbin/postqueue", "-c", str(site.postfix.etc), "-j"], capture_output=True, check=True, timeout=60
+    ).stdout
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def held(site: Site) -> set[str]:
+    """Say whose mail is on hold, by envelope sender."""
+    return {mail["sender"] for mail in queue(site) if mail["queue_name"] == "hold"}
+
+
+def wait_until(what: Callable[[], bool], words: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline, words
+        time.sleep(0.2)
+
+
+def send(site: Site, author: str, tag: str) -> None:
+    sender = site.sender(author)
+    assert sender.send(letters.letter(author, PARTNER, letters.clean(author, PARTNER, tag=tag))).code == 250
+    sender.close()
+
+
+def enforcement(node: Node, login: str) -> list[str]:
+    return [s["enforcement"] for s in node.standing(login)["sanctions"]]
+
+
+def test_queued_mail_of_a_suspended_account_is_held_and_a_lift_delivers_it(site: Site, node: Node) -> None:
+    for number in range(3):
+        send(site, ALICE, f"alice{number}")
+    send(site, CAROL, "carol")
+    wait_until(lambda: len(queue(site)) == 4, "the mail does not wait in the queue")
+    command = ["sanction", "impose", ALICE, "--rung", "suspend", "--hours", "24", "--clause", "4.3.1"]
+    imposed = node.cli(*command, "--reason", "test", "--json", person="dana")
+    assert imposed["standing"] == "suspended"
+    wait_until(lambda: enforcement(node, ALICE) == ["applied"], "the queue was not told")
+    assert held(site) == {ALICE}
+    assert [mail["sender"] for mail in queue(site) if mail["queue_name"] == "hold"] == [ALICE] * 3
+    site.wire = WireSink(site.ports.wire)
+    site.postfix.flush()
+    (carols,) = site.wire.wait(1)
+    assert CAROL.encode() in carols.mail
+    # What is on hold stays there, whoever flushes the queue.
+    site.postfix.flush()
+    assert held(site) == {ALICE}
+    sanction_id = node.standing(ALICE)["sanctions"][0]["sanction_id"]
+    node.cli("sanction", "lift", sanction_id, "--reason", "looked at it", "--json", person="dana")
+    wait_until(lambda: held(site) == set(), "the mail was not released")
+    site.postfix.flush()
+    taken = site.wire.wait(4)
+    assert len(taken) == 4
+    site.postfix.wait_empty()
+    rows = [row.body for row in node.wait_rows("effect.reported", count=3)]
+    said = [(row["act"], row["outcome"], row["count"]) for row in rows]
+    assert said == [("hold", "begun", 3), ("hold", "applied", 3), ("release", "applied", 3)]
+
+
+def test_who_was_authenticated_counts_not_whose_address_stands_in_the_envelope(site: Site, node: Node) -> None:
+    """What alice sent under bob's address is alice's: bob's suspension does not touch it."""
+    send(site, BOB, "bob")
+    sender = site.sender(ALICE)
+    forged = letters.letter(BOB, PARTNER, letters.clean(ALICE, PARTNER, tag="forged"))
+    assert sender.send(forged).code == 250
+    sender.close()
+    wait_until(lambda: len(queue(site)) == 2, "the mail does not wait in the queue")
+    # The index follows the event stream.
+    wait_until(
+        lambda: len(node.cli("log", "find", "--json")) >= 2 if node.is_running else False, "the index knows nothing"
+    )
+    command = ["sanction", "impose", BOB, "--rung", "suspend", "--hours", "24", "--clause", "4.3.1"]
+    node.cli(*command, "--reason", "test", "--json", person="dana")
+    wait_until(lambda: enforcement(node, BOB) == ["applied"], "the queue was not told")
+    assert len([mail for mail in queue(site) if mail["queue_name"] == "hold"]) == 1
+    site.postfix.empty()
+
+
+def test_without_the_right_to_tell_the_mta_it_is_said_and_tried_again(
+    site: Site, make_node: Callable[..., Node]
+) -> None:
+    programs = {"postqueue": ["/usr/sbin/postqueue", "-c", str(site.postfix.etc)], "postsuper": ["/bin/false"]}
+    node = make_node({"effectors": {"mta_queue": {"enabled": True, **programs}}})
+    node.start()
+    node.tokens["dana"] = node.cli("person", "add", "dana", "--role", "moderator", "--json")["token"]
+    site.wire.close()
+    try:
+        send(site, ALICE, "alice")
+        command = ["sanction", "impose", ALICE, "--rung", "suspend", "--hours", "24", "--clause", "4.3.1"]
+        node.cli(*command, "--reason", "test", "--json", person="dana")
+        wait_until(lambda: enforcement(node, ALICE) == ["failed"], "nobody says that it failed")
+        assert "false ended with 1" in node.log()
+    finally:
+        site.postfix.empty()
+        site.wire = WireSink(site.ports.wire)

@@ -91,6 +91,21 @@ def staffing_of(rules: StaffingRules, deciders: int) -> Staffing:
     return Staffing.PAIR if deciders == _PAIR else Staffing.SOLO
 
 
+def unkept(staffing: Staffing) -> tuple[str, ...]:
+    """Say which promises of ours so few people cannot keep (STANDING 5.5); none in a team."""
+    match staffing:
+        case Staffing.TEAM:
+            return ()
+        case Staffing.PAIR:
+            return ("an appeal against a termination is decided by its approver, and marked so",)
+        case Staffing.SOLO:
+            return (
+                "the second person of an act that takes two is the first one a day later, and marked so",
+                "an appeal against what a person decided is decided by that person a day later, and marked so",
+                "lists of locked categories, standing orders, evidence export and early purge cannot be had",
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Second:
     """Whether somebody may be the second person now; `refusal` None: yes."""

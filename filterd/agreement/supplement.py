@@ -52,7 +52,7 @@ def pinned_terms(
         return pinned
     if tenant is None:
         return in_force(terms[pinned.supplements], at)
-    alone = pinned.model_copy(update={"versions": ()})
+    alone = pinned.model_copy(update={"versions": ()}) if pinned.versions else pinned
     return effective_terms(ChainMap({pinned.id: alone}, dict(terms)), tenant.agreement, tenant.supplement, at)
 
 

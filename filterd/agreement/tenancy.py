@@ -7,6 +7,7 @@ none twice for the same incident; undoing never raises anything.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -68,8 +69,11 @@ def charge(account: History, around: Surroundings, terms: Agreement, act: Act) -
     if tenant is None or rules is None or terms.tenant is None or not act.tenant_id:
         return ()
     rows: list[r.Record] = []
+    on_record, gone = charges(tenant.further), {x.incident_id for x in tenant.of(r.TenantDischarged)}
     for incident in account.incidents:
-        row = _charged(incident, account, tenant, around, rules, act)
+        if incident.opened.incident_id in gone:
+            continue
+        row = _charged(incident, account, on_record, around, rules, act)
         if row is not None:
             rows.append(row)
             tenant = apply(tenant, row)
@@ -82,17 +86,21 @@ def charge(account: History, around: Surroundings, terms: Agreement, act: Act) -
 def _charged(
     incident: IncidentFile,
     account: History,
-    tenant: History,
+    on_record: Mapping[str, r.TenantCharged],
     around: Surroundings,
     rules: TenantScore,
     act: Act,
 ) -> r.TenantCharged | None:
-    """Say the row of one incident, None when nothing of it has changed for the tenant."""
+    """Say the row of one incident, None when nothing of it has changed for the tenant.
+
+    Args:
+        on_record: what stands charged to the tenant, by incident.
+    """
     incident_id = incident.opened.incident_id
     row = _worth(incident, account, act.tenant_id, act.at)
-    if row is None or any(x.incident_id == incident_id for x in tenant.of(r.TenantDischarged)):
+    if row is None:
         return None
-    known = charges(tenant.further).get(incident_id)
+    known = on_record.get(incident_id)
     campaigns = known.campaigns if known is not None else ()
     is_mine = incident_id == act.incident_id
     if is_mine and act.text_fp not in (*campaigns, _NO_TEXT, "") and len(campaigns) < MAX_CAMPAIGNS:
@@ -102,7 +110,7 @@ def _charged(
         campaigns=campaigns,
         is_admin=around.is_admin or (known is not None and known.is_admin),
         is_successor=(known is not None and known.is_successor)
-        or (is_mine and _is_successor(incident, tenant, around, rules, account.account_id)),
+        or (is_mine and _is_successor(incident, on_record, around, rules, account.account_id)),
     )
     if known is not None and not _says_more(row, known, act.at):
         return None
@@ -139,7 +147,11 @@ def _says_more(row: r.TenantCharged, known: r.TenantCharged, at: datetime) -> bo
 
 
 def _is_successor(
-    incident: IncidentFile, tenant: History, around: Surroundings, rules: TenantScore, account_id: str
+    incident: IncidentFile,
+    on_record: Mapping[str, r.TenantCharged],
+    around: Surroundings,
+    rules: TenantScore,
+    account_id: str,
 ) -> bool:
     """Say whether the account was made soon after a sibling was sanctioned, and goes on with its campaign."""
     if around.opened_at is None:
@@ -150,7 +162,7 @@ def _is_successor(
         and row.sanctioned_at is not None
         and row.sanctioned_at <= around.opened_at <= row.sanctioned_at + within
         and bool(incident.links & set(row.campaigns))
-        for row in charges(tenant.further).values()
+        for row in on_record.values()
     )
 
 

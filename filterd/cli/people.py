@@ -85,5 +85,18 @@ def person_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: 
     result(rows, as_json=as_json, text=lambda: table(("name", "role"), ((r["name"], _role(r)) for r in rows)))
 
 
+@people.command("staffing")
+def person_staffing(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
+    """Say whether there is a team, a pair or one person alone, and which promises that cannot keep."""
+    said = ask(load_config(config, state_dir), "staffing.show")
+
+    def lines() -> Iterable[str]:
+        how = "as configured" if said["is_set"] else "as the roster is"
+        yield f"{said['staffing']}, {how}: {', '.join(map(printable, said['deciders'])) or 'nobody'}"
+        yield from (f"with so few: {line}" for line in said["unkept"])
+
+    result(said, as_json=as_json, text=lines)
+
+
 def _role(row: dict[str, str]) -> str:
     return f"{row['role']} ({row['scope']})" if "scope" in row else row["role"]

@@ -103,6 +103,19 @@ def register_end(
     _act("register.end", config, state_dir, as_json, entry=entry, reason=reason, token=find_token(token))
 
 
+@registers.command("veto")
+def register_veto(
+    sanction: Annotated[str, typer.Argument(metavar="SANCTION", help="A termination by standing order.")],
+    reason: Reason,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Stop a termination by standing order before it begins; one person is enough."""
+    _act("order.veto", config, state_dir, as_json, sanction=sanction, reason=reason, token=find_token(token))
+
+
 def _act(verb: str, config: Any, state_dir: Any, as_json: bool, **arguments: Any) -> None:
     said = ask(load_config(config, state_dir), verb, **arguments)
     result(said, as_json=as_json, text=lambda: [printable(f"{name}: {value}") for name, value in said.items()])

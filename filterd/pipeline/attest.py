@@ -27,6 +27,8 @@ from filterd.pipeline.people import TENANT_ADMIN, Actor, Arguments
 from filterd.pipeline.protecting import CREDENTIALS, REVOKE, follow_end, tenant_opened_at
 from filterd.ports import LedgerTxn
 
+# What a row about a revocation says where the identity system has said that all is reset and revoked.
+VERIFIED = "verified"
 # Which attestation of the term the tenant answers for, and from which on only a moderator may attest.
 TENANT_ANSWERS, MODERATORS_ONLY = 2, 3
 
@@ -108,7 +110,7 @@ class Attestation:
         """Say whether the operator's identity system has said that it revoked what there was, for one of the holds."""
         ids = {h.hold_id for h in holds}
         return any(
-            x.owner_id in ids and (x.effector, x.act, x.outcome) == (CREDENTIALS, REVOKE, "applied")
+            x.owner_id in ids and (x.effector, x.act, x.outcome, x.detail) == (CREDENTIALS, REVOKE, "applied", VERIFIED)
             for x in txn.records(account.account_id)
             if isinstance(x, r.EffectReported)
         )

@@ -25,6 +25,7 @@ from filterd.model.principal import Tenant
 from filterd.model.standing import History, Surroundings
 from filterd.pipeline.notice_events import announce_event
 from filterd.pipeline.protecting import EFFECT, MTA_QUEUE, RELEASE
+from filterd.pipeline.standing_orders import order_termination
 from filterd.pipeline.verbs import DeskRules, surroundings
 from filterd.ports import LedgerTxn
 
@@ -84,9 +85,21 @@ def strike_account(
     terms, history = rules.terms_for(tenant, at), txn.history(account_id)
     found = of_account(history, terms, at, since=since, windows=windows(txn.history(SITE)))
     found += of_service(history, account.expires_on, terms, at)
-    return _carried_out(
+    struck = _carried_out(
         txn, history, found, terms, at, account.expires_on, account_id, account.tenant_id, is_dry, may_read
     )
+    ordered = order_termination(txn, account, terms, at, is_dry=is_dry)
+    if ordered is None:
+        return struck
+    told = Struck(
+        clock="termination.ordered",
+        subject_id=account_id,
+        object_id=ordered.sanction_id,
+        due_at=at,
+        event="termination_proposed",
+        is_alarm=True,
+    )
+    return (*struck, told)
 
 
 def strike_tenant(

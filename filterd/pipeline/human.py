@@ -23,6 +23,8 @@ from filterd.pipeline.registers import RegisterVerbs
 from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.security import SecurityVerbs
 from filterd.pipeline.service_verbs import ServiceVerbs
+from filterd.pipeline.staffing import StaffingVerbs
+from filterd.pipeline.standing_orders import OrderVerbs
 from filterd.pipeline.tenancy import TenancyVerbs
 from filterd.pipeline.tenant_acts import SUSPEND_TENANT
 from filterd.pipeline.terminations import REINSTATE, TERMINATE
@@ -49,7 +51,9 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         EffectVerbs(desk).table(),
         TenancyVerbs(desk).table(),
         RegisterVerbs(desk).table(),
+        OrderVerbs(desk).table(),
         mandates.table(),
+        StaffingVerbs(rules).table(),
         ServiceVerbs(rules, is_settable=rules.is_clock_settable).table(),
     )
     return {name: verb for group in groups for name, verb in group.items()}

@@ -43,6 +43,7 @@ _LOOKS = frozenset(
         "senders.known",
         "senders.note",
         "review.list",
+        "staffing.show",
         "service.facts",
         "service.show",
         "task.list",

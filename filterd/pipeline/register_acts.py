@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from filterd.agreement.crosswalk import ORDER_MAY_NAME
 from filterd.agreement.sections_registers import RegistersSection
 from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
@@ -23,7 +24,7 @@ from filterd.ports import LedgerTxn
 # STANDING 5.11: standing orders and lists at most 180 days, delayed notices at most 90.
 ORDER_DAYS, DELAY_DAYS = 180, 90
 # STANDING 5.9: what an account may be terminated for without a decision a case.
-ORDERABLE = ("malware", "phishing.known", "spam.outbound")
+ORDERABLE = ORDER_MAY_NAME
 # AL-4.2: at whose demand content may be handed out at all.
 AUTHORITIES = ("state_security", "public_security", "legal_process")
 PROTECTED_KINDS = ("hospital", "payroll", "emergency")

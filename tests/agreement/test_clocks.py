@@ -838,6 +838,46 @@ def test_a_step_against_a_tenant_ends_and_a_lock_that_nobody_confirmed_opens() -
     assert of_tenant_steps(undone, OVER + 9 * DAY, since=OVER) == ()
 
 
+# --- whenever the job runs --------------------------------------------------------------------------------------------
+
+
+@given(
+    hours=st.lists(st.integers(min_value=1, max_value=240), min_size=1, max_size=12),
+    name=st.sampled_from(["AL", "TX"]),
+)
+def test_prop_natural_days_a_job_that_runs_whenever_leaves_out_nothing_and_doubles_nothing(
+    hours: list[int], name: str
+) -> None:
+    """Runs at any hours, with gaps of up to ten days, say the same as one run a minute, no earlier than it is due."""
+    terms = {"AL": AL, "TX": TX}[name]
+    history, when, struck = tenant(), OVER - 10 * DAY, []
+    for step in (*hours, 24 * 60):
+        when += timedelta(hours=step)
+        for item in of_service(history, LAST, terms, when):
+            assert item.due_at <= when
+            struck.append(item.clock)
+            row = r.ClockStruck(
+                at=when, clock=item.clock, subject_id=T, object_id=item.object_id, due_at=item.due_at
+            )
+            history = fold_on(history, row)
+    over = "service.stopped" if name == "AL" else "service.ended"
+    was_asked_in_time = any(
+        OVER - 7 * DAY <= OVER - 10 * DAY + timedelta(hours=sum(hours[:n])) < OVER for n in range(1, len(hours) + 1)
+    )
+    # Afterwards a courtesy is of no use; a notice that is owed is.
+    expected = ["renewal.due", over] if name == "AL" or was_asked_in_time else [over]
+    assert sorted(struck) == sorted(expected)
+
+
+@given(days=st.integers(min_value=-400, max_value=400), has_ended=st.booleans())
+def test_the_contract_never_touches_conduct_or_security(days: int, has_ended: bool) -> None:
+    history = fold(A, [sanction(), hold(None)])
+    rows = [ended(OVER - DAY)] if has_ended else []
+    around = Surroundings(tenant=tenant(*rows), tenant_expires_on=LAST + days * DAY)
+    plain, bound = standing_at(history, TX, OVER + DAY), standing_at(history, TX, OVER + DAY, around)
+    assert replace(bound, lifecycle=plain.lifecycle) == plain
+
+
 # --- the files --------------------------------------------------------------------------------------------------------
 
 

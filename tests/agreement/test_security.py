@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -511,6 +512,27 @@ def test_a_malicious_incident_is_never_excused() -> None:
     )
     account.records += commit_hypothesis(account.history, settled, TERMS, account.preset).records
     assert excusable(account.history, attestable(account.history, when(2)), TERMS) == ()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_prop_replay_never_raises_anybody_when_strikes_are_excused(seed: int) -> None:
+    chance = random.Random(seed)
+    account, hours = Account(chance.choice(list(Preset))), 0.0
+    for _ in range(chance.randint(2, 7)):
+        hours += chance.choice([0.5, 3, 26, 80, 200])
+        indicators = chance.sample([NEW, MANY, UNLIKE], chance.randint(0, 2))
+        mode = chance.choice([Mode.A, Mode.B])
+        category = chance.choice(["spam.outbound", "illegal.gambling"] if mode is Mode.B else list(FAMILIES)[:3])
+        recipients = chance.choice([1, 150, 1500])
+        account.noticed(hours + 0.2, account.mail(hours, category, *indicators, mode=mode, recipients=recipients))
+    hours += 1
+    before = [account.at(hours + later) for later in (0, 24, 100, 400)]
+    excused = account.attest(hours)
+    after = [account.at(hours + later) for later in (0, 24, 100, 400)]
+    for old, new in zip(before, after, strict=True):
+        assert new.rung <= old.rung
+        assert new.half_points <= old.half_points
+    assert not {s.incident_id for s in after[0].strikes} & set(excused)
 
 
 # --- reported ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.sanction import Ground, Mode, Rung, Violation
 from filterd.model.standing import History, Surroundings
-from tests.agreement.mutants import shipped
+from tests.agreement.mutants import refusal, shipped, text_of
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -613,6 +613,22 @@ def test_a_quota_is_a_feature_of_every_account() -> None:
     assert [str(f) for f in standing.features] == ["tenant_external_per_day:420"]
     assert standing.may_send
     assert standing_at(History(account_id="a_9"), terms(), NOON + 72 * HOUR, house.around()).features == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("warn_at = 3\nquota_at = 5", "warn_at = 6\nquota_at = 5", "start above 0 and rise"),
+        ('[tenant]\nground = ["3.6", "4.3.1"]', '[tenant]\nground = ["3.6", "9.9"]', "names clause '9.9'"),
+        ('[tenant]\nground = ["3.6", "4.3.1"]', "[tenant]", "a score needs a ground"),
+        ("quota_floor = 200", "quota_floor = 0", "tenant.quota_floor"),
+        ("seats_at_least = 4", "seats_at_most = 4", "tenant.score"),
+    ],
+)
+def test_a_tenant_table_that_is_wrong_is_refused_by_name(before: str, after: str, said: str) -> None:
+    text = text_of("tencent-exmail")
+    assert text.count(before) == 1
+    assert said in refusal(text.replace(before, after))
 
 
 @pytest.mark.parametrize(("median", "quota"), [(0, 200), (100, 200), (100.5, 201), (5000, 10000)])

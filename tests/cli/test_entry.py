@@ -79,7 +79,7 @@ def test_every_promised_command_is_there() -> None:
         ("demo",),
         *(("account", name) for name in ("list", "show", "history", "import")),
         *(("tenant", name) for name in ("list", "show", "import")),
-        *(("person", name) for name in ("add", "list")),
+        *(("person", name) for name in ("add", "list", "staffing")),
         *(("sanction", name) for name in ("impose", "confirm", "lift", "annul")),
         ("hold", "release"),
         *(("appeal", name) for name in ("file", "list", "show", "claim", "assign", "ask", "add", "decide", "reopen")),

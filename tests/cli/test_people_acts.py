@@ -140,3 +140,16 @@ def test_the_notice_of_a_termination_lets_it_begin(house: House) -> None:
     approve = ("proposal", "approve", back["proposal_id"], "--digest", back["digest"])
     assert house.run(*approve, env=people["dana"]).code == 0
     assert house.run("account", "show", BOB, "--json").json["standing"] == "suspended"
+
+
+def test_it_is_said_what_so_few_people_cannot_keep(house: House) -> None:
+    assert house.run("person", "staffing").out.splitlines()[0] == "solo, as the roster is: nobody"
+    house.person("robot", "service")
+    house.person("dana")
+    said = house.run("person", "staffing").out
+    assert said.startswith("solo, as the roster is: dana\nwith so few: ")
+    assert "standing orders" in said
+    house.person("erin", "approver")
+    assert house.run("person", "staffing", "--json").json["staffing"] == "pair"
+    house.person("fritz", "appeals_reviewer")
+    assert house.run("person", "staffing").out == "team, as the roster is: dana, erin, fritz\n"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from filterd.clients.verdict_index import open_index
 from tests.e2e import letters
 from tests.e2e.site import ALICE, BOB, CAROL, Site
 from tests.kit.node import Node
@@ -110,9 +111,9 @@ def test_who_was_authenticated_counts_not_whose_address_stands_in_the_envelope(s
     sender.close()
     wait_until(lambda: len(queue(site)) == 2, "the mail does not wait in the queue")
     # The index follows the event stream.
-    wait_until(
-        lambda: len(node.cli("log", "find", "--json")) >= 2 if node.is_running else False, "the index knows nothing"
-    )
+    index = open_index(node.state_dir)
+    wait_until(lambda: index.status().answers == 2, "the index knows nothing")
+    index.close()
     command = ["sanction", "impose", BOB, "--rung", "suspend", "--hours", "24", "--clause", "4.3.1"]
     node.cli(*command, "--reason", "test", "--json", person="dana")
     wait_until(lambda: enforcement(node, BOB) == ["applied"], "the queue was not told")

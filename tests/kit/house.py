@@ -94,7 +94,7 @@ class House:
         )
         desk = app.desk_rules(self.config, agreements)
         self.by_digest = dict(desk.by_digest)
-        rules = replace(desk, by_digest=self.by_digest)
+        self.rules = rules = replace(desk, by_digest=self.by_digest)
         self.ledger = AwayLedger(self.engine, app.verbs(rules))
         log = Log(EventStream(self.folder / "events", "t.w0", self.clock.now), pseudonym_key=KEYS.pseudonym)
         self.gate = MailGate(

@@ -39,9 +39,8 @@ async def test_a_network_is_new_for_two_days_where_another_was_known_for_a_week(
 
 
 async def test_the_networks_of_an_hour_are_counted_once_each(engine: LedgerEngine) -> None:
-    for number in range(8):
-        last = await origin(engine.counters, number, number / (24 * 60), f"c_{number % 4}")
-    assert last[2] == 4
+    said = [await origin(engine.counters, n, n / (24 * 60), f"c_{n % 4}") for n in range(8)]
+    assert [hour for _, _, hour in said] == [1, 2, 3, 4, 4, 4, 4, 4]
     assert (await origin(engine.counters, 9, 2 / 24, "c_0"))[2] == 1
 
 

@@ -216,7 +216,8 @@ async def test_an_attestation_lets_the_queue_go_and_tells_that_it_is_over(house:
     assert (await house.security())["security"] == "clear"
 
 
-async def test_a_revocation_that_was_reported_makes_it_verified(house: Guarded) -> None:
+@pytest.mark.parametrize(("detail", "days"), [("verified", 3), ("", 7)])
+async def test_a_revocation_that_was_reported_makes_it_verified(house: Guarded, detail: str, days: int) -> None:
     await house.steal()
     alice, hold_id = house.alice(), (await house.security())["holds"][0]["hold_id"]
     reported = r.EffectReported(
@@ -228,11 +229,14 @@ async def test_a_revocation_that_was_reported_makes_it_verified(house: Guarded) 
         act="revoke",
         outcome="applied",
         count=1,
+        detail=detail,
     )
     house.engine.run(lambda txn: txn.append(reported, account_id=alice.account_id, tenant_id=alice.tenant_id))
     said = await house.do("ada", "hold.attest", hold=hold_id)
-    assert said["verified"] is True
-    house.clock.advance(3 * DAY_S)
+    assert said["verified"] is (detail == "verified")
+    house.clock.advance(days * DAY_S - 1)
+    assert (await house.security())["security"] == "watch"
+    house.clock.advance(1)
     assert (await house.security())["security"] == "clear"
 
 

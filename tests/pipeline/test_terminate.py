@@ -213,6 +213,7 @@ async def test_a_strike_annulled_meanwhile_has_people_look_again(office: Office)
     await office.spread(subject="one")
     office.clock.advance(3600)
     said = await decided(office, "account", "tenant")
+    office.clock.advance(3600)
     (incident,) = [x for x in (await office.show(ALICE))["incidents"] if x["points"]]
     await office.act("fritz", "sanction.annul", sanction=incident["incident_id"], reason="our error")
     tasks = [x for x in await office.ledger.call("task.list", {}) if x["what"].startswith("reassess")]

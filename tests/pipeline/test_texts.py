@@ -110,7 +110,7 @@ def every_reply(style: ReplyStyle = STYLE) -> dict[str, Reply]:
         life = Lifecycle(state=Service.ENDED, because=because)
         out[f"service {because}"] = service_reply(life, words)
     out |= {f"unserved {x}": unserved_reply(is_waiting=x) for x in (True, False)}
-    out |= {"maintenance": MAINTENANCE, "closed": CLOSED}
+    out |= {"maintenance": MAINTENANCE, "closed down": CLOSED}
     closed = standing(sending, rung=Rung.TERMINATE)
     by_people = tuple(replace(s, is_automatic=False) for s in closed.sanctions)
     out["closed"] = standing_reply(replace(closed, sanctions=by_people), words)

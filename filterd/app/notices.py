@@ -82,5 +82,5 @@ def _webhooks(config: Config, clock: Clock) -> Webhooks | None:
         post,
         clock,
         source=f"filterd/{config.node.name}",
-        on_closed=lambda name: service_log().error("webhook_gone", endpoint=name, do="take it out of the configuration"),
+        on_closed=lambda name: service_log().error("webhook_gone", endpoint=name, do="take it out of the file"),
     )

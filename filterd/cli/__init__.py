@@ -37,6 +37,7 @@ from filterd.cli.clocks import clocks
 from filterd.cli.cures import cures
 from filterd.cli.directory import directories
 from filterd.cli.doctor import doctor
+from filterd.cli.effects import effects
 from filterd.cli.entry import Entry
 from filterd.cli.evidence import evidence
 from filterd.cli.explain import explain

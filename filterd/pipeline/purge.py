@@ -118,7 +118,9 @@ def _name(freeze: Freeze) -> str:
 
 
 def _prepare(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Arguments) -> Mapping[str, Any]:
+    """`subjects`: their ids, in a list or parted by commas; left out, all that may be erased."""
     named = arguments.get("subjects") or eligible(txn, desk.rules)
+    named = named.replace(",", " ").split() if isinstance(named, str) else named
     wanted = sorted({str(x) for x in named})
     if not wanted or len(wanted) > MAX_SUBJECTS:
         raise RefusedError(f"a batch has 1 to {MAX_SUBJECTS} subjects; this one has {len(wanted)}")

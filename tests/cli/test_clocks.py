@@ -73,3 +73,21 @@ def test_a_window_is_announced_listed_and_ended(house: House) -> None:
     assert house.run("maintenance", "end", said.json["window_id"], "--token", token).code == 0
     assert house.run("maintenance", "list").out.strip() == "(none)"
     assert house.run("maintenance", "announce", "--until", "2026-01-01", "--token", token).code != 0
+
+
+def test_a_batch_of_data_is_erased_by_two_people(house: House) -> None:
+    token = tenant(house, expires_on=last_day(house, 3))
+    first, second = house.person("bo", "moderator"), house.person("cy", "moderator")
+    tenant_id = house.run("service", "show", "Cust", "--json").json["subject_id"]
+    batch = ("data.purge", "site", "--set", f"subjects={tenant_id}", "--reason", "over")
+    assert "not_due" in house.run("proposal", "make", *batch, "--token", first).err
+    for days in (40, 2):
+        house.clock.advance(days=days)
+        assert house.run("clock", "run", "--token", token).code == 0
+    made = house.run("proposal", "make", *batch, "--token", first, "--json")
+    assert made.code == 0, made.err
+    approve = ("proposal", "approve", made.json["proposal_id"], "--digest", made.json["digest"])
+    assert house.run(*approve, "--token", first).code != 0
+    done = house.run(*approve, "--token", second, "--json")
+    assert done.json["purged"] == [tenant_id]
+    assert house.run("service", "show", tenant_id, "--json").json["state"] == "deleted"

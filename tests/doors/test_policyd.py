@@ -293,3 +293,12 @@ def test_actions_are_one_line(reply: Reply, octets: bytes) -> None:
 def test_a_request_is_read_or_refused(octets: bytes) -> None:
     with suppress(PeerError):
         assert parse_request(octets + b"\n\n")["request"] == b"smtpd_access_policy"
+
+
+async def test_asked_at_mail_only_the_sender_counts() -> None:
+    gate = FakeGate(refusals={"b@example.org": Reply(code=550, enhanced="5.7.13", text="suspended")})
+    async with open_door(gate) as door, door.dialog() as talk:
+        assert await ask(talk, request(protocol_state="MAIL", recipient="")) == "action=DUNNO"
+        gate.sender_refusal = Reply(code=550, enhanced="5.7.13", text="closed")
+        assert await ask(talk, request(protocol_state="MAIL", recipient="")) == "action=550 5.7.13 closed"
+        assert gate.admitted == []

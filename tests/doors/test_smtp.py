@@ -450,3 +450,18 @@ async def test_a_record_that_fails_does_not_undo_the_next_hops_250() -> None:
         await talk.envelope()
         assert (await talk.data(b"x\r\n")).startswith("250 2.0.0 from MTA(")
         assert len(house.errors) == 1
+
+
+async def test_a_sender_who_is_refused_at_mail_begins_no_transaction_and_the_next_hop_hears_nothing() -> None:
+    gate = FakeGate(sender_refusal=REFUSAL)
+    async with open_house(gate=gate) as house, house.dialog() as talk:
+        await talk.greeted()
+        assert await talk.ask("MAIL FROM:<a@example.com>") == "550 5.7.13 Account suspended"
+        assert (await talk.ask("RCPT TO:<b@example.org>")).startswith("503 ")
+        assert list(house.sink.messages) == []
+        assert gate.admitted == []
+        assert [path.address for _, path in gate.senders if path is not None] == ["a@example.com"]
+        gate.sender_refusal = None
+        assert await talk.envelope() == ["250 2.1.0 Ok", "250 2.1.5 Ok"]
+        assert (await talk.data(b"Subject: x\r\n\r\nbody\r\n")).startswith("250 ")
+        assert house.errors == []

@@ -44,7 +44,7 @@ class Scene:
         out = []
         for day in days:
             self.house.clock.advance(day * DAY_S)
-            out.append(await self.breach(*BURST, login=login))
+            out.append(await self.breach(login=login))
         return out
 
     async def records(self, login: str = ALICE) -> tuple[Record, ...]:

@@ -68,7 +68,7 @@ class Reselling(House):
         return await self.send(letter(subject, sender=ANN), BOB, login=ANN)
 
 
-BREACH = ("incident.opened", "violation.recorded", "strike.issued", "sanction.imposed", "hold.placed", "task.opened")
+BREACH = ("incident.opened", "violation.recorded", "strike.issued", "sanction.imposed")
 
 
 @pytest.fixture
@@ -90,7 +90,9 @@ async def test_random_findings_do_nothing_to_a_tenant_that_signed_nothing(house:
         house.clock.advance(3600 * chance.choice((0, 1, 30)))
         await house.spread(*chance.sample(known, chance.randint(1, 8)), subject=f"n{number}")
     assert house.rows(*BREACH) == []
-    assert await house.engine.pending() == ()
+    # Protection is nobody's sanction: what looks like a stolen account is locked, and a person asked (CLAUSES 0.1).
+    assert {x.because for x in house.records("hold.placed")} == {"compromise"}
+    assert all(x.warranted == "none" for x in house.records("task.opened"))
     shown = await house.show(ANN)
     assert (shown["standing"], shown["points"]) == ("good", 0)
 

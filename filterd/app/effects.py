@@ -57,6 +57,8 @@ def effects_worker(
         look_s=given.look_s,
         on_report=_reported,
         on_error=_failed,
+        # Without an effector there is nothing to be quick about.
+        poll_s=1.0 if config.effectors.names else 30.0,
     )
 
 

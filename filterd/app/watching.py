@@ -17,6 +17,7 @@ from filterd.model.about import NOTHING
 from filterd.model.records import KIND_OF, BreakerReset, BreakerTripped, StrikeIssued, ViolationRecorded
 from filterd.pipeline.appeal_page import AppealPage
 from filterd.pipeline.refusals import refusals_in
+from filterd.pipeline.runaway import Runaway
 from filterd.ports import Clock, Keys, LedgerTxn, VerdictIndex
 from filterd.workers.breakers import BreakerWatch
 
@@ -34,13 +35,13 @@ async def breaker_watch(engine: LedgerEngine, rules: Callable[[], BreakerSection
 
         return await engine.submit(look, NOTHING)
 
-    watch = BreakerWatch(engine.submit, rules, senders, clock)
+    runaway = Runaway(rules, clock)
     since = clock.now() - timedelta(days=rules().mean_days)
     rows = await engine.submit(
         lambda txn: rows_since(cast(Txn, txn).connection, since, _WATCHED, _ROWS_AT_MOST), NOTHING
     )
-    watch.remember(rows, since)
-    return watch
+    runaway.remember(rows, since)
+    return BreakerWatch(engine.submit, runaway, senders)
 
 
 def appeal_page(config: Config, ledger: LocalLedger, keys: Keys, clock: Clock) -> AppealPage:

@@ -12,6 +12,7 @@
     policy config doctor                is it right?
     service clock maintenance           the contract: terms, their ends, windows
     automation breaker recall           stop automatic sanctions, and take back what they did
+    effect                              what was done outside: the MTA's queue, the identity system
     bypass                              let all mail pass for a while
     log ledger                          what happened, and does the record hold
     backup restore                      a copy of all of it, and back
@@ -107,6 +108,7 @@ for name, group in (
     ("automation", automation),
     ("breaker", breakers),
     ("recall", recalls),
+    ("effect", effects),
     ("bypass", bypasses),
     ("config", configs),
     ("log", logs),

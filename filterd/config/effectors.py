@@ -12,7 +12,7 @@ from filterd.config.section import Seconds, Section
 class MtaQueueConfig(Section):
     """`[effectors.mta_queue]`: mail of a suspended account that is in Postfix's queue already is put on hold there."""
 
-    enabled: bool = False
+    enabled: bool = Field(False, description="Needs Postfix on this machine, or programs that reach it.")
     postqueue: tuple[str, ...] = Field(
         ("/usr/sbin/postqueue",), min_length=1, description="Program and arguments in front of `-j`; no shell."
     )
@@ -45,7 +45,7 @@ class CredentialsConfig(Section):
 
 
 class EffectorsConfig(Section):
-    """`[effectors]`."""
+    """`[effectors]`: what filterd does outside itself; off until it is configured (ops/docs/EFFECTORS.md)."""
 
     mta_queue: MtaQueueConfig = MtaQueueConfig()
     credentials: CredentialsConfig = CredentialsConfig()

@@ -10,11 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from filterd.agreement.appeal import window
+from filterd.agreement.terms import Agreement
 from filterd.errors import PeerError
 from filterd.model.ids import derived_id
+from filterd.model.standing import History
 
 PATH = "/appeal/"
 _VERSION = "1"
@@ -43,6 +46,21 @@ def link(base: str | None, key: bytes, *, account_id: str, incident_id: str, exp
     if base is None:
         return None
     return base + sign(key, Bound(account_id=account_id, incident_id=incident_id, expires_at=expires_at))
+
+
+def case_link(
+    base: str | None, key: bytes, history: History, terms: Agreement, incident_id: str, at: datetime
+) -> str | None:
+    """Say the address for a notice about an incident: good until its window closes, and where nobody was told yet, for
+    as long as the window will at least be open. None where nothing can be contested."""
+    incident = next((i for i in history.incidents if i.opened.incident_id == incident_id), None)
+    if incident is None:
+        return None
+    told = replace(incident, notices=incident.notices or (at,))
+    expires_at = window(told, history, terms).closes_at
+    if expires_at is None or expires_at <= at:
+        return None
+    return link(base, key, account_id=history.account_id, incident_id=incident_id, expires_at=expires_at)
 
 
 def sign(key: bytes, bound: Bound) -> str:

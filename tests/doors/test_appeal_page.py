@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -15,7 +16,7 @@ from filterd.config import Config, HttpConfig
 from filterd.doors.http import start_http
 from filterd.errors import LedgerUnavailable, PeerError
 from filterd.model import records as r
-from filterd.pipeline.appeal_link import Bound, form_mark, link, read, sign
+from filterd.pipeline.appeal_link import Bound, case_link, form_mark, link, read, sign
 from filterd.pipeline.appeal_page import (
     BODY_MAX_BYTES,
     FORMS_AN_HOUR,
@@ -124,7 +125,14 @@ async def test_it_speaks_the_readers_language(web: Web) -> None:
 
 @pytest.mark.parametrize(
     ("said", "language"),
-    [("", "zh"), ("en", "en"), ("de, en;q=0.5, zh;q=0.4", "en"), ("en;q=0, zh", "zh"), ("q=;;,x", "zh"), ("zh-TW", "zh")],
+    [
+        ("", "zh"),
+        ("en", "en"),
+        ("de, en;q=0.5, zh;q=0.4", "en"),
+        ("en;q=0, zh", "zh"),
+        ("q=;;,x", "zh"),
+        ("zh-TW", "zh"),
+    ],
 )
 def test_which_language(said: str, language: str) -> None:
     assert chosen_language(said) == language
@@ -277,3 +285,19 @@ def test_a_token_is_read_back_with_its_own_key_only() -> None:
         with pytest.raises(PeerError):
             read(key, token, at)
     assert link(None, KEYS.token, account_id="a_1", incident_id="i_1", expires_at=expires_at) is None
+
+
+async def test_the_link_of_a_notice_opens_the_page_until_the_window_closes(web: Web) -> None:
+    def look(txn: Any) -> str | None:
+        history = txn.history(txn.find_account(ALICE).account_id)
+        incident_id = history.incidents[-1].opened.incident_id
+        return case_link("https://x/appeal/", KEYS.token, history, web.scene.house.terms(), incident_id, txn.now)
+
+    said = await web.scene.house.engine.submit(look)
+    assert said is not None
+    web.token = said.removeprefix("https://x/appeal/")
+    assert (await web.get())[0] == 200
+    web.scene.house.clock.advance(181 * 24 * 3600)
+    assert (await web.get())[0] == 200
+    web.scene.house.clock.advance(800 * 24 * 3600)
+    assert (await web.get())[0] == 404

@@ -1,5 +1,4 @@
-"""A wrong rule or signature is taken back in bulk by two people, and automation stopped by one.  STANDING 5.7-8, 5.7-21.
-"""
+"""A wrong rule is taken back in bulk by two people, and automation stopped by one.  STANDING 5.7-8, 5.7-21."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ identity system, the reader's letter) is shown where it is promised; that the pr
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,14 +19,14 @@ from filterd.mail.address import parse_forward_path
 from filterd.model import records as r
 from filterd.model.about import EVERYTHING
 from filterd.model.reply import Reply
-from filterd.model.session import Door, Session
+from filterd.model.session import Door, Envelope, ForwardPath, Session
 from filterd.pipeline.clockwork import Struck, begin, strike_account
+from filterd.ports import Intake
 from tests.kit.house import letter
 from tests.pipeline.people import ALICE, BOB, CONFIG, Office
 
 pytestmark = pytest.mark.slow
 
-CLOCKS = {"effectors": {}}
 TABLES: dict[str, Any] = {
     "listener": [
         *CONFIG["listener"],
@@ -63,6 +64,9 @@ class Town(Office):
         shown = await self.show(login)
         return shown["standing"], shown["points"]
 
+    async def until(self, login: str = ALICE) -> datetime:
+        return datetime.fromisoformat((await self.show(login))["until"])
+
     async def mail(
         self, *codes: str, to: int = 1, login: str = ALICE, text: str | None = None, fields: Iterable[str] = (),
         listener: str = "submission", first: int = 0,
@@ -76,6 +80,21 @@ class Town(Office):
         self.script.codes = ()
         return answer.reply
 
+    async def asked_by(self, stranger: str, login: str = ALICE) -> None:
+        """Have somebody outside write first."""
+        path, to = (parse_forward_path(f"<{x}>".encode()) for x in (stranger, login))
+        session = Session(
+            id="c_2", door=Door.SMTP, listener="inbound", peer_address="192.0.2.9", is_trusted_peer=False,
+            login=None, login_source=None,
+        )  # fmt: skip
+        envelope = Envelope(reverse_path=path, forward_paths=(ForwardPath(path=to),))
+        self.script.codes = ()
+        answer = await self.gate.enforce(
+            Intake(session=session, envelope=envelope, raw=letter("question", sender=stranger))
+        )
+        assert answer.reply is None
+        await self.gate.flush()
+
     async def refuses(self, recipient: str, login: str = ALICE) -> Reply | None:
         """Say what an open session is told at RCPT."""
         session = Session(
@@ -83,6 +102,10 @@ class Town(Office):
             login=login, login_source="xclient",
         )  # fmt: skip
         return await self.gate.admit(session, None, parse_forward_path(f"<{recipient}>".encode()))
+
+    def promised(self) -> list[str]:
+        waiting = self.engine.run(lambda txn: txn.outbox.pending())
+        return [n for item, _, _ in waiting for n in (item.payload.get("templates") or [item.payload.get("event", "")])]
 
     async def promises(self, topic: str) -> list[dict[str, Any]]:
         return [item.payload for item, _, _ in await self.engine.pending() if item.topic == topic]
@@ -131,14 +154,19 @@ async def stolen(town: Town) -> None:
     town.day(40)
 
 
-async def run(town: Town, delivered: int = 3) -> Reply | None:
+async def run(town: Town, delivered: int = 3, queue: str = "queue") -> Reply | None:
     """The run as the queue's filter sees it: some are delivered before it shows, then the link is on the feed."""
     await town.act("watcher", "indicator.report", account=ALICE, indicator="auth.failures", reason="log")
     for _ in range(delivered):
-        assert await town.mail(listener="queue") is None
-    await town.mail(BURST, NEW, listener="queue", to=20)
-    for n in range(3):
-        await town.mail(BURST, NEW, LINK, SPAM, listener="queue", to=20, text=f"template {n}")
+        assert await town.mail(listener=queue) is None
+    # Three templates in hand at the same moment: what comes after the lock is not looked at any more.
+    town.script.codes = (BURST, NEW, LINK, SPAM)
+    run = [
+        town.send(letter(f"t{town.sent}.{n}"), *(f"{n}.{x}@other.example" for x in range(20)), login=ALICE, listener=queue)
+        for n in range(3)
+    ]
+    await asyncio.gather(*run)
+    town.script.codes = ()
     return await town.mail()
 
 
@@ -161,7 +189,7 @@ async def test_story_s1_compromised_burst(town: Town) -> None:
     assert [await town.refuses(x) for x in DESK] == [None] * 3
     # 3. The account's mail in the MTA's queue is held, once. 4. Notices, with no link to the mailbox.
     effects = await town.promises("effect")
-    assert [(x["effector"], x["act"]) for x in effects] == []
+    assert sorted((x["effector"], x["act"]) for x in effects) == [("credentials", "revoke"), ("mta_queue", "hold")]
     assert "security_hold" in town.promised()
     (told,) = [x for x in await town.promises("notice") if x.get("event") == "security_hold"]
     assert "http" not in str(told)
@@ -191,8 +219,7 @@ async def test_story_s1_variant_nobody_attests(town: Town) -> None:
     shown = await town.show(ALICE)
     assert (shown["standing"], shown["points"], shown["provisional_points"]) == ("warned", 2, 0)
     assert await town.mail() is not None
-    await town.send(letter("question", sender="p0@other.example"), ALICE, listener="inbound")
-    await town.gate.flush()
+    await town.asked_by("p0@other.example")
     assert await town.mail() is None
     # For weeks it is told of again, and never opens by itself.
     town.day(60)
@@ -208,7 +235,7 @@ async def test_story_s1_variant_the_second_time(town: Town) -> None:
     await run(town)
     said = await town.act("ada", "hold.attest", hold=ALICE, reason="done again")
     assert (said["number"], said["points"]) == (2, 0)
-    tenant_id = said["tenant_id"] if "tenant_id" in said else (await town.show(ALICE))["tenant_id"]
+    tenant_id = (await town.show(ALICE))["tenant_id"]
     (charged,) = [x for x in town.records(tenant_id) if isinstance(x, r.CustodyCharged)]
     assert charged.half_points == 8
     assert "custody_warning" in town.promised()
@@ -246,7 +273,7 @@ async def test_story_s2_newsletter(town: Town) -> None:
     assert await town.mail(ADVERT, BULK, to=60, fields=NEWSLETTER[:1]) is None
     (noticed,) = [x for x in town.records(tenant) if isinstance(x, r.StreamNoticed)]
     assert (noticed.condition, noticed.repair_by) == ("missing_header", town.clock.now() + timedelta(days=7))
-    assert "stream_notice" in town.promised()
+    assert "stream_on_notice" in town.promised()
     # 4. Not mended: undeclared again. One group of signals is mode B: stopped, warned, half a point.
     town.day(30)
     assert await town.mail(ADVERT, BULK, to=60, fields=NEWSLETTER) is not None
@@ -293,7 +320,7 @@ async def test_story_s3_gambling(town: Town) -> None:
     town.day(4)
     await town.mail(*CASINO, to=400, first=800)
     assert await town.has() == ("suspended", 8)
-    assert (await town.show(ALICE))["until"] == (town.clock.now() + timedelta(days=7)).isoformat()
+    assert await town.until() == town.clock.now() + timedelta(days=7)
     assert "review" in await town.tasks()
     await town.notice_received()
     # 4. In probation eight is as twelve: open-ended is warranted, a week imposed, the end of the account proposed.
@@ -424,9 +451,9 @@ async def test_story_s4_reseller(town: Town) -> None:
     assert (round((points or 0) * 50**0.5), proposals) == (57, ["suspend"])
     # 4. The reseller does nothing for a day: the platform may set the quota, as protection.
     with pytest.raises(RefusedError, match="24 hours"):
-        await town.act("dana", "tenant.quota", tenant="Acme", reason="idle")
+        await town.act("mo", "tenant.quota", tenant="Acme", reason="idle")
     town.day(27, 1)
-    assert (await town.act("dana", "tenant.quota", tenant="Acme", reason="idle"))["technical"] is True
+    assert (await town.act("mo", "tenant.quota", tenant="Acme", reason="idle"))["technical"] is True
     # 6. A cure in its three parts that nobody answers in three days: lifted, on probation.
     sanction = next(x for x in (await town.show(SPAMMERS[2]))["sanctions"] if x["rung"] == "suspend")
     parts = {"stopped": "it is off", "measures": "passwords changed", "waiver": "waived in writing"}
@@ -492,7 +519,7 @@ async def test_story_s5_innocent_school(town: Town) -> None:
     town.day(6, 10.2)
     shown = await town.show(ALICE)
     assert (shown["standing"], sorted(shown["features_off"])) == ("restricted", ["bulk", "messages_per_hour:20"])
-    assert shown["until"] == (town.begun + timedelta(days=12, hours=10)).isoformat()
+    assert await town.until() == town.begun + timedelta(days=12, hours=10)
     assert await town.mail() is None
     # 7. A person grants the whole row: three strikes and what came of them are gone.
     town.day(6, 14)

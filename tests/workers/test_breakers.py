@@ -18,6 +18,7 @@ from filterd.ledger.lately import active_senders, rows_since
 from filterd.model import records as r
 from filterd.model.entry import SITE, Entry
 from filterd.model.records import KINDS
+from filterd.pipeline.runaway import Runaway
 from filterd.workers.breakers import BreakerWatch
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import CONFIG
@@ -30,6 +31,7 @@ class Site:
 
     def __init__(self, house: House, *, senders: int | None):
         self.house = house
+        self.runaway = Runaway(BreakerSection, house.clock)
         self.watch = self.watching(senders)
         self._n = 0
         house.engine.on_entries(self._tell)
@@ -38,7 +40,7 @@ class Site:
         async def count(days: int) -> int | None:
             return senders
 
-        return BreakerWatch(self.house.engine.submit, BreakerSection, count, self.house.clock)
+        return BreakerWatch(self.house.engine.submit, self.runaway, count)
 
     def _tell(self, entries: tuple[Entry, ...]) -> None:
         for entry in entries:
@@ -123,8 +125,9 @@ async def test_a_restart_forgets_nothing(site: Site) -> None:
 
     rows = await site.house.engine.submit(look)
     assert len(rows) == 16
+    site.runaway = Runaway(BreakerSection, site.house.clock)
+    site.runaway.remember(rows, since)
     site.watch = site.watching(100)
-    site.watch.remember(rows, since)
     await site.breach(3)
     assert await site.open() == [(VIRUS, None)]
 

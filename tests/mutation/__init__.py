@@ -1,0 +1,1 @@
+"""Would a test notice?  Mutation score and branch coverage of `filterd/agreement`: `make mutants`."""

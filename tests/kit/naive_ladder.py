@@ -44,7 +44,7 @@ Evaluation
     the idempotency key is (incident, step): with three rungs, splitting a burst would change the outcome.
 16. Probation lowers the thresholds of *warranted* alone; `ladder(a_points)` of 5.3-4 keeps the plain ones, as in
     `prop_auto_needs_a_points`. So probation gives tasks, never an automatic step. `_allowed` is the place to change.
-17. Probation follows a suspension that expired or lapsed; one that was lifted (no cure is modelled here), stepped down
+17. Probation follows a suspension that expired or lapsed; one that was lifted (a cure apart), stepped down
     or was annulled starts none.
 18. Grace follows each notice of any earlier incident, of whatever family, whose strike counts. The rung "already
     notified" is the highest step that incident had imposed by its latest notice; of several graces the mildest binds.
@@ -75,7 +75,20 @@ Sanctions, persons
 Security
 29. A hold comes with a zero-tolerance first incident when it has a running burst or a second message (fingerprint)
     that is zero-tolerance; once per incident, 24 h, scope rows. So walk_1 needs two messages on D0. Any incident with
-    an indicator gives `sending`, which nothing here but annulment ends. Malicious gives none.
+    an indicator gives `sending`, which annulment or an attestation ends. Malicious gives none.
+30. After 72 h without an attestation a `sending` hold is a trickle: it is in force, and its one feature is `trickle`.
+31. An attestation ends every `sending` hold in force, and changes nothing where there is none. It excuses the incidents
+    behind these holds, and any other with an indicator that began under them: their strikes are nobody's, and they go
+    as if annulled, all their holds with them. A malicious incident is never excused; an annulled one stays annulled.
+32. What comes after the attestation joins no excused incident: the password was changed, so it is another act.
+33. The watch runs from the attestation for 7 d, for nothing here revokes credentials: its one feature is `watch`.
+34. Who is settled malicious is so from then on, whatever later members say; that is a person's act, so the incident is
+    evaluated anew then, if it has a strike. A hold that is in force goes on. One that is annulled or excused stays so.
+    A member that makes its incident malicious has it evaluated too, though its points be the same (5.3-7).
+35. A person's sanction stands beside all others, belongs to no incident, is never stepped down, capped or replayed, and
+    lapses never. Lifted or run out, it is over. One that suspended and ran out starts probation.
+36. A cure lifts what it names, as a person does. Of a suspension it starts probation; an incident that begins at that
+    very instant is in it. A cure of what is over does nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -135,6 +148,7 @@ PROBATION = _days(30)
 ATTENDED_LAPSE = timedelta(hours=72)
 ANSWER_WITHIN = timedelta(hours=24)
 HOLD = timedelta(hours=24)
+WATCH = _days(7)
 ZERO_TOLERANCE = frozenset({"malware", "phishing.known", "tech.abuse"})
 
 # First match wins; a trailing dot matches the whole group.
@@ -244,7 +258,63 @@ class Answered:
     rung: Rung
 
 
-Act: TypeAlias = Violation | Noticed | Annulled | Lifted | Confirmed | Objected | Answered
+@dataclass(frozen=True, kw_only=True)
+class Cured:
+    """A cure of the sanction of that rung is accepted, or has waited three days for an answer."""
+
+    at: datetime
+    violation_id: str
+    rung: Rung
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attested:
+    """The tenant's administrator attests that the password was reset and all sessions were revoked."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledMalicious:
+    """A person says that the incident holding the violation was the user's own doing."""
+
+    at: datetime
+    violation_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imposed:
+    """A person imposes a sanction of their own; `until` None is open-ended."""
+
+    at: datetime
+    id: str
+    rung: Rung
+    until: datetime | None
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """A person lifts what a person imposed."""
+
+    at: datetime
+    imposed_id: str
+
+
+Act: TypeAlias = (
+    Violation
+    | Noticed
+    | Annulled
+    | Lifted
+    | Confirmed
+    | Objected
+    | Answered
+    | Cured
+    | Attested
+    | SettledMalicious
+    | Imposed
+    | Withdrawn
+)
 
 
 # Answers
@@ -302,7 +372,9 @@ def standing(acts: Iterable[Act], at: datetime, preset: Preset = "supervised") -
     world = _fold(_ordered(acts, at), preset)
     counting = [incident for incident in world.incidents if _is_counting(world, incident, at)]
     spans = [span for record in world.records for span in _spans(world, record, at) if _covers(span, at)]
+    spans += [span for span in _by_people(world) if _covers(span, at)]
     holds = [hold for hold in world.holds if hold.incident not in world.gone and _covers(hold, at)]
+    watch = frozenset({"watch"}) if any(since <= at < since + WATCH for since in world.attested) else frozenset[str]()
 
     rung: StandingRung = "warned" if counting else "good"
     until = None
@@ -311,8 +383,8 @@ def standing(acts: Iterable[Act], at: datetime, preset: Preset = "supervised") -
     elif any(span.rung == "restrict" for span in spans):
         rung, until = "restricted", _latest(span.until for span in spans if span.rung == "restrict")
 
-    features = frozenset[str]().union(
-        *(span.features for span in spans), *(_hold_features(world, hold) for hold in holds)
+    features = watch.union(
+        *(span.features for span in spans), *(_hold_features(world, hold, at) for hold in holds)
     )
     return NaiveStanding(
         rung=rung,
@@ -324,6 +396,15 @@ def standing(acts: Iterable[Act], at: datetime, preset: Preset = "supervised") -
         ),
         hold=bool(holds),
     )
+
+
+def warranted(acts: Iterable[Act], violation_id: str, preset: Preset = "supervised") -> Step:
+    """Say what the total warranted when the violation was recorded, as known then; NONE when it raised nothing."""
+    known = list(acts)
+    at = next(act.at for act in known if isinstance(act, Violation) and act.id == violation_id)
+    world = _fold(_ordered(known, at), preset)
+    found = (evaluation for evaluation in world.evaluations if evaluation.trigger == violation_id)
+    return max((evaluation.warranted for evaluation in found), default=Step.NONE)
 
 
 def incidents(
@@ -381,6 +462,7 @@ class _Record:
     objected_at: datetime | None = None
     answered_at: datetime | None = None
     lifted_at: datetime | None = None
+    cured_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -404,12 +486,16 @@ class _Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class _World:
-    """All that is known after a number of acts. `gone` are annulled incidents."""
+    """All that is known after a number of acts. `gone` are annulled and excused incidents, `excused` says when these
+    were; `attested` are the instants of attestations, `settled` incidents that a person called malicious."""
 
     preset: Preset
     acts: tuple[Act, ...] = ()
     incidents: tuple[_Incident, ...] = ()
     gone: frozenset[int] = frozenset()
+    excused: tuple[tuple[int, datetime], ...] = ()
+    attested: tuple[datetime, ...] = ()
+    settled: frozenset[int] = frozenset()
     records: tuple[_Record, ...] = ()
     holds: tuple[_Hold, ...] = ()
     evaluations: tuple[_Evaluation, ...] = ()
@@ -429,33 +515,51 @@ def _ordered(acts: Iterable[Act], at: datetime) -> list[Act]:
     return sorted((act for act in known if act.at <= at), key=lambda act: act.at)
 
 
-def _fold(acts: Sequence[Act], preset: Preset, gone: frozenset[int] = frozenset()) -> _World:
+def _fold(
+    acts: Sequence[Act],
+    preset: Preset,
+    gone: frozenset[int] = frozenset(),
+    excused: tuple[tuple[int, datetime], ...] = (),
+) -> _World:
     """Go through the history once, each step seeing only what came before it.
 
     Args:
-        gone: incidents that never were, in a replay; then `acts` holds no annulment.
+        gone: incidents that never were, in a replay; then `acts` holds no annulment and no attestation.
+        excused: those of them that were excused, and when.
     """
-    world = _World(preset=preset, gone=gone)
+    world = _World(preset=preset, gone=gone, excused=excused)
     for count in range(1, len(acts) + 1):
         act, before = acts[count - 1], world
-        world = replace(world, acts=tuple(acts[:count]), incidents=_group(acts[:count]))
+        world = replace(world, acts=tuple(acts[:count]), incidents=_group(acts[:count], world.excused))
         if isinstance(act, Violation):
             world = _after_violation(before, world, act)
         elif isinstance(act, Annulled):
             world = _after_annulment(world, act)
-        elif not isinstance(act, Noticed):
+        elif isinstance(act, Attested):
+            world = _after_attestation(world, act)
+        elif isinstance(act, SettledMalicious):
+            world = _after_settling(world, act)
+        elif not isinstance(act, (Noticed, Imposed, Withdrawn)):
             world = _after_person(world, act)
     return world
 
 
-def _group(acts: Sequence[Act]) -> tuple[_Incident, ...]:
+def _group(acts: Sequence[Act], excused: tuple[tuple[int, datetime], ...]) -> tuple[_Incident, ...]:
     """Group violations into incidents: same family or same message, within the window of the first."""
     groups: list[_Incident] = []
+    over = dict(excused)
     for act in acts:
         if isinstance(act, Violation) and _is_advisory(act):
             continue
         if isinstance(act, Violation):
-            linked = [group for group in groups if act.at <= group.closed_at and _is_linked(group, act)]
+            # An excused one takes in nothing that was written down after the attestation, at its instant either.
+            linked = [
+                group
+                for group in groups
+                if act.at <= group.closed_at
+                and _is_linked(group, act)
+                and (group.index not in over or act.at < over[group.index])
+            ]
             if linked:
                 oldest = linked[0]
                 groups[oldest.index] = replace(oldest, members=(*oldest.members, act))
@@ -489,18 +593,56 @@ def _after_violation(before: _World, world: _World, violation: Violation) -> _Wo
     earlier = next((known for known in before.incidents if known.index == incident.index), None)
     old = _strike_points(before, earlier) if earlier is not None else (0, 0)
     new = _strike_points(world, incident)
-    if new[0] > old[0] or new[1] > old[1]:
-        world = _evaluate(world, incident, violation)
+    became_malicious = _is_malicious(world, incident) and not (earlier is not None and _is_malicious(before, earlier))
+    if new[0] > old[0] or new[1] > old[1] or (became_malicious and new != (0, 0)):
+        world = _evaluate(world, incident, violation.at, violation.id)
     return _protect(world, incident, violation.at)
 
 
 def _after_annulment(world: _World, act: Annulled) -> _World:
-    """Annul, replay without it, and lower each sanction to what the replay gives: min(old, replayed)."""
+    incident = _holding(world.incidents, act.violation_id)
+    if incident is None or incident.index in world.gone:
+        return world
+    return _without(world, frozenset({incident.index}))
+
+
+def _after_attestation(world: _World, act: Attested) -> _World:
+    """Open the `sending` holds and excuse what happened under them."""
+    held = [
+        hold for hold in world.holds if hold.has_indicator and hold.incident not in world.gone and _covers(hold, act.at)
+    ]
+    if not held:
+        return world
+    since = min(hold.since for hold in held)
+    named = {hold.incident for hold in held}
+    excused = frozenset(
+        incident.index
+        for incident in world.incidents
+        if incident.index not in world.gone
+        and not _is_malicious(world, incident)
+        and (incident.index in named or (incident.opened_at >= since and _has_indicator(incident)))
+    )
+    opened = tuple(replace(hold, until=act.at) if hold in held else hold for hold in world.holds)
+    times = tuple((index, act.at) for index in sorted(excused))
+    world = replace(world, holds=opened, attested=(*world.attested, act.at), excused=(*world.excused, *times))
+    return _without(world, excused)
+
+
+def _after_settling(world: _World, act: SettledMalicious) -> _World:
     incident = _holding(world.incidents, act.violation_id)
     if incident is None:
         return world
-    gone = world.gone | {incident.index}
-    replayed = _fold([known for known in world.acts if not isinstance(known, Annulled)], world.preset, gone)
+    world = replace(world, settled=world.settled | {incident.index})
+    if incident.index in world.gone or _issued_at(incident) is None:
+        return world
+    return _evaluate(world, incident, act.at, f"settled {act.violation_id} {act.at}")
+
+
+def _without(world: _World, more: frozenset[int]) -> _World:
+    """Replay without these incidents too, and lower each sanction to what the replay gives: min(old, replayed)."""
+    gone = world.gone | more
+    acts = [known for known in world.acts if not isinstance(known, (Annulled, Attested))]
+    replayed = _fold(acts, world.preset, gone, world.excused)
     steps = {record.trigger: record.step for record in replayed.records}
     warranted = {evaluation.trigger: evaluation.warranted for evaluation in replayed.evaluations}
     return replace(
@@ -516,7 +658,7 @@ def _after_annulment(world: _World, act: Annulled) -> _World:
     )
 
 
-def _after_person(world: _World, act: Lifted | Confirmed | Objected | Answered) -> _World:
+def _after_person(world: _World, act: Lifted | Confirmed | Objected | Answered | Cured) -> _World:
     incident = _holding(world.incidents, act.violation_id)
     if incident is None:
         return world
@@ -526,8 +668,12 @@ def _after_person(world: _World, act: Lifted | Confirmed | Objected | Answered) 
     return replace(world, records=tuple(records))
 
 
-def _touched(world: _World, record: _Record, act: Lifted | Confirmed | Objected | Answered) -> _Record:
+def _touched(world: _World, record: _Record, act: Lifted | Confirmed | Objected | Answered | Cured) -> _Record:
     is_named = STEP_RUNG[record.step] == act.rung
+    if isinstance(act, Cured):
+        active = [span for span in _spans(world, record, act.at) if _covers(span, act.at) and span.rung == act.rung]
+        is_open = bool(active) and record.lifted_at is None
+        return replace(record, lifted_at=act.at, cured_at=act.at) if is_open else record
     if isinstance(act, Lifted):
         active = [span for span in _spans(world, record, act.at) if _covers(span, act.at)]
         is_named = bool(active) and (is_named or any(span.rung == act.rung for span in active))
@@ -543,21 +689,20 @@ def _touched(world: _World, record: _Record, act: Lifted | Confirmed | Objected 
 # Evaluation
 
 
-def _evaluate(world: _World, incident: _Incident, trigger: Violation) -> _World:
+def _evaluate(world: _World, incident: _Incident, at: datetime, trigger: str) -> _World:
     """Impose the highest step neither above warranted nor allowed (5.3 steps 1 to 7)."""
-    at = trigger.at
     warranted = _warranted(world, incident, at)
     step = min(warranted, _allowed(world, incident, at), _grace_cap(world, incident))
-    if _is_first(world, incident) and not _is_malicious(incident):
+    if _is_first(world, incident) and not _is_malicious(world, incident):
         step = min(step, Step.WARN)
-    evaluation = _Evaluation(incident=incident.index, trigger=trigger.id, warranted=warranted)
+    evaluation = _Evaluation(incident=incident.index, trigger=trigger, warranted=warranted)
     world = replace(world, evaluations=(*world.evaluations, evaluation))
     if step <= max((record.step for record in world.records if record.incident == incident.index), default=Step.NONE):
         return world
     one_feature = None if _has_mode(incident, "A") else _one_feature(world, incident)
     record = _Record(
         incident=incident.index,
-        trigger=trigger.id,
+        trigger=trigger,
         step=step,
         since=at,
         is_open_ended=step == Step.SUSPEND_OPEN,
@@ -622,15 +767,41 @@ def _grace_cap(world: _World, incident: _Incident) -> Step:
 
 def _is_in_probation(world: _World, incident: _Incident) -> bool:
     ends = [_suspension_ended_at(world, record, incident.opened_at) for record in world.records]
+    ends += [_person_s_ended_at(world, act) for act in world.acts if isinstance(act, Imposed)]
     return any(end is not None and end <= incident.opened_at < end + PROBATION for end in ends)
 
 
 def _suspension_ended_at(world: _World, record: _Record, at: datetime) -> datetime | None:
-    """When a suspension ran out by itself; None when it was lifted, stepped down, is gone or was none."""
+    """When a suspension ran out by itself or was cured; None when it was lifted, stepped down, is gone or was none."""
     spans = _spans(world, record, at)
+    if record.cured_at is not None:
+        return record.cured_at if spans and spans[-1].rung == "suspend" else None
     if record.lifted_at is not None or len(spans) != 1 or spans[0].rung != "suspend":
         return None
     return spans[0].until if spans[0].until != _stepped_down_at(record) else None
+
+
+def _by_people(world: _World) -> list[NaiveSpan]:
+    """What persons imposed, each from its start to its end or to when it was lifted."""
+    spans = []
+    for act in world.acts:
+        if isinstance(act, Imposed):
+            until = _earliest(act.until, _withdrawn_at(world, act))
+            step = Step.SUSPEND_7D if act.rung == "suspend" else Step.RESTRICT_24H
+            if until is None or act.at < until:
+                spans.append(NaiveSpan(rung=act.rung, step=step, since=act.at, until=until, features=act.features))
+    return spans
+
+
+def _withdrawn_at(world: _World, imposed: Imposed) -> datetime | None:
+    ends = (act.at for act in world.acts if isinstance(act, Withdrawn) and act.imposed_id == imposed.id)
+    return min(ends, default=None)
+
+
+def _person_s_ended_at(world: _World, imposed: Imposed) -> datetime | None:
+    """When a person's suspension ran out by itself; None when it was lifted or is no suspension."""
+    is_lifted = _withdrawn_at(world, imposed) is not None
+    return None if is_lifted or imposed.rung != "suspend" else imposed.until
 
 
 # Points
@@ -771,7 +942,13 @@ def _is_about(act: Confirmed | Objected | Answered, incident: _Incident) -> bool
 # Provisional points and holds
 
 
-def _is_malicious(incident: _Incident) -> bool:
+def _has_indicator(incident: _Incident) -> bool:
+    return any(member.indicator for member in incident.members)
+
+
+def _is_malicious(world: _World, incident: _Incident) -> bool:
+    if incident.index in world.settled:
+        return True
     hypotheses = {member.hypothesis for member in incident.members}
     return "malicious" in hypotheses and "compromised" not in hypotheses
 
@@ -790,10 +967,9 @@ def _is_zero_tolerance(incident: _Incident) -> bool:
 
 def _was_provisional(world: _World, incident: _Incident) -> bool:
     """Whether the points of the incident begin as provisional ones."""
-    if _is_malicious(incident):
+    if _is_malicious(world, incident):
         return False
-    has_indicator = any(member.indicator for member in incident.members)
-    return has_indicator or (_is_first(world, incident) and _is_zero_tolerance(incident))
+    return _has_indicator(incident) or (_is_first(world, incident) and _is_zero_tolerance(incident))
 
 
 def _is_provisional(world: _World, incident: _Incident, at: datetime) -> bool:
@@ -804,9 +980,9 @@ def _is_provisional(world: _World, incident: _Incident, at: datetime) -> bool:
 def _protect(world: _World, incident: _Incident, at: datetime) -> _World:
     """Add the security hold of 5.7-14 that the incident now deserves and has not got."""
     mine = [hold for hold in world.holds if hold.incident == incident.index]
-    if _is_malicious(incident):
+    if _is_malicious(world, incident):
         return world
-    if any(member.indicator for member in incident.members):
+    if _has_indicator(incident):
         if any(hold.has_indicator for hold in mine):
             return world
         hold = _Hold(incident=incident.index, has_indicator=True, since=at, until=None)
@@ -904,9 +1080,9 @@ def _record_features(world: _World, record: _Record) -> frozenset[str]:
     return _scope(world.incidents[record.incident], record.since)
 
 
-def _hold_features(world: _World, hold: _Hold) -> frozenset[str]:
+def _hold_features(world: _World, hold: _Hold, at: datetime) -> frozenset[str]:
     if hold.has_indicator:
-        return frozenset({"sending"})
+        return frozenset({"sending" if at < hold.since + PROVISIONAL else "trickle"})
     return _scope(world.incidents[hold.incident], hold.since)
 
 

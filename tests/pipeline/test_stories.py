@@ -190,9 +190,8 @@ async def test_story_s1_compromised_burst(town: Town) -> None:
     # 3. The account's mail in the MTA's queue is held, once. 4. Notices, with no link to the mailbox.
     effects = await town.promises("effect")
     assert sorted((x["effector"], x["act"]) for x in effects) == [("credentials", "revoke"), ("mta_queue", "hold")]
-    assert "security_hold" in town.promised()
-    (told,) = [x for x in await town.promises("notice") if x.get("event") == "security_hold"]
-    assert "http" not in str(told)
+    assert {"hold", "warning"} <= set(town.promised())
+    assert not any("http" in str(x) for x in await town.promises("notice"))
     # 6. 09:00: the administrator attests. The strike is nobody's, the incident stays, the tenant's score is as before.
     town.day(40, 7)
     said = await town.act("ada", "hold.attest", hold=ALICE, reason="password changed, sessions revoked")

@@ -45,6 +45,7 @@ CLOCKS = tuple(
             "sanction.lapsed | STANDING 5.9 | start | 72 h, attended | lapses | confirmation",
             "review.overdue | STANDING 5.9 | start of an automatic sanction | 24 h | alarm | confirmation",
             "sanction.stepped_down | TX-6.1 | objection | 24 h | one rung down | a person answered",
+            "appeal.overdue | STANDING 5.6 | objection to a person's act | 24 h, then 7 d or half | alarm | decided",
             "points.final | STANDING 5.3 | strike | 72 h | final at 2 at most | attestation, a person",
             "appeal.closed | TX-6.1 | deemed or first shown | while it counts; 180 d or 30 d | closed | -",
             "hold.decision | AL-2.1 | outbound hold | 2 h | alarm | maintenance",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from filterd.agreement import security
+from filterd.agreement.appeal_clock import unanswered_at
 from filterd.agreement.clocks import relooks, review_until
 from filterd.agreement.incident import is_in_probation
 from filterd.agreement.maintenance import Window, working_end
@@ -84,6 +85,7 @@ def _of_account(history: History, terms: Agreement, at: datetime, windows: Colle
         life = stretches(sanction, terms, at)
         yield from _steps(history, sanction, life, terms)
         yield from _reviews(history, sanction, life, terms, at, windows)
+        yield from _appeals(history, sanction, terms)
     yield from _holds(history, terms, at)
 
 
@@ -129,6 +131,23 @@ def _steps(history: History, sanction: SanctionFile, life: tuple[Stretch, ...], 
             event=event,
             facts=facts,
             frees_queue=piece.rung >= Rung.SUSPEND,
+        )
+
+
+def _appeals(history: History, sanction: SanctionFile, terms: Agreement) -> Iterator[Due]:
+    """What people owe whoever objected to a person's decision: no clock eases that one (STANDING 5.6)."""
+    imposed, filed_at = sanction.imposed, sanction.objected_at
+    missed = unanswered_at(sanction, terms)
+    if filed_at is None or missed is None or sanction.annulled_at is not None:
+        return
+    by_person = not imposed.is_automatic or (sanction.confirmed_at is not None and sanction.confirmed_at <= filed_at)
+    if by_person:
+        yield Due(
+            clock="appeal.overdue",
+            subject_id=history.account_id,
+            object_id=named(imposed.sanction_id, missed),
+            due_at=missed,
+            is_alarm=True,
         )
 
 

@@ -12,6 +12,8 @@ from filterd.cli.options import ConfigFile, Json, StateDir, Token
 from filterd.cli.places import find_token, load_config
 from filterd.cli.say import printable, result, table
 
+_FACTS = ("began_at", "messages", "recipients", "points", "categories", "grounds", "finding_codes", "noticed_at")
+
 incidents = typer.Typer(help="Incidents: what happened, under which clause, and what followed.")
 
 
@@ -44,7 +46,7 @@ def incident_show(
 
 def _lines(shown: dict[str, Any]) -> Iterable[str]:
     yield f"{shown['incident_id']}  {printable(shown['login'])}"
-    for name in ("began_at", "messages", "recipients", "points", "categories", "grounds", "finding_codes", "noticed_at"):
+    for name in _FACTS:
         yield f"{name:14}{_cell(shown[name])}"
     marks = [name for name in ("first", "after_notice", "probation", "annulled") if shown[name]]
     if marks:

@@ -90,7 +90,7 @@ class MailFacts:
         recipient_domains: the different ones, in lower case; filled only where a register may ask (agreement/registers).
         stream_keys: keyed hashes of what tells a run of mail from others: its List-Id, its author address.
         has_one_click: it can be unsubscribed from with one click (RFC 8058), and a signature in it covers that, if any.
-        was_received_first: something in it came to the tenant from outside lately; asked only for mail in breach.
+        was_received_first: what was found in it came to the tenant from outside lately; asked only for mail in breach.
     """
 
     recipients: int

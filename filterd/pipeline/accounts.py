@@ -24,7 +24,32 @@ from filterd.pipeline.terminations import coming, coming_row
 from filterd.ports import LedgerTxn
 
 # Fields of rows that a tenant's people do not read: who else was involved, and what somebody wrote down.
-_NOT_THEIRS = frozenset({"reason", "by", "delivery_keys", "text_fp", "evidence_key", "evidence_digest"})
+_NOT_THEIRS = frozenset(
+    {
+        "reason",
+        "by",
+        "approver",
+        "reviewer",
+        "delivery_keys",
+        "recipient_marks",
+        "signals",
+        "text_fp",
+        "evidence_key",
+        "evidence_digest",
+    }
+)
+# Rows they do not read at all: what an authority asked for or keeps from being told, and what two people weigh.
+_NOT_FOR_THEM = (
+    r.NoticeDelayed,
+    r.LegalRequestFiled,
+    r.EntryEnded,
+    r.Proposed,
+    r.Approved,
+    r.ProposalEnded,
+    r.EvidenceHeld,
+    r.EvidenceReleased,
+    r.EvidenceViewed,
+)
 
 
 class AccountVerbs:
@@ -105,8 +130,13 @@ class AccountVerbs:
     def account_history(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         account = self._account(txn, arguments)
         actor = self._actor(txn, arguments)
-        rows = [{"kind": r.KIND_OF[type(x)], **plain(x)} for x in txn.records(account.account_id)]
-        if actor is None or not is_scoped(actor):
+        is_theirs = actor is not None and is_scoped(actor)
+        rows = [
+            {"kind": r.KIND_OF[type(x)], **plain(x)}
+            for x in txn.records(account.account_id)
+            if not (is_theirs and isinstance(x, _NOT_FOR_THEM))
+        ]
+        if not is_theirs:
             return rows
         return [{key: value for key, value in row.items() if key not in _NOT_THEIRS} for row in rows]
 

@@ -22,7 +22,7 @@ from filterd.model.ids import keyed_hash
 from filterd.model.message import Message
 from filterd.model.session import Envelope
 from filterd.model.verdict import Assessment
-from filterd.pipeline.received import content_keys
+from filterd.pipeline.received import carried
 from filterd.ports import Keys, Ledger
 
 _DISOWNED = "auth.dmarc.fail"
@@ -58,7 +58,7 @@ class Acquaintances:
             return
         # Who forges a sender has sent what is in the mail all the same.
         senders = map(self._hash, _senders(message, envelope, assessment))
-        self._take(known, {*content_keys(message, text_fp, self._hash), *senders}, at.date().isoformat())
+        self._take(known, {*carried(message, text_fp, self._hash).keys, *senders}, at.date().isoformat())
 
     def _hash(self, text: str) -> str:
         return keyed_hash(self._keys.pseudonym, text.lower())

@@ -20,11 +20,12 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.standing import IncidentFile
 from filterd.pipeline.desk import Desk, reason_in
-from filterd.pipeline.enterprise import settle_tenant
+from filterd.pipeline.enterprise import is_administrator, settle_tenant
 from filterd.pipeline.holds import Held, close_task, find_hold, open_task, protection_row
 from filterd.pipeline.notice_events import announce_event
 from filterd.pipeline.people import TENANT_ADMIN, Actor, Arguments
 from filterd.pipeline.protecting import CREDENTIALS, REVOKE, follow_end, tenant_opened_at
+from filterd.pipeline.roles import is_tenants_side
 from filterd.ports import LedgerTxn
 
 # What a row about a revocation says where the identity system has said that all is reset and revoked.
@@ -84,13 +85,13 @@ class Attestation:
         account, terms = held.account, held.terms
         if held.hold.hold_id not in {h.hold_id for h in holds}:
             raise RefusedError("nothing speaks for a stolen account here: release the hold, there is nothing to attest")
-        if _is_holder(actor, account):
+        if _is_holder(actor, account) or self._is_said_contact(txn, actor, account):
             raise RefusedError("whoever uses the mailbox cannot attest for it: another administrator or a moderator")
         opened = tenant_opened_at(txn, account.tenant_id, terms)
         if opened is not None and txn.now < opened + timedelta(days=terms.security.attestation_tenant_days):
             days = terms.security.attestation_tenant_days
             raise RefusedError(f"the organisation has been here less than {days} days: a moderator releases the hold")
-        if actor.role != TENANT_ADMIN:
+        if not is_tenants_side(actor, terms.enforcing_party):
             return
         if number >= MODERATORS_ONLY:
             raise RefusedError(
@@ -98,6 +99,13 @@ class Attestation:
             )
         if self._has_one_seat(txn, account):
             raise RefusedError("the organisation has one mailbox: a moderator attests")
+
+    def _is_said_contact(self, txn: LedgerTxn, actor: Actor, account: Account) -> bool:
+        """Say whether the mailbox is the tenant's own contact's and nobody has said whose the administrator's is: then
+        they may well be the same person."""
+        tenant = txn.tenant(account.tenant_id)
+        is_theirs = actor.role == TENANT_ADMIN and actor.account_id is None
+        return is_theirs and tenant is not None and is_administrator(account, tenant)
 
     def _has_one_seat(self, txn: LedgerTxn, account: Account) -> bool:
         tenant = txn.tenant(account.tenant_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from filterd.agreement.decide import breaches
 from filterd.agreement.disposition import AUTO_FORWARD, FROM_OWN, STRANGERS
 from filterd.agreement.registers import is_to_few
 from filterd.checks.sender_fields import mailboxes
@@ -23,7 +24,7 @@ from filterd.model.sanction import RECIPIENT
 from filterd.model.session import Path
 from filterd.pipeline.author import Author, Known
 from filterd.pipeline.reach import Reach
-from filterd.pipeline.received import content_keys
+from filterd.pipeline.received import came_first, carried
 from filterd.pipeline.streams import has_one_click, stream_keys
 from filterd.ports import Keys, Ledger
 
@@ -121,17 +122,20 @@ class FactFinder:
         return replace(case, facts=replace(case.facts, recipient_hashes=tuple(self._hash(f) for f in others)))
 
     async def with_received(self, case: Case, message: Message, author: Author) -> Case:
-        """Say a case with whether what is in the mail came to the tenant from outside before (STANDING 5.7-12)."""
+        """Say a case with whether what was found in the mail came to the tenant from outside before (STANDING
+        5.7-12)."""
         rules = author.known.terms.registers if author.known is not None else None
         if author.known is None or rules is None or not is_to_few(case.facts, rules):
             return case
-        keys = content_keys(message, case.text_fp, lambda text: keyed_hash(self._keys.pseudonym, text.lower()))
-        if not keys:
+        what = carried(message, case.text_fp, lambda text: keyed_hash(self._keys.pseudonym, text.lower()))
+        if not what.keys:
             return case
         since = (case.at - timedelta(days=rules.received_days)).date().isoformat()
-        given = {"tenant_id": author.known.account.tenant_id, "senders": list(keys), "since": since}
+        given = {"tenant_id": author.known.account.tenant_id, "senders": list(what.keys), "since": since}
         met = await self._ledger.call("senders.known", given)
-        return replace(case, facts=replace(case.facts, was_received_first=bool(met)))
+        codes = {code for violation in breaches(case, author.known.terms) for code in violation.finding_codes}
+        behind = [finding for finding in case.assessment.findings if finding.code in codes]
+        return replace(case, facts=replace(case.facts, was_received_first=came_first(what, met, behind)))
 
     def externals(self, forwards: tuple[Path, ...], domains: tuple[str, ...]) -> tuple[bool, ...]:
         """Say of each recipient whether it counts as an external one; who is always reachable does not."""

@@ -30,7 +30,7 @@ from filterd.model.ids import random_id
 from filterd.model.principal import Account, Tenant
 from filterd.pipeline.desk import Desk, iso, reason_in
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
-from filterd.pipeline.roles import deciders, permitted, reaches, refuse_unless_reached
+from filterd.pipeline.roles import deciders, is_tenants_side, permitted, reaches, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
 # Who ended a proposal whose act was carried out, or that nobody approved in time.
@@ -68,6 +68,7 @@ class Act:
         rests_on: says what has to be as it is until it is approved: codes, ids and whole numbers by name.
         carry_out: writes the rows; says what to answer.
         can_be_alone: where there is one person, their second look a day later will do (STANDING 5.5, solo).
+        is_secret: the tenant's side does not learn that it was proposed.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Act:
     rests_on: Callable[[Desk, LedgerTxn, Subject, Mapping[str, Any]], Mapping[str, Any]]
     carry_out: Callable[[Desk, LedgerTxn, Decided], Mapping[str, Any]]
     can_be_alone: bool = True
+    is_secret: bool = False
     on_proposed: Callable[[Desk, LedgerTxn, ProposalFile, Subject], None] | None = None
     on_ended: Callable[[Desk, LedgerTxn, ProposalFile, Subject, r.ProposalEnded], None] | None = None
 
@@ -130,7 +132,7 @@ class ProposalVerbs:
             for subject_id, tenant in self._subjects(txn)
             for file in proposals(txn.records(subject_id))
             if (arguments.get("all") or file.state(txn.now) == "open")
-            and (actor is None or reaches(txn, actor, tenant))
+            and (actor is None or self._sees(txn, actor, file, tenant))
         ]
         return sorted(rows, key=lambda row: str(row["expires_at"]))
 
@@ -139,7 +141,7 @@ class ProposalVerbs:
         file, subject = self._find(txn, arguments)
         if arguments.get("token"):
             actor = permitted(txn, arguments, "look")
-            if not reaches(txn, actor, subject.tenant):
+            if not self._sees(txn, actor, file, subject.tenant):
                 raise UsageError(f"no proposal {arguments['proposal']}")
         return self.shown(txn, file) | {"changed": list(self._changed(txn, file, subject))}
 
@@ -276,6 +278,11 @@ class ProposalVerbs:
         return self.shown(txn, self._find(txn, arguments)[0])
 
     # --- pieces -------------------------------------------------------------------------------------------------------
+
+    def _sees(self, txn: LedgerTxn, actor: Actor, file: ProposalFile, tenant: Tenant | None) -> bool:
+        party = self._desk.rules.terms_for(tenant, txn.now).enforcing_party
+        is_hidden = self._acts.find(file.proposed.act).is_secret and is_tenants_side(actor, party)
+        return reaches(txn, actor, tenant) and not is_hidden
 
     def _end_open(
         self, txn: LedgerTxn, file: ProposalFile, subject: Subject, because: str, actor: Actor, arguments: Arguments

@@ -163,7 +163,7 @@ def _protect(desk: Desk, txn: LedgerTxn, decided: Decided) -> Said:
 def _prepare_order(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Arguments) -> Said:
     categories = names(arguments, "categories")
     if not categories or set(categories) - set(ORDERABLE):
-        raise RefusedError(f"categories are of {', '.join(ORDERABLE)}")
+        raise RefusedError(f"categories are of {', '.join(sorted(ORDERABLE))}")
     agreement = required(arguments, "agreement")
     terms = desk.rules.terms.get(agreement)
     if terms is None:
@@ -281,6 +281,7 @@ REGISTER_ACTS = (
         prepare=_prepare_delay,
         rests_on=_nothing,
         carry_out=_delay,
+        is_secret=True,
     ),
     Act(
         name="register.legal_request",
@@ -289,6 +290,7 @@ REGISTER_ACTS = (
         rests_on=_nothing,
         carry_out=_request,
         can_be_alone=False,
+        is_secret=True,
     ),
 )
 

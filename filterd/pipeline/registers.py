@@ -11,10 +11,11 @@ from filterd.errors import PeerError, RefusedError
 from filterd.model import records as r
 from filterd.model.entry import SITE
 from filterd.model.ids import derived_id
+from filterd.model.principal import Tenant
 from filterd.pipeline.desk import Desk, plain, reason_in
-from filterd.pipeline.people import Arguments, PlainVerb, find_tenant
+from filterd.pipeline.people import Actor, Arguments, PlainVerb, find_tenant
 from filterd.pipeline.register_acts import read_until, required
-from filterd.pipeline.roles import permitted, reaches, refuse_unless_reached
+from filterd.pipeline.roles import is_tenants_side, permitted, reaches, refuse_unless_reached
 from filterd.pipeline.streams import FROM, LIST_ID, stream_key
 from filterd.ports import LedgerTxn
 
@@ -29,6 +30,8 @@ _ENTRIES = (
     r.NoticeDelayed,
     r.LegalRequestFiled,
 )
+# What the tenant's side does not learn of: that somebody may not be told, and what was handed out about them.
+SECRET = (r.NoticeDelayed, r.LegalRequestFiled)
 
 
 class RegisterVerbs:
@@ -53,10 +56,11 @@ class RegisterVerbs:
         for subject_id, tenant in self._subjects(txn):
             if actor is not None and not reaches(txn, actor, tenant):
                 continue
+            hidden = self._hidden_from(txn, actor, tenant)
             history = txn.history(subject_id)
             ended = {x.entry_id: x for x in history.of(r.EntryEnded)}
             for record in history.further:
-                if not isinstance(record, _ENTRIES):
+                if not isinstance(record, _ENTRIES) or isinstance(record, hidden):
                     continue
                 until = getattr(record, "until", None)
                 is_over = record.entry_id in ended or (until is not None and until <= txn.now)
@@ -125,7 +129,7 @@ class RegisterVerbs:
         for subject_id, tenant in self._subjects(txn):
             history = txn.history(subject_id)
             found = [x for x in history.further if isinstance(x, _ENTRIES) and x.entry_id == entry_id]
-            if not found:
+            if not found or isinstance(found[0], self._hidden_from(txn, actor, tenant)):
                 continue
             if any(x.entry_id == entry_id for x in history.of(r.EntryEnded)):
                 raise RefusedError(f"{entry_id} has ended already")
@@ -139,6 +143,10 @@ class RegisterVerbs:
             )
             return {"entry_id": entry_id, "register": r.KIND_OF[type(found[0])]}
         raise RefusedError(f"no entry {entry_id}")
+
+    def _hidden_from(self, txn: LedgerTxn, actor: Actor | None, tenant: Tenant | None) -> tuple[type[r.Record], ...]:
+        party = self._desk.rules.terms_for(tenant, txn.now).enforcing_party
+        return SECRET if actor is not None and is_tenants_side(actor, party) else ()
 
     def _subjects(self, txn: LedgerTxn) -> Any:
         tenants = {tenant.tenant_id: tenant for tenant in txn.tenants()}

@@ -105,6 +105,10 @@ PUNITIVE = frozenset(
 # Agreements of this enforcing party are the reseller's to enforce.
 BY_RESELLER = "reseller"
 
+# What a reseller looks after also where somebody else enforces: the contract's own dates (TX-2.1.1). Of the rest a
+# reseller may there what the tenant's administrator may.
+_DEALING = frozenset({"service.end", "service.resume", "service.renew"})
+
 _YES, _OWN, _NO = "x", "o", "."
 
 
@@ -154,20 +158,19 @@ def refuse_unless_reached(
     if is_scoped(actor):
         if not reaches(txn, actor, tenant):
             raise RefusedError(f"{actor.name} may only act for the tenants of {actor.scope or 'no scope'}")
+        if is_tenants_side(actor, enforcing_party) and MATRIX[verb][TENANT_ADMIN] == _NO and verb not in _DEALING:
+            raise RefusedError(f"the agreement of {actor.scope} is not enforced by a reseller; they only look")
     elif tenant is not None and actor.scope == f"tenant:{tenant.tenant_id}":
         raise RefusedError(f"{actor.name} belongs to {tenant.tenant_id} and is recused; another person decides")
     if account is not None and actor.account_id == account.account_id and verb in PUNITIVE | _FAVOURS:
         raise RefusedError(f"{account.account_id} is {actor.name}'s own mailbox; another person decides")
     if verb not in PUNITIVE or tenant is None:
         return
-    if enforcing_party == BY_RESELLER:
-        if actor.role != RESELLER and mandate_for(txn, tenant) is None:
-            raise RefusedError(
-                f"{tenant.tenant_id} is its reseller's to decide about: by a person of role {RESELLER}, or with a"
-                " mandate on record (filterd mandate give)"
-            )
-    elif actor.role == RESELLER:
-        raise RefusedError(f"the agreement of {tenant.tenant_id} is not enforced by a reseller; they only look")
+    if enforcing_party == BY_RESELLER and actor.role != RESELLER and mandate_for(txn, tenant) is None:
+        raise RefusedError(
+            f"{tenant.tenant_id} is its reseller's to decide about: by a person of role {RESELLER}, or with a"
+            " mandate on record (filterd mandate give)"
+        )
 
 
 # What undoes or eases a measure: nobody does it for themselves either.
@@ -186,6 +189,12 @@ _FAVOURS = frozenset(
         "review.close",
     }
 )
+
+
+def is_tenants_side(actor: Actor, enforcing_party: str) -> bool:
+    """Say whether somebody stands on the tenant's side of its agreement: its administrator, and a reseller who has sold
+    it and does not enforce it, whose word binds nobody but the reseller (TX-2.1.5)."""
+    return actor.role == TENANT_ADMIN or (actor.role == RESELLER and enforcing_party != BY_RESELLER)
 
 
 def is_scoped(actor: Actor) -> bool:

@@ -27,9 +27,9 @@ from filterd.pipeline.desk import Desk, iso, reason_in
 from filterd.pipeline.enterprise import settle_tenant, with_enterprise, write_tenant_rows
 from filterd.pipeline.holds import close_task, find_hold, protection_row
 from filterd.pipeline.impose import read_features
-from filterd.pipeline.people import TENANT_ADMIN, Actor, Arguments, PlainVerb
+from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.protecting import CREDENTIALS, REVOKE, ask, follow_end, follow_hold
-from filterd.pipeline.roles import LOOK
+from filterd.pipeline.roles import LOOK, is_tenants_side
 from filterd.pipeline.verbs import surroundings
 from filterd.ports import LedgerTxn
 
@@ -131,7 +131,7 @@ class SecurityVerbs:
         `clear` says that nothing was stolen."""
         held = find_hold(self._desk, txn, arguments["hold"])
         actor = self._desk.permit(txn, arguments, "hold.release", held.account)
-        _refuse_unless_theirs(actor, held.hold)
+        _refuse_unless_theirs(actor, held.hold, held.terms)
         is_watched = bool(held.hold.indicators) and held.hold.because != WATCHED and not arguments.get("clear")
         caps = held.terms.security
         released = r.HoldReleased(
@@ -247,10 +247,10 @@ class SecurityVerbs:
             self._desk.mail.announce(txn, notice, account.tenant_id)
 
 
-def _refuse_unless_theirs(actor: Actor, hold: r.HoldPlaced) -> None:
+def _refuse_unless_theirs(actor: Actor, hold: r.HoldPlaced, terms: Agreement) -> None:
     """A tenant's administrator ends what protects a feature for a day, and what they placed themself; a stolen account
     takes an attestation, and anything else a moderator (STANDING 5.4 rows 6 and 10)."""
-    if actor.role != TENANT_ADMIN or hold.by == actor.name:
+    if not is_tenants_side(actor, terms.enforcing_party) or hold.by == actor.name:
         return
     if hold.indicators:
         raise RefusedError("attest that the password was reset and all sessions were revoked; then it unlocks")

@@ -171,6 +171,10 @@ class MailVerbs:
         if any(isinstance(x, r.ViolationRecorded) for x in decision.records):
             keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
             portion = portion_of(case, decision, terms, self._rules)
+            # And as long as what it led to can be contested, counted from a notice that may come late.
+            is_long = any(isinstance(x, r.SanctionImposed) and x.rung > Rung.WARN for x in decision.records)
+            if is_long and terms.lifecycle is not None:
+                keep = max(keep, case.at + timedelta(days=terms.lifecycle.appeal_days))
             digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY, portion)
             was_kept = portion.kept.word if digest is not None or portion.kept is Kept.NONE else None
         for record in decision.records:

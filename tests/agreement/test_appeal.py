@@ -11,6 +11,7 @@ from filterd.agreement.annul import annul
 from filterd.agreement.appeal import AppealFile, State, alike, appeals, contestable, is_alarm, targets, window
 from filterd.agreement.appeal_clock import decide_by
 from filterd.agreement.appeal_review import may_review
+from filterd.agreement.due import of_account
 from filterd.agreement.fold import fold
 from filterd.agreement.restitution import restitution
 from filterd.agreement.standing import standing_at, strike_at
@@ -132,12 +133,17 @@ def test_nobody_stays_suspended_after_an_objection_without_people(preset: Preset
 # --- states -----------------------------------------------------------------------------------------------------------
 
 
-def states(*more: r.Record) -> list[State]:
+Step = (
+    r.AppealAssigned | r.AppealQuestioned | r.AppealAdded | r.AppealDecided | r.AppealReopened | r.StrikeAnnulled
+)
+
+
+def states(*more: Step | r.NoticeSent) -> list[State]:
     account, imposed, at = suspended()
     rows: list[r.Record] = [filed(imposed, at)]
     out = [appeals(account.records + rows)[0].state]
     for row in more:
-        rows.append(replace(row, incident_id=imposed.incident_id) if hasattr(row, "incident_id") else row)
+        rows.append(row if isinstance(row, r.NoticeSent) else replace(row, incident_id=imposed.incident_id))
         out.append(appeals(account.records + rows)[0].state)
     return out
 
@@ -232,6 +238,26 @@ def test_a_missed_target_of_a_persons_sanction_is_an_alarm_and_of_an_automatic_o
     assert targets(appeal, automatic, TERMS, at + 9 * DAY).missed == ("look", "decide")
     assert (is_alarm(appeal, automatic, TERMS, late), is_alarm(appeal, persons, TERMS, late)) == (False, True)
     assert is_alarm(appeal, None, TERMS, late)
+
+
+def test_an_objection_to_a_persons_decision_rings_when_nobody_decides() -> None:
+    account, imposed, at = suspended()
+    confirmed = r.SanctionConfirmed(
+        at=at, sanction_id=imposed.sanction_id, incident_id=imposed.incident_id, by="dana", reason="x"
+    )
+
+    def rings(*rows: r.Record, hours: float) -> bool:
+        history = fold("a_1", [*account.records, *rows])
+        found = of_account(history, TERMS, at + hours * HOUR, since=START)
+        return any(x.clock == "appeal.overdue" and x.is_alarm for x in found)
+
+    mine = replace(filed(imposed, at + HOUR), appeal_id="p_1")
+    assert not rings(confirmed, mine, hours=24)
+    assert rings(confirmed, mine, hours=26)
+    # Taken up it is due later; an automatic one that nobody confirmed steps down instead.
+    assert not rings(confirmed, mine, looked(at + 2 * HOUR), hours=26)
+    assert rings(confirmed, mine, looked(at + 2 * HOUR), hours=24 * 6)
+    assert not rings(mine, hours=24 * 6)
 
 
 # --- the window -------------------------------------------------------------------------------------------------------

@@ -195,9 +195,9 @@ def test_story_s1_compromised_burst_warns_and_locks() -> None:
     assert standing(acts, day(0, 5)) == NaiveStanding(
         rung="warned", until=None, features=frozenset({"sending"}), half_points=8, final_half_points=0, hold=True
     )
-    # Nobody attests: final at two points, and the hold goes on.
+    # Nobody attests: final at two points, and the hold goes on as a trickle.
     assert standing(acts, day(3)) == NaiveStanding(
-        rung="warned", until=None, features=frozenset({"sending"}), half_points=4, final_half_points=4, hold=True
+        rung="warned", until=None, features=frozenset({"trickle"}), half_points=4, final_half_points=4, hold=True
     )
 
 

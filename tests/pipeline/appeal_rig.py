@@ -63,7 +63,11 @@ class Scene:
 
     async def lose_evidence(self) -> None:
         """As a broken disk would."""
-        await self.house.engine.submit(lambda txn: txn.connection.execute(delete(EVIDENCE)))
+
+        def lose(txn: Any) -> None:
+            txn.connection.execute(delete(EVIDENCE))
+
+        await self.house.engine.submit(lose)
 
     async def promised(self, login: str = ALICE) -> list[str]:
         """Say the notices in the outbox, by name."""

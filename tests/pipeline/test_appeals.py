@@ -214,6 +214,18 @@ async def test_case_5_7_06(scene: Scene) -> None:
     assert (await decide(scene, appeal, "denied"))["outcome"] == "denied"
 
 
+async def test_case_5_7_07(scene: Scene) -> None:
+    """Another version of the agreement neither ends nor brings back what was imposed; an appeal is decided by the terms
+    that it rests on."""
+    await scene.climb(0, 2)
+    appeal = await scene.appeal()
+    before = await show(scene)
+    scene.house.swap_terms(scene.house.terms().model_copy(update={"category": ()}))
+    after = await show(scene)
+    assert (after["standing"], after["until"]) == (before["standing"], before["until"])
+    assert (await decide(scene, appeal, "denied"))["standing"] == before["standing"]
+
+
 async def test_granting_one_settles_the_other_appeals_of_the_case(scene: Scene) -> None:
     incident = await scene.breach(*BURST, noticed=False)
     for _ in range(3):

@@ -78,7 +78,7 @@ async def test_a_persons_order_is_a_row_first_and_then_the_file(site: Site) -> N
     until = START + timedelta(minutes=30)
     assert (order.order_id, order.by, order.until) == (said["order_id"], "dana-moderator", until)
     assert order.is_recorded
-    assert [row["kind"] for row in await site.rows()] == ["person.added", "bypass.opened"]
+    assert [row["kind"] for row in await site.rows()] == ["root.acted", "person.added", "bypass.opened"]
 
 
 async def test_the_alarm_sounds_once_a_minute_and_says_what_to_do(site: Site) -> None:

@@ -19,6 +19,7 @@ from filterd.agreement.sparing import spare
 from filterd.agreement.standing import standing_at
 from filterd.agreement.takeover import hypothesis_of, indicators_in, takeover_hold
 from filterd.agreement.tenancy import Act, charge
+from filterd.agreement.tenant_steps import PROPOSE
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import Touched, advisory, touched, violation_of, violations
 from filterd.agreement.when import Mail
@@ -145,8 +146,8 @@ def decide(
     )
     charged = charge(outcome.history, around, terms, act)
     if is_frozen:
-        # The tenant's steps are automatic sanctions, too: what it answers for is written down, and nothing follows yet.
-        charged = tuple(x for x in charged if not isinstance(x, r.TenantStepTaken))
+        # The tenant's steps are automatic sanctions, too: what it answers for is written down, and people are asked.
+        charged = tuple(x for x in charged if not isinstance(x, r.TenantStepTaken) or x.step == PROPOSE)
     return replace(
         base,
         records=(*relief.records, *outcome.records, *charged),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from filterd.agreement.protection import own_mail
+from filterd.agreement.tenant_steps import REGISTRATION
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import is_refused_without_points
 from filterd.agreement.when import Mail
@@ -110,7 +111,11 @@ def _stopped(standing: Standing) -> Reason:
         return Reason(code="standing.suspended", disposition=Disposition.REJECT, ids=sanctions)
     if holds or not limits:
         return Reason(code="standing.hold", disposition=Disposition.REJECT, ids=holds)
-    return Reason(code="standing.tenant", disposition=Disposition.REJECT, ids=limits)
+    # Until a person has looked at a registration, mail waits with its sender.
+    is_waiting = all(x.kind == REGISTRATION for x in standing.tenant_limits if SENDING in x.features)
+    return Reason(
+        code="standing.tenant", disposition=Disposition.DEFER if is_waiting else Disposition.REJECT, ids=limits
+    )
 
 
 def owners(standing: Standing, feature: Feature) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from filterd.agreement.signals import split, things
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
-from filterd.model.decision import Case
+from filterd.model.decision import NO_TEXT, Case
 from filterd.model.ids import derived_id
 from filterd.model.standing import History
 from filterd.model.verdict import Finding
@@ -55,7 +55,7 @@ def _covers(given: r.ExculpationGranted, finding: Finding) -> bool:
 def _is_alike(given: r.ExculpationGranted, case: Case, terms: Agreement) -> bool:
     known = frozenset(given.fingerprints)
     if given.kind == EVIDENCE:
-        return not known.isdisjoint((case.evidence_key, case.text_fp))
+        return not (known - {NO_TEXT}).isdisjoint((case.evidence_key, case.text_fp))
     if any(STREAM + key in known for key in case.facts.stream_keys):
         return True
     ours = recipient_marks(case.facts.recipient_hashes, MAX_RECIPIENTS)
@@ -85,7 +85,7 @@ def exculpations(
     if not rules:
         return ()
     until = at + timedelta(days=terms.appeal.exculpation_days)
-    evidence = tuple(dict.fromkeys(x for act in acts for x in (act.evidence_key, act.text_fp) if x))
+    evidence = tuple(dict.fromkeys(x for act in acts for x in (act.evidence_key, act.text_fp) if x not in ("", NO_TEXT)))
     given = [_granted(EVIDENCE, evidence, rules, incident_id, account_id, at, until)]
     marks = recipient_marks((x for act in acts for x in act.recipient_marks), MAX_RECIPIENTS)
     pattern = marks if len(marks) >= terms.appeal.pattern_recipients else ()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from filterd.model import records as r
+from filterd.model.decision import NO_TEXT
 from filterd.model.sanction import Mode
 from filterd.model.standing import UNKNOWN, History, IncidentFile, SanctionFile
 
@@ -51,6 +52,10 @@ _FURTHER = (
     r.PersonAdded,
     r.ProposalEnded,
     r.Proposed,
+    r.RegistrationErased,
+    r.RegistrationMarked,
+    r.RegistrationMatched,
+    r.RegistrationSettled,
     r.SenderProtected,
     r.ServiceEnded,
     r.ServiceResumed,
@@ -175,7 +180,8 @@ def _sanction(history: History, sanction_id: str, change: Callable[[SanctionFile
 def _add_violation(incident: IncidentFile, record: r.ViolationRecorded) -> IncidentFile:
     links = incident.links
     if len(links) < MAX_LINKS:
-        links = links | {record.evidence_key, record.text_fp}
+        # A text without letters is everybody's, and makes no campaign of two acts.
+        links = links | ({record.evidence_key, record.text_fp} - {NO_TEXT})
     return replace(
         incident,
         families=incident.families | {v.family for v in record.violations},

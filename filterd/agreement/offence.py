@@ -24,6 +24,7 @@ from filterd.agreement.standing import SENDING
 from filterd.agreement.takeover import COMPROMISE, is_malicious, is_stolen, reported
 from filterd.agreement.terms import Agreement, Category
 from filterd.model import records as r
+from filterd.model.decision import NO_TEXT
 from filterd.model.ids import derived_id
 from filterd.model.sanction import Feature, Mode, Preset, Rung, Violation
 from filterd.model.standing import COMPROMISED, MALICIOUS, UNKNOWN, History, IncidentFile
@@ -222,7 +223,7 @@ class _Draft:
 
 def _join_or_open(ledger: _Draft, offence: Offence, terms: Agreement) -> str:
     if offence.incident_id is None:
-        links = frozenset({offence.evidence_key, offence.text_fp})
+        links = frozenset({offence.evidence_key, offence.text_fp} - {NO_TEXT})
         found = find_open(ledger.history, terms, offence.at, offence.violations, links)
         if found is not None:
             return found.opened.incident_id
@@ -259,8 +260,12 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
             continue
         level = found.severity_of(incident.recipients_of(found.id))
         if violation.mode is Mode.A and offence.is_strong:
-            in_a = found.severity_of(incident.recipients_of(found.id, only_a=True))
+            number_in_a = incident.recipients_of(found.id, only_a=True)
+            in_a = found.severity_of(number_in_a)
             a_points = max(a_points, terms.half_points(in_a, is_after_notice=extra))
+            if number_in_a < incident.recipients_of(found.id):
+                # What came in mode B before is of the same run, and as large: the order changes no points.
+                b_points = max(b_points, terms.half_points(level, is_after_notice=extra))
         else:
             b_points = max(b_points, terms.half_points(level, is_after_notice=extra))
         if level > severity:

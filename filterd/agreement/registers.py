@@ -21,6 +21,9 @@ from filterd.model.sanction import Mode, Violation
 from filterd.model.session import Direction
 from filterd.model.standing import History, Surroundings
 
+# The condition of a declared stream that each of its mails keeps or lacks.
+_HEADER = "missing_header"
+
 R = TypeVar("R", r.AuthorisationGiven, r.StreamDeclared, r.SenderProtected, r.MigrationOpened)
 
 
@@ -79,7 +82,7 @@ def relieve(
             )
         if (stream := _stream(case, tenant)) is not None:
             noticed = _noticed(stream, case, rules, tenant)
-            if _is_good(stream, tenant, noticed, case.at):
+            if _is_good(stream, case, tenant, noticed):
                 kept = tuple(v for v in kept if v.category not in rules.streams)
                 why.append(("register.stream", stream.entry_id))
     if case.facts.was_received_first and is_to_few(case.facts, rules):
@@ -215,28 +218,39 @@ def _stream(case: Case, tenant: History) -> r.StreamDeclared | None:
 def _noticed(
     stream: r.StreamDeclared, case: Case, rules: RegistersSection, tenant: History
 ) -> tuple[r.StreamNoticed, ...]:
-    """Put a stream on notice whose mail lacks the one-click header; once, until it was mended."""
-    if case.facts.has_one_click or any(x.entry_id == stream.entry_id for x in tenant.of(r.StreamNoticed)):
+    """Put a stream on notice whose mail lacks the one-click header; once, however often it is declared anew."""
+    same = _same(stream, tenant)
+    if case.facts.has_one_click or any(x.entry_id in same for x in tenant.of(r.StreamNoticed)):
         return ()
     return (
         r.StreamNoticed(
             at=case.at,
             entry_id=stream.entry_id,
             tenant_id=stream.tenant_id,
-            condition="missing_header",
+            condition=_HEADER,
             repair_by=case.at + timedelta(days=rules.repair_days),
         ),
     )
 
 
-def _is_good(
-    stream: r.StreamDeclared, tenant: History, noticed: tuple[r.Record, ...], at: datetime
-) -> bool:
-    """Say whether a stream still counts as declared: no condition is past the time to mend it."""
-    known = (*tenant.further, *noticed)
+def _is_good(stream: r.StreamDeclared, case: Case, tenant: History, noticed: tuple[r.Record, ...]) -> bool:
+    """Say whether a mail of a stream counts as declared: no condition is past the time to mend it. The header a mail
+    has is mended in it; other conditions are the stream's, and end with a declaration made anew."""
+    same = _same(stream, tenant)
+    past = [
+        x
+        for x in (*tenant.further, *noticed)
+        if isinstance(x, r.StreamNoticed) and x.entry_id in same and case.at >= x.repair_by
+    ]
     return all(
-        at < x.repair_by for x in known if isinstance(x, r.StreamNoticed) and x.entry_id == stream.entry_id
+        case.facts.has_one_click if x.condition == _HEADER else x.entry_id != stream.entry_id for x in past
     )
+
+
+def _same(stream: r.StreamDeclared, tenant: History) -> frozenset[str]:
+    """Say the entries that declared the same run of mail of the account, those that have ended, too."""
+    declared = (x for x in tenant.of(r.StreamDeclared) if (x.account_id, x.key) == (stream.account_id, stream.key))
+    return frozenset(x.entry_id for x in declared)
 
 
 # --- advice before the first strike -----------------------------------------------------------------------------------

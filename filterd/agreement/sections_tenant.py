@@ -6,13 +6,15 @@ step (CLAUSES 0.1, 0.15).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from filterd.agreement.sections import Hours, Points, Section
 
 Days = Annotated[int, Field(ge=1, le=3660)]
+# What a registration is known by, as notices name it.
+RegistrationKind = Literal["domain", "payment", "organisation", "contact", "dkim_key", "client_net", "template"]
 
 
 class TenantScore(Section):
@@ -43,6 +45,29 @@ class TenantScore(Section):
         return self
 
 
+class TenantRegistration(Section):
+    """`[tenant.registration]`: whoever registers again after a termination for breach (TX-8.2.4). Without the table
+    nobody is compared with anybody. For how many years is `lifecycle.registration_years`.
+
+    Args:
+        ground: the clauses under which such an enterprise may be suspended.
+        alone: kinds of keys of which one in common is enough.
+        together, together_at_least: kinds of which it takes so many different ones. Never one: a contact person changes
+            employers, and one office has one address for many.
+    """
+
+    ground: Annotated[tuple[str, ...], Field(min_length=1)]
+    alone: tuple[RegistrationKind, ...]
+    together: tuple[RegistrationKind, ...] = ()
+    together_at_least: Annotated[int, Field(ge=2, le=7)] = 2
+
+    @model_validator(mode="after")
+    def _never_weak(self) -> TenantRegistration:
+        if weak := {"contact", "client_net", "template"} & set(self.alone):
+            raise ValueError(f"alone: {', '.join(sorted(weak))} in common never says enough by itself")
+        return self
+
+
 class TenantSection(Section):
     """`[tenant]`.
 
@@ -63,6 +88,7 @@ class TenantSection(Section):
     quota_median_days: Days
     quota_floor: Annotated[int, Field(ge=1, le=1_000_000)]
     score: TenantScore | None = None
+    registration: TenantRegistration | None = None
 
     @model_validator(mode="after")
     def _founded(self) -> TenantSection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from filterd.agreement.registration import is_evasion
 from filterd.agreement.security import SENDING, covers
 from filterd.agreement.terms import Agreement
 from filterd.agreement.violations import BURST
@@ -56,6 +57,8 @@ def hypothesis_of(case: Case, history: History, terms: Agreement, around: Surrou
     """Say whose doing a mail in breach is before anybody has looked: malicious for an account that answers a
     registration match, and for one that sends from where it always did in a tenant that has just come; else unknown."""
     if any(h.because == REGISTRATION for h, _ in history.holds):
+        return MALICIOUS
+    if around.tenant is not None and is_evasion(around.tenant, case.at):
         return MALICIOUS
     opened = around.tenant_opened_at
     is_young = opened is not None and case.at < opened + timedelta(days=terms.security.young_tenant_days)

@@ -27,6 +27,7 @@ from filterd.agreement.tenant_score import (
 from filterd.agreement.tenant_steps import PROPOSE, QUOTA, SUSPEND, WARN, open_proposals, running_steps, task_of
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
+from filterd.model.decision import NO_TEXT
 from filterd.model.ids import derived_id
 from filterd.model.records.tenancy import TenancyRecord
 from filterd.model.standing import History, IncidentFile, Surroundings
@@ -34,8 +35,6 @@ from filterd.model.standing import History, IncidentFile, Surroundings
 SYSTEM = "system"
 # Enough to know a campaign again; each new text of an incident beyond the first costs a row.
 MAX_CAMPAIGNS = 8
-# The fingerprint of a text without letters (mail/fingerprint): it is everybody's.
-_NO_TEXT = "0" * 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,9 @@ def charge(account: History, around: Surroundings, terms: Agreement, act: Act) -
     rows: list[r.Record] = []
     on_record, gone = charges(tenant.further), {x.incident_id for x in tenant.of(r.TenantDischarged)}
     for incident in account.incidents:
-        if incident.opened.incident_id in gone:
+        # What is from before the account came to this tenant was another one's to answer for (STANDING 5.7-19).
+        is_anothers = incident.opened.tenant_id not in ("", act.tenant_id)
+        if incident.opened.incident_id in gone or is_anothers:
             continue
         row = _charged(incident, account, on_record, around, rules, act)
         if row is not None:
@@ -103,7 +104,7 @@ def _charged(
     known = on_record.get(incident_id)
     campaigns = known.campaigns if known is not None else ()
     is_mine = incident_id == act.incident_id
-    if is_mine and act.text_fp not in (*campaigns, _NO_TEXT, "") and len(campaigns) < MAX_CAMPAIGNS:
+    if is_mine and act.text_fp not in (*campaigns, NO_TEXT, "") and len(campaigns) < MAX_CAMPAIGNS:
         campaigns = (*campaigns, act.text_fp)
     row = replace(
         row,

@@ -1,7 +1,7 @@
 """What is in force against an enterprise at an instant: steps and locks, from its own rows.  STANDING 5.4 rows 9, 11.
 
 Computed at read time like everything of standing: a quota ends, and a lock nobody confirmed opens, because time passed
-(HOUSE rule 12).
+(HOUSE rule 12). A registration that matches a terminated one locks sending until a person has looked (row 13).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from filterd.agreement.registration import TERMINATE, open_matches
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.ids import derived_id
@@ -16,13 +17,21 @@ from filterd.model.sanction import Feature
 from filterd.model.standing import History, TenantLimit
 
 WARN, QUOTA, SUSPEND, PROPOSE = "warn", "quota", "suspend", "propose"
-LOCK = "lock"
+LOCK, REGISTRATION = "lock", "registration"
 # A task given back to everybody is no answer (model/records/people.TaskClosed).
 HANDED_BACK = "handed_back"
 EXTERNAL_DAY = "tenant_external_per_day"
 _SENDING = (Feature(name="sending"),)
 _IN_FORCE = frozenset(
-    {r.TenantStepTaken, r.TenantStepEnded, r.TenantLocked, r.TenantLockConfirmed, r.TenantUnlocked}
+    {
+        r.RegistrationMatched,
+        r.RegistrationSettled,
+        r.TenantStepTaken,
+        r.TenantStepEnded,
+        r.TenantLocked,
+        r.TenantLockConfirmed,
+        r.TenantUnlocked,
+    }
 )
 
 
@@ -35,14 +44,15 @@ def tenant_limits(history: History, terms: Agreement, at: datetime) -> tuple[Ten
         if step.step == QUOTA:
             limit = step.quota or (terms.tenant.quota_floor if terms.tenant is not None else None)
             features = (Feature(name=EXTERNAL_DAY, limit=limit),) if limit is not None else ()
-        elif step.step == SUSPEND:
+        elif step.step in (SUSPEND, TERMINATE):
             features = _SENDING
         else:
             continue
         out.append(
             TenantLimit(
                 limit_id=step.step_id,
-                kind=step.step,
+                # Once its service has ended it is suspended for good.
+                kind=SUSPEND if step.step == TERMINATE else step.step,
                 features=features,
                 ends_at=step.ends_at,
                 clauses=() if step.is_technical else step.clauses,
@@ -51,6 +61,11 @@ def tenant_limits(history: History, terms: Agreement, at: datetime) -> tuple[Ten
     out += [
         TenantLimit(limit_id=lock.lock_id, kind=LOCK, features=_SENDING, ends_at=end)
         for lock, end in running_locks(history, at)
+    ]
+    # Protection until somebody has looked: under no clause, and nobody's misconduct.
+    out += [
+        TenantLimit(limit_id=match.match_id, kind=REGISTRATION, features=_SENDING, ends_at=None)
+        for match in open_matches(history, at)
     ]
     return tuple(out)
 

@@ -95,6 +95,12 @@ class Agreement(Section):
         for key in self.tenant.ground if self.tenant is not None else ():
             if key not in self.clause:
                 raise ValueError(f"tenant.ground names clause {key!r}, which the file does not have")
+        registration = self.tenant.registration if self.tenant is not None else None
+        for key in registration.ground if registration is not None else ():
+            if key not in self.clause:
+                raise ValueError(f"tenant.registration.ground names clause {key!r}, which the file does not have")
+        if registration is not None and self.lifecycle is None:
+            raise ValueError("[tenant.registration] takes its years from [lifecycle], which the file does not have")
         for key in self.termination.clauses if self.termination is not None else ():
             if key not in self.clause:
                 raise ValueError(f"termination.clauses names clause {key!r}, which the file does not have")

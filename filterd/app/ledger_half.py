@@ -73,7 +73,7 @@ class LedgerHalf:
         rules = _rules(policy)
         self._verbs = CurrentVerbs(verbs(rules))
         self._templates = Templates(path("policies/notices"))
-        self._desk = CurrentDesk(NoticeDesk(rules, self._templates, notice_settings(config)))
+        self._desk = CurrentDesk(NoticeDesk(rules, self._templates, notice_settings(config), keys.token))
         self.engine = LedgerEngine.open(
             state_dir=config.node.state_dir,
             node=config.node.name,
@@ -181,7 +181,7 @@ class LedgerHalf:
     def _put(self, policy: Policy) -> None:
         rules = _rules(policy)
         self._verbs.verbs = verbs(rules)
-        self._desk.desk = NoticeDesk(rules, self._templates, notice_settings(policy.config))
+        self._desk.desk = NoticeDesk(rules, self._templates, notice_settings(policy.config), self._keys.token)
         if self._lookups is not None:
             self._lookups.go_by(rules)
         self.policy = policy

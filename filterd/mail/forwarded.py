@@ -3,17 +3,16 @@
 For the restriction `auto_forward` alone: what a mail says of itself may take something away from it, and never exempts
 it from anything (STANDING 5.7-12). A rule can be known only by what it leaves in the header:
 
-- `Auto-Submitted` with any keyword but `no`: vacation replies, notifications (RFC 3834, RFC 5230 §4.6, RFC 5436 §2.7.1);
+- `Auto-Submitted` with any keyword but `no`: vacation replies, notifications (RFC 3834, RFC 5230 §4.6, RFC 5436);
 - `Autoforwarded` with any value but `false` or `no` (RFC 2156);
-- what redirecting programs add: `X-Sieve-Redirected-From` (the `redirect` of Dovecot's Pigeonhole), `X-Forwarded-To` and
-  `X-Forwarded-For` (webmail forwarding), `X-MS-Exchange-Inbox-Rules-Loop` and `X-MS-Exchange-ForwardingLoop` (mailbox
-  rules of Exchange);
+- what redirecting programs add: `X-Sieve-Redirected-From` (the `redirect` of Dovecot's Pigeonhole), `X-Forwarded-To`
+  and `X-Forwarded-For` (webmail), `X-MS-Exchange-Inbox-Rules-Loop` and `X-MS-Exchange-ForwardingLoop` (Exchange);
 - `Delivered-To`: it lay in a mailbox before (Postfix local(8), virtual(8), Dovecot's delivery) and leaves as it came;
-- any `Resent-*` field: it was brought in again as it came. A person's "redirect" leaves the same fields as a rule's, and
-  counts as one; forwarding in one's own mail, quoted or attached, leaves none on top and is not meant.
+- any `Resent-*` field: it was brought in again as it came. A person's "redirect" leaves the same fields as a rule's,
+  and counts as one; forwarding in one's own mail, quoted or attached, leaves none on top and is not meant.
 
-Not asked: `List-*`, `Precedence` and a null reverse-path, which a person's own mail can bear as well. A rule that leaves
-no trace is not found.
+Not asked: `List-*`, `Precedence` and a null reverse-path, which a person's own mail can bear as well. A rule that
+leaves no trace is not found.
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ from filterd.model.sanction import Rung, Violation
 from filterd.model.session import Direction
 from filterd.model.verdict import Assessment
 
+# The fingerprint of a text without letters (mail/fingerprint): it is everybody's, and joins nothing to anything.
+NO_TEXT = "0" * 16
+
 
 class Disposition(StrEnum):
     """About this mail only; in order of strength when two rules disagree."""

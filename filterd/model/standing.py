@@ -171,7 +171,7 @@ class TenantLimit:
     """What is in force against the whole enterprise, and says nothing about the account (STANDING 5.7-15).
 
     Args:
-        kind: `quota`, `suspend` or `lock`.
+        kind: `quota`, `suspend`, `lock` or `registration`.
         features: what it takes away from every account of the tenant.
         clauses: none for what protects only.
     """

@@ -80,13 +80,16 @@ def write_tenant_rows(
 
 
 def settle_tenant(txn: LedgerTxn, account: Account, terms: Agreement) -> tuple[r.Record, ...]:
-    """Have the tenant follow when strikes of an account were annulled, excused or made milder (STANDING 5.4 row 7)."""
-    tenant = txn.tenant(account.tenant_id)
-    if tenant is None:
-        return ()
-    around = tenant_surroundings(txn, tenant)
-    rows = settle(txn.history(account.account_id), around, terms, tenant.tenant_id, txn.now)
-    return write_tenant_rows(txn, rows, tenant.tenant_id, terms)
+    """Have the tenant follow when strikes of an account were annulled, excused or made milder (STANDING 5.4 row 7); and
+    any other that the account belonged to before, and that answers for what was done there."""
+    history = txn.history(account.account_id)
+    written: list[r.Record] = []
+    for tenant_id in dict.fromkeys((account.tenant_id, *(i.opened.tenant_id for i in history.incidents))):
+        tenant = txn.tenant(tenant_id) if tenant_id else None
+        if tenant is not None:
+            rows = settle(history, tenant_surroundings(txn, tenant), terms, tenant_id, txn.now)
+            written += write_tenant_rows(txn, rows, tenant_id, terms)
+    return tuple(written)
 
 
 # --- whom it is told to -----------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class EventFacts:
         is_good: nothing counts against the account.
         is_for_people: its case holds what only people may judge: the tenant's side reads one line (`tenant_copy`).
         is_decided: a person has imposed something in its case; before that, of such a case, the tenant reads nothing.
+        link: the signed address of its case's page; None: `object_url` with the case id.
     """
 
     request: EventRequest
@@ -60,6 +61,7 @@ class EventFacts:
     is_good: bool = False
     is_for_people: bool = False
     is_decided: bool = False
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ def render_event(
         "cited": cited(facts, templates),
         "can_object": row.can_object,
         "answer_hours": facts.terms.incident.objection_hours,
-        "url": f"{settings.object_url}{case}" if has_page and not is_suspect else None,
+        "url": (facts.link or f"{settings.object_url}{case}") if has_page and not is_suspect else None,
         "reachable": reachable(facts.account, facts.tenant, settings),
         "is_good": facts.is_good,
     }

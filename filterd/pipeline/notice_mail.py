@@ -23,6 +23,7 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Account, Supplement, Tenant
 from filterd.model.sanction import Conduct, Mode
 from filterd.model.standing import History
+from filterd.pipeline.appeal_link import case_link
 from filterd.pipeline.notice_letters import EventFacts, render_event, render_tenant_copy
 from filterd.pipeline.notice_paths import reverse_path
 from filterd.pipeline.notice_requests import EventRequest, Request
@@ -52,8 +53,8 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeFacts:
-    """What a notice about an incident is made of, as it stood at one instant. `is_for_people`, `is_decided`: as in
-    EventFacts."""
+    """What a notice about an incident is made of, as it stood at one instant. `is_for_people`, `is_decided`, `link`: as
+    in EventFacts."""
 
     request: NoticeRequest
     about: tuple[str, ...]
@@ -63,6 +64,7 @@ class NoticeFacts:
     statement: Statement
     is_for_people: bool = False
     is_decided: bool = False
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +89,17 @@ class Letter:
 
 
 class NoticeDesk:
-    """Turns requests into letters. One instance a ledger process."""
+    """Turns requests into letters. One instance a ledger process.
 
-    def __init__(self, rules: DeskRules, templates: Templates, settings: NoticeSettings):
+    Args:
+        token_key: signs the links to the page of a case (pipeline/appeal_link); None: they bear the case id alone.
+    """
+
+    def __init__(
+        self, rules: DeskRules, templates: Templates, settings: NoticeSettings, token_key: bytes | None = None
+    ):
         self._rules, self._templates, self._settings = rules, templates, settings
+        self._token_key = token_key
 
     def gather(self, txn: LedgerTxn, request: Request) -> Facts | Delayed | None:
         """Collect the facts inside a transaction; None when there is nothing, or nobody, to tell of any more."""
@@ -124,7 +133,13 @@ class NoticeDesk:
             statement=facts,
             is_for_people=_is_for_people(history, request.incident_id, terms),
             is_decided=_is_decided(history, request.incident_id),
+            link=self._link(history, terms, request.incident_id, txn.now),
         )
+
+    def _link(self, history: History, terms: Agreement, incident_id: str, at: datetime) -> str | None:
+        if self._token_key is None:
+            return None
+        return case_link(self._settings.object_url, self._token_key, history, terms, incident_id, at)
 
     def event_facts(
         self,
@@ -166,6 +181,7 @@ class NoticeDesk:
             is_good=now.conduct is Conduct.GOOD,
             is_for_people=incident_id is not None and _is_for_people(history, incident_id, terms),
             is_decided=incident_id is not None and _is_decided(history, incident_id),
+            link=self._link(history, terms, incident_id, txn.now) if incident_id is not None else None,
         )
 
     def letters(self, facts: Facts, at: datetime) -> tuple[Letter, ...]:
@@ -223,6 +239,7 @@ class NoticeDesk:
             self._settings,
             at,
             audience=audience,
+            link=facts.link,
         )
 
     def _one_line(self, facts: Facts, at: datetime) -> RenderedNotice:

@@ -99,6 +99,7 @@ def render(
     at: datetime,
     *,
     audience: Audience = Audience.ACCOUNT,
+    link: str | None = None,
 ) -> RenderedNotice:
     """Word one notice for one reader.
 
@@ -106,6 +107,7 @@ def render(
         about: names of TEMPLATES that were merged into it; the highest heads it and a hold adds a paragraph.
         account: None when the directory no longer has it; its id stands for it then.
         at: the instant the statement is of.
+        link: the signed address of the case's page; None: `object_url` with the case id.
 
     Raises:
         UsageError: `about` is empty or names an unknown template, or one whose sanction the statement lacks.
@@ -115,7 +117,7 @@ def render(
     told = [name for name in TEMPLATES if name in about]
     if not _FITS[told[0]](statement):
         raise UsageError(f"{statement.incident_id} gives no reason for a notice of {told[0]}")
-    values = _values(statement, about, account, tenant, terms, settings, at, audience)
+    values = _values(statement, about, account, tenant, terms, settings, at, audience, link)
     return assemble(templates, told[0], "+".join(told), choose_languages(account, tenant, terms), terms, values)
 
 
@@ -178,6 +180,7 @@ def _values(
     settings: NoticeSettings,
     at: datetime,
     audience: Audience,
+    link: str | None,
 ) -> dict[str, Any]:
     case = case_id(statement.incident_id, statement.account_id)
     hold = statement.hold
@@ -200,7 +203,7 @@ def _values(
         "case": case,
         "appeals": settings.appeals_address,
         "sender": settings.sender_for(dealer),
-        "url": f"{settings.object_url}{case}" if may_link else None,
+        "url": (link or f"{settings.object_url}{case}") if may_link else None,
         "reachable": reachable(account, tenant, settings),
         "at": at,
     }

@@ -125,10 +125,17 @@ def object_to_holds(
 def tenant_opened_at(txn: LedgerTxn, tenant_id: str | None, terms: Agreement) -> datetime | None:
     """Say when a tenant came to us; None where nobody can say: one that our record has almost from its own beginning
     on may be an old customer, and is not taken for a young one."""
-    if tenant_id is None:
-        return None
+    return young_since(*opening_of(txn, tenant_id), terms) if tenant_id is not None else None
+
+
+def opening_of(txn: LedgerTxn, tenant_id: str) -> tuple[datetime | None, datetime | None]:
+    """Say when a tenant was opened, and when our record began; None where no row says so. Reads all rows of both."""
     opened = next((x.at for x in txn.records(tenant_id) if isinstance(x, r.TenantOpened)), None)
-    began = next((x.at for x in txn.records(SITE)), None)
+    return opened, next((x.at for x in txn.records(SITE)), None)
+
+
+def young_since(opened: datetime | None, began: datetime | None, terms: Agreement) -> datetime | None:
+    """Say since when a tenant may count as a young one; None where nobody can say."""
     if opened is None or began is None or opened - began < timedelta(days=terms.security.young_tenant_days):
         return None
     return opened

@@ -12,7 +12,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from filterd.agreement.disposition import BULK_RECIPIENTS, RATES, SENDING, owners
-from filterd.agreement.tenant_steps import SUSPEND
+from filterd.agreement.tenant_steps import REGISTRATION, SUSPEND
 from filterd.agreement.terms import Agreement
 from filterd.model.decision import Decision, Disposition, Reason
 from filterd.model.lifecycle import EXPIRY, Lifecycle
@@ -100,7 +100,7 @@ def _tenant_reply(limits: list[TenantLimit], standing: Standing, words: Wording)
     done nothing reads that, too (STANDING 5.7-15)."""
     clauses = tuple(c for x in limits for c in x.clauses)
     is_suspended = any(x.kind == SUSPEND for x in limits)
-    return _reply(
+    refusal = _reply(
         550,
         "5.7.13",
         Why.TENANT_SUSPENDED if is_suspended else Why.TENANT_LOCKED,
@@ -111,6 +111,8 @@ def _tenant_reply(limits: list[TenantLimit], standing: Standing, words: Wording)
         own=_own(standing),
         desk=_same(words.style.appeals_address),
     )
+    # Nothing is refused for good before a person has looked at the registration (TX-8.2.4).
+    return waiting(refusal) if all(x.kind == REGISTRATION for x in limits) else refusal
 
 
 def _ask_administrator(limits: list[TenantLimit], words: Wording) -> Text:

@@ -26,7 +26,7 @@ from filterd.model.staffing import STAFFING, StaffingRules
 from filterd.model.standing import Surroundings
 from filterd.pipeline.advice import give_advice
 from filterd.pipeline.enterprise import with_enterprise, write_tenant_rows
-from filterd.pipeline.protecting import follow_hold, object_to_holds, tenant_opened_at
+from filterd.pipeline.protecting import follow_hold, object_to_holds, opening_of, young_since
 from filterd.ports import AccountRef, LedgerTxn
 
 # A strike can be contested as long as it counts; its evidence lives 30 days longer (STANDING 5.6).
@@ -34,6 +34,9 @@ EVIDENCE_AFTER_EXPIRY = timedelta(days=30)
 
 # Notices of one incident are merged within their kind: an acknowledgement never waits for a warning.
 _KIND = {"objection_received": "objection", "annulled": "annulled"}
+
+# So many tenants are remembered with when they came.
+_OPENINGS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskRules:
@@ -106,6 +109,8 @@ class MailVerbs:
 
     def __init__(self, rules: DeskRules):
         self._rules = rules
+        # When a tenant was opened, and when the record began.
+        self._openings: dict[str, tuple[datetime, datetime]] = {}
 
     def account_for(self, txn: LedgerTxn, query: AccountQuery) -> AccountRef | None:
         """Find the account of a login, or create it on its first authenticated mail; None when there is no room."""
@@ -161,7 +166,8 @@ class MailVerbs:
         around = surroundings(txn, account_id, case.principal.tenant_id)
         around = with_enterprise(txn, around, account_id, case.principal.tenant_id)
         if case.facts.counts.client_is_original:
-            around = replace(around, tenant_opened_at=tenant_opened_at(txn, case.principal.tenant_id, at_act))
+            opened_at = self._tenant_opened_at(txn, case.principal.tenant_id, at_act)
+            around = replace(around, tenant_opened_at=opened_at)
         history = txn.history(account_id)
         decision = decide_between(case, at_act, at_decision, self._rules.preset, history, new, around)
         terms = at_decision if decision.policy_digest == at_decision.digest else at_act
@@ -193,6 +199,20 @@ class MailVerbs:
         for notice in decision.notices:
             self.announce(txn, notice, case.principal.tenant_id)
         return decision
+
+    def _tenant_opened_at(self, txn: LedgerTxn, tenant_id: str | None, terms: Agreement) -> datetime | None:
+        """Say when a tenant came to us, as protecting.tenant_opened_at does; asked for every mail of a run in breach,
+        and told by rows that never change, so read once."""
+        if tenant_id is None:
+            return None
+        if tenant_id not in self._openings:
+            opened, began = opening_of(txn, tenant_id)
+            if opened is None or began is None:
+                return None
+            if len(self._openings) >= _OPENINGS:
+                self._openings.clear()
+            self._openings[tenant_id] = opened, began
+        return young_since(*self._openings[tenant_id], terms)
 
     def announce(self, txn: LedgerTxn, notice: NoticeDue, tenant_id: str | None) -> None:
         """Put a notice into the outbox; what belongs to the same incident joins one that has not gone out yet."""

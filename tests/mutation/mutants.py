@@ -59,77 +59,63 @@ Span = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """One fault. `path` is relative to the tree; `occurrence` counts the operator's places in the file from 0."""
+    """One place for one fault. `path` is relative to the tree; `occurrence` counts the operator's places from 0."""
 
     path: str
     line: int
     operator: str
     occurrence: int
-    before: str
-    after: str
-
-    def source(self, root: Path) -> str:
-        mutated = _mutated((root / self.path).read_text(encoding="utf-8"), self.operator, self.occurrence)
-        if mutated is None:
-            raise ValueError(f"{self.path}: {self.operator} has no place {self.occurrence}")
-        return mutated
 
 
 def mutants_of(root: Path, path: str) -> Iterator[Mutant]:
-    """Say every fault that the operators can put into one file; each compiles and differs from the file."""
+    """Say every place of one file where one of the operators applies."""
     source = (root / path).read_text(encoding="utf-8")
     silent = tuple(_silent(ast.parse(source)))
+    nodes = tuple(ast_nodes(get_ast(source)))
     for name in OPERATORS:
         operator = get_operator(f"core/{name}")()
-        places = [place for node in ast_nodes(get_ast(source)) for place in operator.mutation_positions(node)]
+        places = [place for node in nodes for place in operator.mutation_positions(node)]
         for occurrence, (start, end) in enumerate(places):
-            if any(begin <= start and end <= finish for begin, finish in silent):
-                continue
-            mutated = _mutated(source, name, occurrence)
-            if mutated is None or mutated == source or not _compiles(mutated):
-                continue
-            before, after = _difference(source, mutated)
-            yield Mutant(
-                path=path, line=start[0], operator=name, occurrence=occurrence, before=before, after=after
-            )
+            if not any(begin <= start and end <= finish for begin, finish in silent):
+                yield Mutant(path=path, line=start[0], operator=name, occurrence=occurrence)
 
 
-def _mutated(source: str, operator: str, occurrence: int) -> str | None:
-    mutated: str | None = mutate_code(source, get_operator(f"core/{operator}")(), occurrence)
-    return mutated
-
-
-def _compiles(source: str) -> bool:
+def mutated(source: str, mutant: Mutant) -> str | None:
+    """The file with the fault in it; None where that is no Python any more, or the same as before."""
+    changed: str | None = mutate_code(source, get_operator(f"core/{mutant.operator}")(), mutant.occurrence)
+    if changed is None or changed == source:
+        return None
     try:
-        compile(source, "mutant", "exec")
+        compile(changed, mutant.path, "exec")
     except SyntaxError:
-        return False
-    return True
+        return None
+    return changed
 
 
-def _difference(source: str, mutated: str) -> tuple[str, str]:
-    """The first line that differs, as it was and as it is; empty where it was taken away."""
-    old, new = source.splitlines(), mutated.splitlines()
-    at = next((i for i, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
-    taken = len(new) < len(old)
-    return old[at].strip(), "" if taken or at >= len(new) else new[at].strip()
+def difference(source: str, changed: str) -> str:
+    """The line that the fault changed, as it was and as it is."""
+    old, new = source.splitlines(), changed.splitlines()
+    at = next(i for i, line in enumerate(old) if i >= len(new) or line != new[i])
+    after = "(nothing)" if len(new) < len(old) else new[at].strip()
+    return f"{old[at].strip()}  →  {after}"
 
 
 def _silent(tree: ast.Module) -> Iterator[Span]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.AnnAssign):
-            yield _span(node.annotation)
-        elif isinstance(node, ast.arg) and node.annotation:
-            yield _span(node.annotation)
-        elif isinstance(node, ast.keyword) and node.arg in _SILENT_KEYWORDS:
-            yield _span(node.value)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.returns:
-                yield _span(node.returns)
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Name) and decorator.id in _SILENT_DECORATORS:
-                    # Cosmic Ray's place of a decorator begins at its `@` and ends with its line.
-                    yield (decorator.lineno, 0), (decorator.lineno + 1, 0)
+        match node:
+            case ast.AnnAssign(annotation=annotation):
+                yield _span(annotation)
+            case ast.arg(annotation=ast.expr() as annotation):
+                yield _span(annotation)
+            case ast.keyword(arg=str(name), value=value) if name in _SILENT_KEYWORDS:
+                yield _span(value)
+            case ast.FunctionDef(returns=returns, decorator_list=decorators):
+                if returns:
+                    yield _span(returns)
+                for decorator in decorators:
+                    if isinstance(decorator, ast.Name) and decorator.id in _SILENT_DECORATORS:
+                        # Cosmic Ray's place of a decorator begins at its `@` and ends with its line.
+                        yield (decorator.lineno, 0), (decorator.lineno + 1, 0)
 
 
 def _span(node: ast.expr) -> Span:

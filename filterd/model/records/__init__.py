@@ -15,6 +15,7 @@ from filterd.model.records import (
     notices,
     people,
     registers,
+    registration,
     security,
     site,
     store,
@@ -92,6 +93,12 @@ from filterd.model.records.registers import SenderProtected as SenderProtected
 from filterd.model.records.registers import StandingOrderSigned as StandingOrderSigned
 from filterd.model.records.registers import StreamDeclared as StreamDeclared
 from filterd.model.records.registers import StreamNoticed as StreamNoticed
+from filterd.model.records.registration import RegistrationErased as RegistrationErased
+from filterd.model.records.registration import RegistrationMarked as RegistrationMarked
+from filterd.model.records.registration import RegistrationMatched as RegistrationMatched
+from filterd.model.records.registration import RegistrationNoted as RegistrationNoted
+from filterd.model.records.registration import RegistrationRecord as RegistrationRecord
+from filterd.model.records.registration import RegistrationSettled as RegistrationSettled
 from filterd.model.records.security import HoldAttested as HoldAttested
 from filterd.model.records.security import HoldPlaced as HoldPlaced
 from filterd.model.records.security import HoldReleased as HoldReleased
@@ -130,13 +137,28 @@ Record = (
     | NoticeRecord
     | PeopleRecord
     | RegisterRecord
+    | RegistrationRecord
     | SecurityRecord
     | SiteRecord
     | StoreRecord
     | TenancyRecord
 )
 
-_AREAS = (appeals, conduct, directory, evidence, lifecycle, notices, people, registers, security, site, store, tenancy)
+_AREAS = (
+    appeals,
+    conduct,
+    directory,
+    evidence,
+    lifecycle,
+    notices,
+    people,
+    registers,
+    registration,
+    security,
+    site,
+    store,
+    tenancy,
+)
 
 KINDS: dict[str, type[Record]] = {kind: record for area in _AREAS for kind, record in area.KINDS.items()}
 

@@ -599,6 +599,11 @@ class LedgerTxn(Protocol):
         """Say the accounts of the directory whose ids come after `after`, by id; `limit` None: all."""
         ...
 
+    def bearing(self, *prefixes: str) -> tuple[str, ...]:
+        """Say the ids of accounts, tenants and the site, in order, that ever had anything whose id begins with one of
+        these (`w` a task, `q` a proposal: model.ids). What is listed is looked for here, not in everybody's rows."""
+        ...
+
     def clocked(self, after: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Say the ids, in order and after `after`, of accounts for which time may do something: those that ever had a
         sanction or a hold, and those with a last day of their own."""

@@ -85,7 +85,8 @@ def exculpations(
     if not rules:
         return ()
     until = at + timedelta(days=terms.appeal.exculpation_days)
-    evidence = tuple(dict.fromkeys(x for act in acts for x in (act.evidence_key, act.text_fp) if x not in ("", NO_TEXT)))
+    prints = (x for act in acts for x in (act.evidence_key, act.text_fp))
+    evidence = tuple(dict.fromkeys(x for x in prints if x not in ("", NO_TEXT)))
     given = [_granted(EVIDENCE, evidence, rules, incident_id, account_id, at, until)]
     marks = recipient_marks((x for act in acts for x in act.recipient_marks), MAX_RECIPIENTS)
     pattern = marks if len(marks) >= terms.appeal.pattern_recipients else ()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from filterd.agreement.category import RAISED_FAMILY
 from filterd.agreement.cure import cured_at
-from filterd.agreement.standing import stretches, strike_at, was_cut
+from filterd.agreement.standing import Stretch, stretches, strike_at, was_cut
 from filterd.agreement.terms import Agreement
 from filterd.model.ids import derived_id
 from filterd.model.records import IncidentOpened
@@ -119,9 +119,9 @@ def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
         pieces = stretches(sanction, terms, at)
         # Mended, and lifted for that: on probation all the same (AL-7.1, STANDING 5.3).
         cured = cured_at(history, sanction.imposed.sanction_id, at)
-        if cured is not None and sanction.annulled_at is None and cured <= at < cured + length:
-            if any(p.rung > Rung.WARN and p.since < cured <= (p.until or cured) for p in pieces):
-                return True
+        is_recent = cured is not None and sanction.annulled_at is None and cured <= at < cured + length
+        if cured is not None and is_recent and any(_was_cut_short(piece, cured) for piece in pieces):
+            return True
         if sanction.lifted_at is not None or sanction.annulled_at is not None or len(pieces) != 1:
             continue
         piece = pieces[0]
@@ -130,6 +130,10 @@ def is_in_probation(history: History, terms: Agreement, at: datetime) -> bool:
         if piece.until <= at < piece.until + length:
             return True
     return False
+
+
+def _was_cut_short(piece: Stretch, at: datetime) -> bool:
+    return piece.rung > Rung.WARN and piece.since < at <= (piece.until or at)
 
 
 def grace_cap(history: History, terms: Agreement, incident: IncidentFile) -> int | None:

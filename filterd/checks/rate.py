@@ -2,8 +2,8 @@
 
 Needs the counters of the account answerable, this mail included; no other verdict. Finds: rate.burst.running,
 rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, rate.message.bulk, rate.tenant.burst,
-rate.client.high, rate.client.new, rate.clients.many, rate.strangers.unlike, all of the signal group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is
-temporary; without counters it is skipped.
+rate.client.high, rate.client.new, rate.clients.many, rate.strangers.unlike, all of the signal group "behaviour", which
+alone never makes spam a mode-A case. Pure: nothing is temporary; without counters it is skipped.
 
 The baseline is the account's own recipients a day. A burst is a rate, so it is compared with a rate: a day's baseline
 falls into eight hours (people do not write evenly around the clock), hence 8 parts for an hour, 48 for 10 minutes. An

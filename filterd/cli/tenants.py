@@ -12,12 +12,14 @@ from filterd.cli.importing import DryRun, ListFile, import_list
 from filterd.cli.link import ask
 from filterd.cli.options import AsRoot, ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
+from filterd.cli.registration import registrations
 from filterd.cli.say import result, table
 from filterd.cli.tenant_text import acted_lines, tenant_lines
 
 TheTenant = Annotated[str, typer.Argument(metavar="NAME|ID|DOMAIN")]
 
 tenants = typer.Typer(help="Tenants: the enterprises answerable for their users.")
+tenants.add_typer(registrations, name="registration")
 
 # As the ledger knows them (pipeline.import_tenants).
 _COLUMNS = (
@@ -33,6 +35,7 @@ _COLUMNS = (
     "plan",
     "expires_on",
     "external_id",
+    "registration_keys",
     "supplement",
     "supplement_document",
     "supplement_signed_by_provider",
@@ -237,6 +240,10 @@ def tenant_import(
     whose name notices go out), plan, expires_on (YYYY-MM-DD), external_id (what your directory calls it for good). A
     tenant is known by its external_id, else by its name. A column that is not there keeps what is known; an empty cell
     takes it away (of agreement: keeps it).
+
+    registration_keys: what whoever registered is known by, kind:value parted by blanks or semicolons; kinds: payment,
+    organisation, contact, dkim_key, client_net, template. Kept as keyed hashes only, for an enterprise that comes back
+    after a termination for breach (`filterd tenant registration`).
 
     A signed supplement: supplement (the id of its file; an empty cell withdraws the record), supplement_document,
     supplement_signed_by_provider, supplement_signed_by_tenant, supplement_effective_from (days, YYYY-MM-DD) and

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, false, func, insert, or_, select, text
 
 from filterd.ledger.codec import storable
 from filterd.ledger.schema import ACCOUNT, EVIDENCE, MENTION, OPENING
@@ -118,12 +118,20 @@ def auto_created_since(connection: Connection, at: datetime) -> int:
     return connection.execute(query).scalar_one()
 
 
+def bearing(connection: Connection, prefixes: Collection[str]) -> tuple[str, ...]:
+    """Say the subjects, by id, that ever had anything whose id begins with one of these (model.ids)."""
+    query = select(MENTION.c.account_id).where(_begins(prefixes)).distinct().order_by(MENTION.c.account_id)
+    return tuple(connection.execute(query).scalars())
+
+
+def _begins(prefixes: Collection[str]) -> ColumnElement[bool]:
+    # "`" comes after "_": all ids with that prefix.
+    return or_(false(), *(and_(MENTION.c.id >= f"{x}_", MENTION.c.id < f"{x}`") for x in prefixes))
+
+
 def clocked(connection: Connection, after: str, limit: int | None) -> tuple[str, ...]:
     """Say the accounts, by id after `after`, that ever had a sanction or a hold, or have a last day of their own."""
-    # "`" comes after "_": all ids with that prefix.
-    past = select(MENTION.c.account_id.label("id")).where(
-        or_(*(and_(MENTION.c.id >= f"{x}_", MENTION.c.id < f"{x}`") for x in _CLOCKED)), MENTION.c.account_id > after
-    )
+    past = select(MENTION.c.account_id.label("id")).where(_begins(_CLOCKED), MENTION.c.account_id > after)
     ending = select(ACCOUNT.c.account_id.label("id")).where(
         ACCOUNT.c.expires_on.is_not(None), ACCOUNT.c.sealed.is_not(None), ACCOUNT.c.account_id > after
     )

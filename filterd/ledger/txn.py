@@ -283,6 +283,10 @@ class Txn:
         """Say the accounts whose ids come after `after`, by id; `limit` None: all."""
         return self.directory.accounts(after, limit)
 
+    def bearing(self, *prefixes: str) -> tuple[str, ...]:
+        """Say the subjects, by id, that ever had anything whose id begins so."""
+        return references.bearing(self._open(), prefixes)
+
     def clocked(self, after: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Say the accounts for which time may do something, by id."""
         return references.clocked(self.connection, after, limit)

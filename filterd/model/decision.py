@@ -90,7 +90,7 @@ class MailFacts:
         is_by_rule, is_from_another, strangers: made or sent on by a rule (mail/forwarded); with an author or envelope
             sender that is not the account's own address; how many outside recipients did not write first. Each looked
             at only while the account is kept from it (pipeline/facts).
-        recipient_domains: the different ones, in lower case; filled only where a register may ask (agreement/registers).
+        recipient_domains: the different ones, in lower case; filled only where agreement/registers may ask.
         stream_keys: keyed hashes of what tells a run of mail from others: its List-Id, its author address.
         has_one_click: it can be unsubscribed from with one click (RFC 8058), and a signature in it covers that, if any.
         was_received_first: what was found in it came to the tenant from outside lately; asked only for mail in breach.

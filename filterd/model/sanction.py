@@ -96,7 +96,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A finding code under a ground of the agreement in force. `is_shadow`: it gives no points, for a breaker is open."""
+    """A finding code under a ground of the agreement in force. `is_shadow`: it gives no points, a breaker is open."""
 
     category: str
     family: str

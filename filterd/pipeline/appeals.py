@@ -32,6 +32,9 @@ from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.roles import permitted, reaches
 from filterd.ports import LedgerTxn
 
+# What the ids of appeals begin with (model.ids).
+_APPEAL = "p"
+
 
 class AppealVerbs:
     """The verbs about objections and appeals. One instance a ledger process."""
@@ -114,7 +117,10 @@ class AppealVerbs:
         """Say the appeals that wait for a decision, or `all`; the one to be decided first comes first."""
         actor = permitted(txn, arguments, "look") if arguments.get("token") else None
         rows = []
-        for account in txn.accounts():
+        for subject_id in txn.bearing(_APPEAL):
+            account = txn.account(subject_id)
+            if account is None:
+                continue
             if actor is None or reaches(txn, actor, txn.tenant(account.tenant_id)):
                 rows += appeals_of(self._desk, txn, account)
         wanted = rows if arguments.get("all") else [row for row in rows if row["outcome"] is None]

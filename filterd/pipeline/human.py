@@ -20,6 +20,7 @@ from filterd.pipeline.queue import QueueVerbs
 from filterd.pipeline.recall import RECALL, RecallVerbs
 from filterd.pipeline.register_acts import REGISTER_ACTS
 from filterd.pipeline.registers import RegisterVerbs
+from filterd.pipeline.registration_acts import CONFIRM_REGISTRATION, RegistrationVerbs
 from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.security import SecurityVerbs
 from filterd.pipeline.service_verbs import ServiceVerbs
@@ -27,11 +28,22 @@ from filterd.pipeline.staffing import StaffingVerbs
 from filterd.pipeline.standing_orders import OrderVerbs
 from filterd.pipeline.tenancy import TenancyVerbs
 from filterd.pipeline.tenant_acts import SUSPEND_TENANT
+from filterd.pipeline.tenant_end import TERMINATE_TENANT
 from filterd.pipeline.terminations import REINSTATE, TERMINATE
 from filterd.pipeline.verbs import DeskRules, MailVerbs
 
 # What takes two people (STANDING 5.5).
-ACTS = (TERMINATE, REINSTATE, SUSPEND_TENANT, PURGE, DECOMMISSION, RECALL, *REGISTER_ACTS)
+ACTS = (
+    TERMINATE,
+    REINSTATE,
+    SUSPEND_TENANT,
+    TERMINATE_TENANT,
+    CONFIRM_REGISTRATION,
+    PURGE,
+    DECOMMISSION,
+    RECALL,
+    *REGISTER_ACTS,
+)
 
 
 def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
@@ -51,6 +63,7 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         EffectVerbs(desk).table(),
         TenancyVerbs(desk).table(),
         RegisterVerbs(desk).table(),
+        RegistrationVerbs(desk).table(),
         OrderVerbs(desk).table(),
         mandates.table(),
         StaffingVerbs(rules).table(),

@@ -21,6 +21,7 @@ from filterd.pipeline import import_supplement
 from filterd.pipeline.directory_plan import MAX_PLAN_CHARS
 from filterd.pipeline.import_rows import Plan, Row, contact, day, external_id, kept, language, text, words
 from filterd.pipeline.import_supplement import read_supplement, why_not_in_force
+from filterd.pipeline.registration import read_key
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
@@ -37,8 +38,13 @@ COLUMNS = (
     "plan",
     "expires_on",
     "external_id",
+    "registration_keys",
     *import_supplement.COLUMNS,
 )
+
+
+# Never part of a tenant: what it says is kept as keyed hashes alone (pipeline/registration).
+REGISTRATION_KEYS = "registration_keys"
 
 
 class _KnowsTenants(Protocol):
@@ -146,6 +152,8 @@ def _read(
         after = replace(after, plan=kept(row, key, base.plan, _plan))
         key = "expires_on"
         after = replace(after, expires_on=kept(row, key, base.expires_on, day))
+        key = REGISTRATION_KEYS
+        registration_of(row)
         after = replace(after, supplement=read_supplement(row, base.supplement, rules.terms, agreement))
     except import_supplement.WrongCell as err:
         plan.fault(row, err.key, str(err))
@@ -154,6 +162,16 @@ def _read(
         plan.fault(row, key, str(err))
         return None
     return before, after
+
+
+def registration_of(row: Row) -> tuple[tuple[str, str], ...]:
+    """Say what a row says of a registration: kind and value, one after the other. Raises PeerError."""
+
+    def checked(word: str) -> str:
+        read_key(word)
+        return word
+
+    return tuple(read_key(word) for word in words(row, REGISTRATION_KEYS, checked))
 
 
 def _made_by_mail(domains: tuple[str, ...], owners: dict[str, Tenant]) -> Tenant | None:

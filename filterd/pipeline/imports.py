@@ -8,7 +8,8 @@ Taking the same list twice changes nothing the second time. `dry_run` says what 
                 known, None takes it away
     answer      {dry_run, created, changed, retired, unchanged,
                 changes: [{line, what, name, fields: {key: {from, to}}}],
-                errors: [{line, key, message}], notes: [{line, key, message}]}
+                errors: [{line, key, message}], notes: [{line, key, message}]}; of tenants also, where there are any,
+                held: [{line, name, kinds}], whose registration a person has to look at (TX-8.2.4)
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from filterd.pipeline.directory_rows import write_account, write_leaving, write_
 from filterd.pipeline.import_accounts import plan_accounts
 from filterd.pipeline.import_rows import rows_of
 from filterd.pipeline.import_supplement import supplement_facts
-from filterd.pipeline.import_tenants import every_tenant, plan_tenants
+from filterd.pipeline.import_tenants import every_tenant, plan_tenants, registration_of
 from filterd.pipeline.people import ROOT, Arguments, PlainVerb, acting_person, person_add, person_list
+from filterd.pipeline.registration import Screening, has_come, note_keys
 from filterd.pipeline.roles import LOOK, permitted, reaches
 from filterd.pipeline.tenancy_view import tenancy_facts
 from filterd.pipeline.verbs import DeskRules
@@ -50,10 +52,16 @@ class ImportVerbs:
         """Create and change tenants as `rows` say, by the person of `token`."""
         person = _importer(txn, arguments)
         is_dry = bool(arguments.get("dry_run"))
-        plan = plan_tenants(rows_of(arguments), every_tenant(txn), self._rules, txn.now)
+        rows = rows_of(arguments)
+        plan = plan_tenants(rows, every_tenant(txn), self._rules, txn.now)
+        said = {} if plan.errors else {row.line: registration_of(row) for row in rows}
+        screening, held = Screening(txn, self._rules), []
         for item in () if plan.errors or is_dry else plan.items:
             write_tenant(txn, item.before, item.after, by=person, source=_source(person))
-        return plan.answer(lambda t: t.name, is_dry=is_dry)
+            if note_keys(txn, item.after, said[item.line], by=person) or has_come(item.before, item.after):
+                matched = screening.screen(item.after)
+                held += [{"line": item.line, "name": item.after.name, "kinds": list(matched.kinds)}] if matched else []
+        return plan.answer(lambda t: t.name, is_dry=is_dry) | ({"held": held} if held else {})
 
     def account_import(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Create, change and retire accounts as `rows` say, by the person of `token`."""

@@ -28,6 +28,7 @@ from filterd.model.directory import DirectoryFacts
 from filterd.pipeline.directory_plan import DirectoryPlan, plan_facts
 from filterd.pipeline.directory_rows import write_account, write_leaving, write_tenant
 from filterd.pipeline.locking import of_login
+from filterd.pipeline.registration import Screening, has_come
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs
 from filterd.ports import AccountRef, Clock, DirectorySource, LedgerTxn
 
@@ -240,7 +241,7 @@ def _taking(
         plan = plan_facts(txn, desk, login, facts)
         if not about.is_everything and not plan.about.names <= about.names:
             return plan, False
-        carry_out(txn, plan, by=f"directory:{facts.source}")
+        carry_out(txn, plan, desk, by=f"directory:{facts.source}")
         for account_id in {plan.accounts[-1][1].account_id, _id_of(txn, login)} - {None}:
             txn.note_refreshed(str(account_id))
         return plan, True
@@ -248,10 +249,13 @@ def _taking(
     return take
 
 
-def carry_out(txn: LedgerTxn, plan: DirectoryPlan, *, by: str) -> None:
-    """Write a plan down, with a row for everything that changes."""
+def carry_out(txn: LedgerTxn, plan: DirectoryPlan, rules: DeskRules, *, by: str) -> None:
+    """Write a plan down, with a row for everything that changes. A tenant that has come back is held (TX-8.2.4)."""
+    screening = Screening(txn, rules)
     for tenant_before, tenant in plan.tenants:
         write_tenant(txn, tenant_before, tenant, by=by, source=by)
+        if has_come(tenant_before, tenant):
+            screening.screen(tenant)
     for leaving in plan.leaving:
         write_leaving(txn, leaving, by=by)
     for before, account in plan.accounts:

@@ -7,7 +7,7 @@ the proposal rests on, and carries it out in the same transaction; where that ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -33,6 +33,8 @@ from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.roles import deciders, is_tenants_side, permitted, reaches, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
+# What the ids of proposals begin with (model.ids).
+_PROPOSAL = "q"
 # Who ended a proposal whose act was carried out, or that nobody approved in time.
 BY_CLOCK = "clock"
 
@@ -190,7 +192,7 @@ class ProposalVerbs:
         reason = reason_in(arguments)
         proposed = r.Proposed(
             at=txn.now,
-            proposal_id=random_id("q", txn.now),
+            proposal_id=random_id(_PROPOSAL, txn.now),
             act=act.name,
             subject_id=subject.subject_id,
             terms=terms,
@@ -343,14 +345,10 @@ class ProposalVerbs:
         refuse_unless_reached(txn, actor, verb, subject.tenant, subject.account, enforcing_party=party)
 
     def _subjects(self, txn: LedgerTxn) -> Iterable[tuple[str, Tenant | None]]:
-        """Say everybody a proposal may be about, those with one only."""
-        tenants = {tenant.tenant_id: tenant for tenant in txn.tenants()}
-        everybody: Collection[tuple[str, Tenant | None]] = [
-            (SITE, None),
-            *tenants.items(),
-            *((account.account_id, tenants.get(account.tenant_id)) for account in txn.accounts()),
-        ]
-        return ((subject, tenant) for subject, tenant in everybody if txn.history(subject).of(r.Proposed))
+        """Say everybody a proposal was ever made about."""
+        for subject_id in txn.bearing(_PROPOSAL):
+            account = txn.account(subject_id)
+            yield subject_id, txn.tenant(account.tenant_id if account is not None else subject_id)
 
     def _append(self, txn: LedgerTxn, subject: Subject, record: r.Record) -> None:
         txn.append(

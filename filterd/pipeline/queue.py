@@ -22,11 +22,13 @@ from filterd.model.standing import History
 from filterd.pipeline.desk import Desk, iso, plain, reason_in
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.relook import WHAT as RELOOK
-from filterd.pipeline.roles import permitted, reaches, refuse_unless_reached
+from filterd.pipeline.roles import is_tenants_side, permitted, reaches, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
 DONE, NOT_NEEDED, HANDED_BACK = "done", "not_needed", "handed_back"
 
+# What the ids of tasks, proposals, cures and appeals begin with (model.ids).
+_TASK, _PROPOSAL, _CURE, _APPEAL = "w", "q", "u", "p"
 # In this order within the list: what is urgent, then what is late, then by when it is due.
 URGENT, LATE, DUE = 0, 1, 2
 # What begins so is looked at within the hour (STANDING 5.3, S4).
@@ -164,7 +166,7 @@ class QueueVerbs:
 
     def _seen(self, txn: LedgerTxn, arguments: Arguments) -> list[OpenTask]:
         actor = permitted(txn, arguments, "look") if arguments.get("token") else None
-        found = [task for owner in _subjects(txn) for task in self._of(txn, owner)]
+        found = [task for owner in txn.bearing(_TASK) for task in self._of(txn, owner)]
         # What is to be looked at again in its time waits for nobody before that.
         due = [task for task in found if task.task.what != RELOOK or task.task.due_at <= txn.now]
         return [task for task in due if actor is None or reaches(txn, actor, task.tenant)]
@@ -189,7 +191,7 @@ class QueueVerbs:
     def _others(self, txn: LedgerTxn, actor: Actor | None) -> list[dict[str, Any]]:
         """Say what waits besides tasks: second persons, cures, objections and appeals."""
         rows: list[dict[str, Any]] = []
-        for subject_id in (SITE, *_subjects(txn)):
+        for subject_id in txn.bearing(_PROPOSAL, _CURE, _APPEAL):
             history = txn.history(subject_id)
             account = txn.account(subject_id) if subject_id != SITE else None
             tenant = None
@@ -197,8 +199,13 @@ class QueueVerbs:
                 tenant = txn.tenant(account.tenant_id if account is not None else subject_id)
             if actor is not None and not reaches(txn, actor, tenant):
                 continue
-            hours = self._desk.rules.terms_for(tenant, txn.now).incident.objection_hours
+            terms = self._desk.rules.terms_for(tenant, txn.now)
+            is_theirs = actor is not None and is_tenants_side(actor, terms.enforcing_party)
+            hours = terms.incident.objection_hours
             for kind, found_id, what, due_at in _waiting(history, txn.now, objection_hours=hours):
+                if kind == "proposal" and is_theirs:
+                    # What two people weigh; of what an authority keeps secret not even that there is such a thing.
+                    continue
                 rows.append(
                     {
                         "kind": kind,
@@ -247,12 +254,6 @@ class QueueVerbs:
             "claimed_by": claimed.by if claimed is not None else None,
             "claimed_until": iso(claimed.lease_until) if claimed is not None else None,
         }
-
-
-def _subjects(txn: LedgerTxn) -> Iterable[str]:
-    """Say every account and tenant."""
-    yield from (account.account_id for account in txn.accounts())
-    yield from (tenant.tenant_id for tenant in txn.tenants())
 
 
 def _waiting(

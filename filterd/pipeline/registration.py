@@ -111,6 +111,11 @@ def _opened(personal: object) -> frozenset[str]:
 # --- a newcomer -------------------------------------------------------------------------------------------------------
 
 
+def has_come(before: Tenant | None, after: Tenant) -> bool:
+    """Say whether a tenant is new, or has a domain that it had not."""
+    return before is None or not set(after.domains) <= set(before.domains)
+
+
 @dataclass(slots=True)
 class Screening:
     """Compares newcomers of one transaction with the terminated; their files are read once."""

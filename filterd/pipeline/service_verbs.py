@@ -28,6 +28,7 @@ from filterd.pipeline.directory_rows import write_account, write_tenant
 from filterd.pipeline.notice_events import Facts, announce_event, announce_to_all
 from filterd.pipeline.people import Arguments, PlainVerb
 from filterd.pipeline.purge import fate
+from filterd.pipeline.registration_files import erase_undone
 from filterd.pipeline.roles import permitted, refuse_unless_reached
 from filterd.pipeline.verbs import DeskRules, surroundings
 from filterd.ports import LedgerTxn
@@ -256,6 +257,7 @@ class ServiceVerbs:
             struck += strike_tenant(txn, tenant.tenant_id, self._rules, at, since=since, is_dry=is_dry)
         for account_id in txn.clocked():
             struck += strike_account(txn, account_id, self._rules, at, since=since, is_dry=is_dry)
+        struck += erase_undone(txn, self._rules, at, is_dry=is_dry)
         return {"at": iso(at), "dry_run": is_dry, "struck": _rows(struck)}
 
     # --- finding ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from filterd.pipeline.impose import find_clauses, incident_for, step_of
 from filterd.pipeline.notice_events import Facts, announce_event
 from filterd.pipeline.people import Arguments
 from filterd.pipeline.proposals import Act, Decided, Subject
+from filterd.pipeline.registration_files import mark_accounts
 from filterd.ports import LedgerTxn
 
 STATUTE = "statute"
@@ -108,6 +109,7 @@ def _terminate(desk: Desk, txn: LedgerTxn, decided: Decided) -> Mapping[str, Any
     )
     desk.append(txn, account, imposed)
     desk.append(txn, account, confirmed)
+    mark_accounts(txn, decided.subject.tenant, terms, by=proposal.by)
     announce_event(
         txn,
         "termination_proposed",

@@ -23,10 +23,11 @@ from filterd.model.ids import derived_id, random_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Preset, Rung
 from filterd.model.staffing import STAFFING, StaffingRules
-from filterd.model.standing import Surroundings
+from filterd.model.standing import History, Surroundings
 from filterd.pipeline.advice import give_advice
 from filterd.pipeline.enterprise import with_enterprise, write_tenant_rows
 from filterd.pipeline.protecting import follow_hold, object_to_holds, opening_of, young_since
+from filterd.pipeline.registration import Screening
 from filterd.ports import AccountRef, LedgerTxn
 
 # A strike can be contested as long as it counts; its evidence lives 30 days longer (STANDING 5.6).
@@ -37,6 +38,7 @@ _KIND = {"objection_received": "objection", "annulled": "annulled"}
 
 # So many tenants are remembered with when they came.
 _OPENINGS = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskRules:
@@ -141,6 +143,7 @@ class MailVerbs:
                 account_id=None,
                 tenant_id=tenant.tenant_id,
             )
+            Screening(txn, self._rules).screen(tenant)
         account = Account(account_id=random_id("a", txn.now), tenant_id=tenant.tenant_id, login=query.login)
         txn.put_account(account)
         txn.append(
@@ -175,13 +178,14 @@ class MailVerbs:
             return decision
         digest, was_kept = None, None
         if any(isinstance(x, r.ViolationRecorded) for x in decision.records):
-            keep = max((x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)), default=case.at)
+            keep = _counts_until(history, decision, case.at)
             portion = portion_of(case, decision, terms, self._rules)
             # And as long as what it led to can be contested, counted from a notice that may come late.
             is_long = any(isinstance(x, r.SanctionImposed) and x.rung > Rung.WARN for x in decision.records)
             if is_long and terms.lifecycle is not None:
                 keep = max(keep, case.at + timedelta(days=terms.lifecycle.appeal_days))
             digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY, portion)
+            _keep_longer(txn, history, decision, account_id, keep + EVIDENCE_AFTER_EXPIRY)
             was_kept = portion.kept.word if digest is not None or portion.kept is Kept.NONE else None
         for record in decision.records:
             if is_about_tenant(record):
@@ -298,6 +302,26 @@ def surroundings(txn: LedgerTxn, account_id: str, tenant_id: str | None) -> Surr
         seats=tenant.seats if tenant is not None else None,
         plan=tenant.plan if tenant is not None else None,
     )
+
+
+def _counts_until(history: History, decision: Decision, at: datetime) -> datetime:
+    """Say until when the strike counts that a mail is evidence of, whether or not this mail raised it."""
+    ends = [x.expires_at for x in decision.records if isinstance(x, r.StrikeIssued)]
+    mine = (i.strike for i in history.incidents if i.opened.incident_id == decision.incident_id)
+    return max((*ends, *(strike.expires_at for strike in mine if strike is not None)), default=at)
+
+
+def _keep_longer(txn: LedgerTxn, history: History, decision: Decision, account_id: str, until: datetime) -> None:
+    """Keep what came before as long: a strike that this mail raised counts longer for all of its incident, and what it
+    led to can be contested longer."""
+    before = next((i.strike for i in history.incidents if i.opened.incident_id == decision.incident_id), None)
+    grew = any(isinstance(x, (r.StrikeIssued, r.SanctionImposed)) for x in decision.records)
+    if before is None or not grew:
+        return
+    acts = (x for x in txn.records(account_id) if isinstance(x, r.ViolationRecorded))
+    for act in acts:
+        if act.incident_id == decision.incident_id and act.evidence_digest is not None:
+            txn.promote_evidence(act.transaction_id, account_id, until)
 
 
 def portion_of(case: Case, decision: Decision, terms: Agreement, rules: DeskRules) -> Portion:

@@ -19,6 +19,7 @@ from filterd.model.about import EVERYTHING, NOTHING, About, about
 from filterd.model.steady import ClockWatch, since_boot
 from filterd.pipeline.clockwork import Struck, begin, strike_account, strike_tenant, take_probe, wants_probe
 from filterd.pipeline.mx import probe_domain
+from filterd.pipeline.registration_files import erase_undone
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn, Resolver
 
@@ -79,12 +80,22 @@ class ClockWorker:
         tenants, accounts = await self._submit(_everybody_first, NOTHING)
         for tenant_id in tenants:
             struck += await self._strike(strike_tenant, tenant_id, rules, now, may_read=not unread_s)
+        # What is erased stays erased: not by a clock that has just jumped.
+        struck += await self._erase(rules, now) if not unread_s else ()
         while accounts:
             for account_id in accounts:
                 struck += await self._strike(strike_account, account_id, rules, now, may_read=not unread_s)
             subjects += len(accounts)
             accounts = await self._submit(partial(_page, accounts[-1]), NOTHING)
         return Ran(struck=tuple(struck), is_reading=not unread_s, subjects=subjects + len(tenants))
+
+    async def _erase(self, rules: DeskRules, now: datetime) -> tuple[Struck, ...]:
+        """Erase fingerprints of terminated registrations whose years are over (TX-8.2.4); mostly there is nothing."""
+        erase = partial(erase_undone, rules=rules, at=now)
+        if not await self._submit(partial(erase, is_dry=True), NOTHING):
+            return ()
+        found: tuple[Struck, ...] = await self._submit(erase, EVERYTHING)
+        return found
 
     async def _strike(
         self,

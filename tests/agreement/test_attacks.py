@@ -71,7 +71,8 @@ def test_a_stream_that_was_mended_passes_again() -> None:
 
 
 def test_a_tenant_answers_for_nothing_from_before_the_account_was_its_own() -> None:
-    before = [replace(x, tenant_id="n_before") if isinstance(x, r.IncidentOpened) else x for x in incident("old", at=NOON)]
+    old = incident("old", at=NOON)
+    before = [replace(x, tenant_id="n_before") if isinstance(x, r.IncidentOpened) else x for x in old]
     account = fold("a_1", [*before, *incident("new", at=NOON + DAY)])
     around = Surroundings(tenant=History(account_id=TENANT), seats=4, active_seats=4)
     act = Act(at=NOON + DAY, tenant_id=TENANT, incident_id="i_new", decision_id="d", text_fp="x")

@@ -37,6 +37,22 @@ async def _tenant(office: Office) -> tuple[str, dict[str, Any]]:
     return (await office.mailbox()).tenant_id, {}
 
 
+async def _suspended_tenant(office: Office) -> tuple[str, dict[str, Any]]:
+    subject, _ = await _tenant(office)
+    await approve(office, "bo", await propose(office, "ana", "tenant.suspend", subject, {}))
+    return subject, {}
+
+
+async def _known_again(office: Office) -> tuple[str, dict[str, Any]]:
+    """A tenant in which an organisation is seen again whose service was ended."""
+    subject, _ = await _tenant(office)
+    matched = r.RegistrationMatched(
+        at=office.clock.now(), match_id="rm_1", tenant_id=subject, mark_ids=("rg_1",), kinds=("domain",), clauses=("8.2.4",)
+    )
+    office.engine.run(lambda txn: txn.append(matched, account_id=None, tenant_id=subject))
+    return subject, {}
+
+
 async def _over(office: Office) -> tuple[str, dict[str, Any]]:
     """A tenant whose service ended long ago."""
     account = await office.mailbox()
@@ -92,6 +108,8 @@ READY: dict[str, Ready] = {
     "account.terminate": _suspended,
     "account.reinstate": _terminated,
     "tenant.suspend": _tenant,
+    "tenant.terminate": _suspended_tenant,
+    "tenant.registration": _known_again,
     "data.purge": _over,
     "site.decommission": _shutdown,
     "rule.recall": _wrong_rule,

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, difference, mutants_of, mutated
-from tests.mutation.reach import Reach, measure
+from tests.mutation.reach import QUICK, WHOLE, Reach, measure
 from tests.mutation.report import branches, scores
 from tests.mutation.trial import Outcome, run
 
@@ -57,6 +57,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--number", type=int, default=None, help="stop after so many; 0: branch coverage alone")
     options.add_argument("--seed", type=int, default=None, help="decides the order; by default a new one, printed")
     options.add_argument("--tests", nargs="+", default=list(TESTS), help="files or folders of tests")
+    options.add_argument("--quick", action="store_true", help="leave tests marked slow out")
     options.add_argument("--each", type=float, default=15.0, help="CPU seconds of tests that one mutant may cost (15)")
     options.add_argument("--here", type=Path, help=argparse.SUPPRESS)
     return options.parse_args()
@@ -70,7 +71,7 @@ def _here(given: argparse.Namespace) -> int:
     if missing := [path for path in paths if not (root / path).is_file()]:
         print(f"no such module: {', '.join(missing)}", file=sys.stderr)
         return 2
-    reach = measure(root, PACKAGE, given.tests, given.here)
+    reach = measure(root, PACKAGE, given.tests, given.here, QUICK if given.quick else WHOLE)
     print(f"{len(reach.seconds)} tests of {' '.join(given.tests)}, {sum(reach.seconds.values()):.0f} s of CPU")
     for test in sorted(reach.failed):
         print(f"fails or is skipped without any mutant, left out: {test}")

@@ -19,8 +19,9 @@ import pytest
 from tests.mutation.mutants import Mutant
 from tests.mutation.trial import Brief, Timed, ended, started
 
-_TIER = "not (server or database or slow or nightly)"
-_ARGUMENTS = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:warnings", "-m", _TIER)
+# Which tests there are to ask; `slow` ones are not asked in a quick run.
+WHOLE, QUICK = "not (server or database or nightly)", "not (server or database or nightly or slow)"
+_ARGUMENTS = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:warnings")
 _CPU_S = 3600
 # Rooms that never import the agreement (tests/test_house.py): the parent may have them imported already.
 _APART = ("checks", "clients", "errors", "ledger", "log", "mail", "markers", "metrics", "model", "ports", "share")
@@ -79,19 +80,20 @@ class Reach:
         return tuple(chosen)
 
 
-def measure(root: Path, package: str, tests: Sequence[str], folder: Path) -> Reach:
+def measure(root: Path, package: str, tests: Sequence[str], folder: Path, tier: str = WHOLE) -> Reach:
     """Run every test once.
 
     Args:
         package: a folder of the tree, `filterd/agreement`.
         tests: files or folders of tests, each a process of its own, all at once.
         folder: for what the processes write.
+        tier: which of them, as pytest's `-m` says it.
 
     Raises:
         RuntimeError: a group of tests could not be run at all.
     """
     outs = [folder / f"reach-{number}" for number in range(len(tests))]
-    pids = [started(_work(root, package, group, out), _CPU_S) for group, out in zip(tests, outs, strict=True)]
+    pids = [started(_work(root, package, group, out, tier), _CPU_S) for group, out in zip(tests, outs, strict=True)]
     for group, pid in zip(tests, pids, strict=True):
         code = ended(pid, _CPU_S)
         # 1: some tests failed; the report names them.
@@ -100,13 +102,13 @@ def measure(root: Path, package: str, tests: Sequence[str], folder: Path) -> Rea
     return _read(root, package, outs)
 
 
-def _work(root: Path, package: str, group: str, out: Path) -> Callable[[], int]:
+def _work(root: Path, package: str, group: str, out: Path, tier: str) -> Callable[[], int]:
     def work() -> int:
         source = [str(root / package)]
         counted = coverage.Coverage(data_file=f"{out}.coverage", branch=True, source=source, config_file=False)
         timed = Timed(counted.switch_context, {}, set())
         counted.start()
-        code = int(pytest.main([*_ARGUMENTS, group], plugins=[Brief(), timed]))
+        code = int(pytest.main([*_ARGUMENTS, "-m", tier, group], plugins=[Brief(), timed]))
         counted.stop()
         counted.save()
         named = [name for name in sys.modules if name.partition(".")[0] != "tests"]

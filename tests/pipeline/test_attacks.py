@@ -6,6 +6,7 @@ STANDING 5.5, 5.7-12, 5.7-14; CLAUSES TX-2.1.5, 0.15, §7 (notice.delayed).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,12 +80,44 @@ async def test_a_dealer_attests_no_more_often_than_an_administrator(office: Offi
         await office.act("jiang", "hold.attest", hold=placed["hold_id"], reason="reset")
 
 
+async def test_whoever_may_be_the_holder_attests_for_nobody(office: Office) -> None:
+    await office.mailbox(ALICE)
+    row = {"line": 2, "name": "cust.example", "contact": ALICE, "seats": 5}
+    assert (await office.act("dana", "tenant.import", rows=[row]))["errors"] == []
+    await office.hire("anna", role="tenant_admin", tenant="cust.example")
+    office.clock.advance(40 * DAY)
+    placed = await office.act("dana", "hold.place", account=ALICE, indicators=["clients.many"], reason="r")
+    with pytest.raises(RefusedError, match="cannot attest for it"):
+        await office.act("anna", "hold.attest", hold=placed["hold_id"], reason="reset")
+    # Whose mailbox is another one's, as somebody has said, is not this one's holder.
+    await office.mailbox("anna@cust.example")
+    await office.hire("anna", role="tenant_admin", tenant="cust.example", account="anna@cust.example")
+    assert (await office.act("anna", "hold.attest", hold=placed["hold_id"], reason="reset"))["number"] == 1
+
+
+# --- an account that has moved ----------------------------------------------------------------------------------------
+
+
+async def test_an_error_is_taken_back_from_the_tenant_that_answered_for_it(office: Office) -> None:
+    await office.spread()
+    account = await office.mailbox(ALICE)
+    assert [x.account_id for x in office.records(account.tenant_id) if isinstance(x, r.TenantCharged)]
+    new = (await office.mailbox("bob@new.example")).tenant_id
+    office.engine.run(lambda txn: txn.put_account(replace(account, tenant_id=new)))
+    warning = (await office.show(ALICE))["sanctions"][0]["sanction_id"]
+    await office.act("dana", "sanction.annul", sanction=warning, reason="our error")
+    assert [x.because for x in office.records(account.tenant_id) if isinstance(x, r.TenantDischarged)] == ["annulled"]
+    assert not [x for x in office.records(new) if isinstance(x, r.TenantDischarged)]
+
+
 # --- what an authority keeps from being told --------------------------------------------------------------------------
 
 
 async def silenced(office: Office) -> str:
-    """Have two people sign that a notice waits, as an authority demands; say the entry."""
+    """Have two people sign that a notice waits, as an authority demands; say the entry. Another such waits itself."""
     await office.mailbox(ALICE)
+    said = {"authority_kind": "legal_process", "document": "GA-2026-7", "scope": "told so"}
+    await office.act("dana", "proposal.make", act="register.legal_request", subject=ALICE, reason="told so", **said)
     said = {"ground": "order 7", "document": "GA-2026-7", "days": 30}
     made = await office.act(
         "dana", "proposal.make", act="register.delay_notice", subject=ALICE, reason="told so", **said
@@ -102,8 +135,9 @@ async def test_the_tenants_people_do_not_learn_what_an_authority_keeps_from_them
             await office.act(name, "register.list", all=True),
             await office.act(name, "proposal.list", all=True),
             await office.act(name, "account.history", account=ALICE),
+            await office.act(name, "review.list"),
         ]
-        assert not any(x in str(seen) for x in ("GA-2026-7", entry_id, "delay", "order 7", "told so")), seen
+        assert not any(x in str(seen) for x in ("GA-2026-7", entry_id, "delay", "legal", "order 7", "told so")), seen
         proposal = office.records((await office.mailbox(ALICE)).account_id)
         asked = next(x for x in proposal if isinstance(x, r.Proposed))
         with pytest.raises(UsageError, match="no proposal"):
@@ -111,6 +145,7 @@ async def test_the_tenants_people_do_not_learn_what_an_authority_keeps_from_them
         with pytest.raises(RefusedError, match="no entry"):
             await office.act(name, "register.end", entry=entry_id, reason="curious")
     assert [row["entry_id"] for row in await office.act("fritz", "register.list")] == [entry_id]
+    assert [row["what"] for row in await office.act("fritz", "review.list")] == ["register.legal_request"]
 
 
 async def test_a_tenants_people_do_not_learn_rules_and_recipients_from_the_rows(office: Office) -> None:

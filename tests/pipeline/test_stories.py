@@ -161,10 +161,8 @@ async def run(town: Town, delivered: int = 3, queue: str = "queue") -> Reply | N
         assert await town.mail(listener=queue) is None
     # Three templates in hand at the same moment: what comes after the lock is not looked at any more.
     town.script.codes = (BURST, NEW, LINK, SPAM)
-    run = [
-        town.send(letter(f"t{town.sent}.{n}"), *(f"{n}.{x}@other.example" for x in range(20)), login=ALICE, listener=queue)
-        for n in range(3)
-    ]
+    to = [f"{n}@other.example" for n in range(20)]
+    run = [town.send(letter(f"t{town.sent}.{n}"), *to, login=ALICE, listener=queue) for n in range(3)]
     await asyncio.gather(*run)
     town.script.codes = ()
     return await town.mail()
@@ -541,3 +539,14 @@ async def test_story_s5_innocent_school(town: Town) -> None:
     given = town.of(r.ExculpationGranted)
     assert {x.kind for x in given} == {"evidence", "pattern"}
     assert all(x.until == datetime.fromisoformat(x.at.isoformat()) + timedelta(days=180) for x in given)
+
+
+# --- a case beside the stories ----------------------------------------------------------------------------------------
+
+
+async def test_case_payroll_200_ids(town: Town) -> None:
+    """TX-3.3.2 tail-g: a payroll mail is delivered, breaches nothing and is in nobody's file."""
+    assert await town.mail("pii.resident_id.bulk", to=3) is None
+    assert (await town.has(), (await town.show(ALICE))["incidents"]) == (("good", 0), [])
+    (decided,) = town.events("decided")
+    assert decided["decision"]["disposition"] == "accept"

@@ -81,8 +81,8 @@ from filterd.model.records.people import RootActed as RootActed
 from filterd.model.records.people import TaskClaimed as TaskClaimed
 from filterd.model.records.people import TaskClosed as TaskClosed
 from filterd.model.records.people import TaskOpened as TaskOpened
-from filterd.model.records.registers import Advised as Advised
 from filterd.model.records.registers import AdviceIgnored as AdviceIgnored
+from filterd.model.records.registers import Advised as Advised
 from filterd.model.records.registers import AuthorisationGiven as AuthorisationGiven
 from filterd.model.records.registers import EntryEnded as EntryEnded
 from filterd.model.records.registers import LegalRequestFiled as LegalRequestFiled

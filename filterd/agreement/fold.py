@@ -255,7 +255,7 @@ def _is_about_hold(history: History, some_id: str) -> bool:
 
 
 def _excuse(history: History, record: r.StrikeExcused) -> History:
-    """Not attributable: the incident stays and counts for nothing, what the machine imposed for it ends."""
+    """Not attributable: the incident stays and counts for nothing, what the machine did because of it ends."""
     history = _incident(history, record.incident_id, lambda i: replace(i, excused_at=i.excused_at or record.at))
     sanctions = tuple(
         replace(s, annulled_at=s.annulled_at or record.at)
@@ -263,7 +263,12 @@ def _excuse(history: History, record: r.StrikeExcused) -> History:
         else s
         for s in history.sanctions
     )
-    return replace(history, sanctions=sanctions)
+    return replace(history, sanctions=sanctions, holds=_let_go(history, record.incident_id, record.at))
+
+
+def _let_go(history: History, incident_id: str, at: datetime) -> tuple[tuple[r.HoldPlaced, datetime | None], ...]:
+    """End what protects because of an incident that counts for nothing any more (STANDING 5.4 row 10, 5.7-14)."""
+    return tuple((h, at if end is None and h.incident_id == incident_id else end) for h, end in history.holds)
 
 
 def _annul(history: History, record: r.StrikeAnnulled) -> History:
@@ -272,7 +277,4 @@ def _annul(history: History, record: r.StrikeAnnulled) -> History:
         replace(s, annulled_at=s.annulled_at or record.at) if s.imposed.incident_id == record.incident_id else s
         for s in history.sanctions
     )
-    holds = tuple(
-        (h, end if end is not None or h.incident_id != record.incident_id else record.at) for h, end in history.holds
-    )
-    return replace(history, sanctions=sanctions, holds=holds)
+    return replace(history, sanctions=sanctions, holds=_let_go(history, record.incident_id, record.at))

@@ -403,6 +403,15 @@ def test_standing_equals_the_naive_ladder_whoever_it_was(preset: Preset, history
     compare(both)
 
 
+def test_an_attestation_ends_the_scope_s_hold_too() -> None:
+    """Locked twice over, for a second message and then for an indicator: attested, only the watch is left."""
+    more = [Step(hours=0, kind="violation", category="phishing.known", indicator=x) for x in (False, True)]
+    both = Both(Preset.SUPERVISED)
+    both.run([phish(1), *more, Step(hours=2, kind="attest")])
+    compare(both)
+    assert both.standing(both.at).security.kind is Protection.WATCH
+
+
 def phish(hours: int) -> Step:
     return Step(hours=hours, kind="violation", category="phishing.known", recipients=120)
 

@@ -26,7 +26,16 @@ def category_text(category: str) -> str:
     return TEXT[start : TEXT.index("\n\n", start)]
 
 
-HONOUR = category_text("pol.honour")
+def table_text(name: str) -> str:
+    start = TEXT.index(f"[{name}]\n")
+    return TEXT[start : TEXT.index("\n\n", start)]
+
+
+HONOUR, MALWARE = category_text("pol.honour"), category_text("malware")
+REGISTRATION, LIFECYCLE = table_text("tenant.registration"), table_text("lifecycle")
+CURE = '[cure]\nclause = "7.9"\n\n'
+LAST_STEP = '[[ladder]]\nat = 90\nrung = "suspend"\npropose_termination = true\n'
+FIRST_STEP = '[[ladder]]\nat = 0.5\nrung = "warn"'
 
 
 # (what is changed, into what, what the error says, the key it names)
@@ -65,6 +74,23 @@ FAULTS = [
     (PROTECTED, PROTECTED + "\n" + PROTECTED, "two protections for the same finding", None),
     ('ground = ["3.4.3"]', 'ground = ["3.4.2"]', "which mail cannot breach", None),
     ('advisory = ["abuse.insult"]', 'advisory = ["hate.slur"]', "advisory is abuse.insult, not hate.slur", None),
+    # Clauses that a table stands on, and what it takes its days from.
+    ('ground = ["8.2.4"]', 'ground = ["8.2.9"]', "tenant.registration.ground names clause '8.2.9'", None),
+    ('clauses = ["3.6", "4.3.1"]', 'clauses = ["3.7"]', "termination.clauses names clause '3.7'", None),
+    (REGISTRATION, CURE + REGISTRATION, "cure.clause names clause '7.9'", None),
+    (LIFECYCLE, "", "[tenant.registration] takes its years from [lifecycle]", None),
+    ("decide_min_hours = 24", "decide_min_hours = 169", "decide_min_hours is not above decide_hours", "appeal"),
+    # What a category can only say in one way.
+    ('id = "malware"', 'id = "phishing.known"', "two categories bear the same id", None),
+    ('scope = ["attachments"]', 'scope = ["recipient:a@b.example"]', "for a person to say", "category.2.scope"),
+    (MALWARE, MALWARE.replace("severity = 3\n", ""), "either severity or severity_by_recipients", "category.2"),
+    (MALWARE, MALWARE.replace("severity = 3\n", "severity = 4\n"), "give no automatic points", "category.2"),
+    (MALWARE, MALWARE.replace('"reject"', '"discard"'), "write 'reject'", "category.2"),
+    (MALWARE, MALWARE.replace("severity = 3\n", 'severity = 3\nsingle = "C2"\n'), "single is for mode B", "category.2"),
+    ("{ recipients = 1, severity = 1 }", "{ recipients = 2, severity = 1 }", "starts at 1 and rises", "category.0"),
+    # A ladder only ever goes up.
+    ("at = 0.5\n", "at = 0\n", "ladder steps start above 0 and rise", None),
+    (FIRST_STEP, FIRST_STEP.replace('"warn"', '"suspend"'), "ladder rungs never fall", None),
     ('dsa = ["CYBER_VIOLENCE"]', 'dsa = ["cyber violence"]', "should match pattern", "category.19.dsa.0"),
 ]
 
@@ -90,6 +116,13 @@ def test_the_line_named_is_the_line_at_fault() -> None:
     assert caught.value.line == wanted
 
 
+@pytest.mark.parametrize("table", ["", CURE.replace("7.9", "3.6")], ids=["termination", "termination and cure"])
+def test_what_counts_days_needs_the_table_that_has_them(table: str) -> None:
+    broken = TEXT.replace(LIFECYCLE, table).replace(REGISTRATION, "")
+    with pytest.raises(ConfigError, match=r"take their days from \[lifecycle\]"):
+        load(broken.encode(), "terms.toml", KNOWN)
+
+
 @pytest.mark.parametrize("mode", ["C1", "C2"])
 def test_a_locked_category_cannot_touch_mail(mode: str) -> None:
     block = TEXT[TEXT.index('id = "malware"') : TEXT.index('id = "phishing.known"')]
@@ -104,6 +137,12 @@ def test_a_locked_category_cannot_restrict_anything(mode: str) -> None:
     quiet = block.replace('mode = "A"', f'mode = "{mode}"').replace('disposition = "reject"', 'disposition = "accept"')
     with pytest.raises(ConfigError, match="cannot restrict anything"):
         load(TEXT.replace(block, quiet).encode(), "terms.toml", KNOWN)
+
+
+def test_the_ladder_of_a_supplement_ends_with_a_suspension() -> None:
+    text = path("policies/agreements/aliyun-supplement.toml").read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match="take propose_termination away"):
+        load((text + "\n" + LAST_STEP).encode(), "terms.toml", KNOWN)
 
 
 def test_a_code_nobody_names_is_told() -> None:

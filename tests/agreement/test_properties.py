@@ -201,6 +201,26 @@ def test_prop_order_independent(letters: list[tuple[int, tuple[str, Mode], int]]
     assert len(weights) == 1
 
 
+def test_a_run_in_both_modes_weighs_the_same_in_either_order() -> None:
+    """Sixty in mode A and sixty in mode B are one run of 120, whichever came first."""
+    letters = [
+        Letter(
+            at=START,
+            name=mode.value,
+            breaches=(("spam.outbound", mode),),
+            recipients=one_of_each(*(f"{mode.value}{n}" for n in range(60))),
+        )
+        for mode in (Mode.A, Mode.B)
+    ]
+    for order in (letters, letters[::-1]):
+        history = History(account_id="a_1")
+        for letter in order:
+            history = send(history, letter).history
+        strike = history.incidents[0].strike
+        assert strike is not None
+        assert (strike.a_half_points, strike.b_half_points, strike.severity) == (2, 4, 2)
+
+
 # --- what an incident leads to ----------------------------------------------------------------------------------------
 
 

@@ -47,8 +47,9 @@ async def _known_again(office: Office) -> tuple[str, dict[str, Any]]:
     """A tenant in which an organisation is seen again whose service was ended."""
     subject, _ = await _tenant(office)
     matched = r.RegistrationMatched(
-        at=office.clock.now(), match_id="rm_1", tenant_id=subject, mark_ids=("rg_1",), kinds=("domain",), clauses=("8.2.4",)
-    )
+        at=office.clock.now(), match_id="rm_1", tenant_id=subject, file_ids=("rg_1",), matched_tenant_ids=("n_0",),
+        kinds=("domain",), clauses=("8.2.4",),
+    )  # fmt: skip
     office.engine.run(lambda txn: txn.append(matched, account_id=None, tenant_id=subject))
     return subject, {}
 

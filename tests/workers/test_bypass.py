@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from filterd import app
+from filterd.app.watching import breaker_watch
 from filterd.clients.bypass_file import FILE_NAME, BypassFile, read_order, write_order
 from filterd.config import Config
 from filterd.ledger.codec import decode
@@ -108,6 +109,7 @@ async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work
     clock = FrozenClock(START)
     half = app.LedgerHalf(app.read_policy(config), KEYS, clock)
     half._bypass = BypassWatch(half.engine.submit, BypassFile(tmp_path / FILE_NAME), clock, half.log)
+    half._breakers = await breaker_watch(half.engine, half._breaker_rules, clock)
     swept = asyncio.Event()
 
     async def sweep() -> None:

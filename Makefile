@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install venv run check test nightly bench chaos lint lock clean
+.PHONY: help install venv run check test nightly mutants bench chaos lint lock clean
 
 # Where it is set, pytest would compile every plugin anew in every process: seconds each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -54,8 +54,12 @@ test: install lint ## everything but nightly, with real servers; at most 15 min
 nightly: test ## the long runs too
 	$(PYTEST) --timeout 7200 -m nightly $(ARGS)
 	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 tests/agreement/test_ladder_oracle.py $(ARGS)
+	$(BIN)/python -m tests.mutation
 	$(BIN)/python -m tests.corpora --write
 	$(BIN)/python -m tests.bench
+
+mutants: venv ## would a test notice? branch coverage and mutation score of the agreement; an hour; ARGS='--help' says more
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 bench: install ## measure; prints numbers, judges nothing
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from filterd.agreement.category import LOCKED, Category, Rule
 from filterd.agreement.fold import apply
 from filterd.agreement.offence import Offence, commit_offence
+from filterd.agreement.sections_tenant import TenantRegistration
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.decision import Disposition
@@ -59,6 +60,8 @@ def crosswalk(terms: Agreement) -> tuple[Row, ...]:
     for category in terms.category:
         rules = [rule for rule in terms.rule if rule.category == category.id]
         out += [_row(category, rule) for rule in rules or (None,)]
+    if terms.tenant is not None and terms.tenant.registration is not None:
+        out.append(_registration(terms.tenant.registration))
     for item in terms.protection:
         mail = f"outbound {item.outbound.value}, internal {item.internal.value}"
         is_same = item.outbound is item.internal
@@ -75,6 +78,19 @@ def crosswalk(terms: Agreement) -> tuple[Row, ...]:
     for code in terms.security.indicators:
         out.append(Row(label=label_of(code), finding=code, mode="indicator", mail=Disposition.ACCEPT.value))
     return tuple(out)
+
+
+def _registration(rules: TenantRegistration) -> Row:
+    """Whoever registers again after a termination: no mail leads there; held, and then a person's (TX-8.2.4)."""
+    return Row(
+        label=None,
+        finding=None,
+        category="reg.evasion",
+        clauses=rules.ground,
+        mode=f"{Mode.B.value} hold, person",
+        severity="no points",
+        mail=Disposition.DEFER.value,
+    )
 
 
 def label_of(code: str) -> str | None:

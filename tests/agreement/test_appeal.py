@@ -174,6 +174,19 @@ def test_an_appeal_goes_through_its_states() -> None:
     ]
 
 
+def test_what_was_asked_and_added_is_counted() -> None:
+    account, imposed, at = suspended()
+    asked = r.AppealQuestioned(at=at, appeal_id="p_1", incident_id=imposed.incident_id, by="ann")
+    added = r.AppealAdded(at=at, appeal_id="p_1", incident_id=imposed.incident_id, channel="link")
+    rows = [*account.records, filed(imposed, at)]
+    counts = [
+        (file.questions, file.additions)
+        for more in ([], [asked], [asked, added, added])
+        for file in appeals([*rows, *more])
+    ]
+    assert counts == [(0, 0), (1, 0), (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [

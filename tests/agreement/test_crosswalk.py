@@ -112,8 +112,10 @@ CLAUSES = {
     "3.6",
     "4.3.1",
     "7.1",
+    "8.2.4",
 }
-NOT_IN_MAIL = {"3.4.1", "3.4.2"}
+# 8.2.4 is about who registers.
+NOT_IN_MAIL = {"3.4.1", "3.4.2", "8.2.4"}
 
 
 def clauses(text: str) -> tuple[str, ...]:

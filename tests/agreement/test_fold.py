@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from filterd.agreement.fold import fold
+from filterd.agreement.fold import MAX_LINKS, fold
 from filterd.model import records as r
 from filterd.model.sanction import Rung
 
@@ -194,3 +194,24 @@ def test_a_hold_that_was_released_stays_released_at_its_first_instant() -> None:
     released = r.HoldReleased(at=hour(1), hold_id="h_1", by="ana", reason="x")
     found = fold("a_1", (hold, replace(hold, hold_id="h_2"), released, replace(released, at=hour(2))))
     assert [end for _, end in found.holds] == [hour(1), None]
+
+
+def test_of_a_long_run_the_first_marks_are_kept_and_every_message_counts() -> None:
+    messages = [
+        r.ViolationRecorded(
+            at=hour(0),
+            incident_id="i_1",
+            decision_id=f"d_{n}",
+            transaction_id=f"t_{n}",
+            evidence_key=f"e_{n}",
+            text_fp=f"x_{n}",
+            violations=(),
+            delivery_keys=(f"k_{n}", f"l_{n}"),
+            policy_digest="",
+        )
+        for n in range(MAX_LINKS)
+    ]
+    (incident,) = fold("a_1", (opened("i_1"), *messages)).incidents
+    half = MAX_LINKS // 2
+    assert incident.links == {f"{kind}_{n}" for kind in "ex" for n in range(half)}
+    assert (incident.message_count, incident.delivery_count) == (MAX_LINKS, 2 * MAX_LINKS)

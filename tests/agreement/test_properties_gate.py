@@ -181,3 +181,15 @@ async def test_prop_contestable_while_counting(house: House) -> None:
             assert mine
             assert all(kept[x.transaction_id].retention_until >= at + timedelta(days=30) for x in mine)
     assert counted > EXAMPLES
+
+
+async def test_what_a_graver_act_joins_is_kept_as_long(house: House) -> None:
+    """Suspicion first, then a known page, one incident: the strike counts a year, and so long lasts the proof."""
+    for number, codes in enumerate((BREACHES[5], BREACHES[1], BREACHES[5])):
+        await submit(house, letter(f"s{number}", sender=LOGIN), codes, (f"{number}@other.example",), LOGIN)
+    history = history_of(house, LOGIN)
+    (incident,) = history.incidents
+    assert incident.strike is not None
+    kept = house.engine.run(lambda txn: txn.evidence_of(history.account_id))
+    assert len(kept) == 3
+    assert {x.retention_until >= incident.strike.expires_at + timedelta(days=30) for x in kept} == {True}

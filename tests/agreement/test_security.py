@@ -364,6 +364,7 @@ def test_an_open_hold_is_told_of_weekly_and_an_unanswered_objection_once() -> No
     account.mail(0, "phishing.known", NEW)
     hold = account.hold()
     assert due(account.history, TERMS, when(167), {}) == ()
+    assert [d.what for d in due(account.history, TERMS, when(168), {})] == ["remind"]
     (first,) = due(account.history, TERMS, when(170), {})
     assert (first.what, first.at) == ("remind", when(168))
     assert due(account.history, TERMS, when(170), {hold.hold_id: when(168)}) == ()

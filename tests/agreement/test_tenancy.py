@@ -517,6 +517,25 @@ def test_an_excused_strike_leaves_the_tenant_as_it_was() -> None:
     assert house.points() == 0.0
 
 
+def test_an_incident_with_custody_points_and_no_charge_is_annulled_once_too() -> None:
+    house = Enterprise(4)
+    house.act("a", "a_1", half=8)
+    house.write("a_1", r.StrikeExcused(at=NOON, strike_id="k_a", incident_id="i_a", by="eva", attestation_id="at_1"))
+    house.settle("a_1")
+    house.take([custody("i_a")])
+    rows = house.annul("a", "a_1", at=NOON + HOUR)
+    assert [x.because for x in rows if isinstance(x, r.TenantDischarged)] == ["annulled"]
+    assert house.settle("a_1", NOON + HOUR) == []
+
+
+def test_an_act_of_no_tenant_is_charged_to_none() -> None:
+    house = Enterprise(4)
+    house.write("a_1", *incident("a", half=16))
+    nobody = Act(at=NOON, tenant_id="", incident_id="i_a", decision_id="d_a", text_fp="x_a")
+    assert charge(house.accounts["a_1"], house.around(), house.terms, nobody) == ()
+    assert charge(house.accounts["a_1"], house.around(), house.terms, replace(nobody, tenant_id=TENANT)) != ()
+
+
 def test_what_people_decided_is_theirs_to_look_at_again() -> None:
     house = Enterprise(4)
     house.act("a", "a_1", half=16)

@@ -169,6 +169,13 @@ def test_it_is_not_there_until_the_instant_it_begins() -> None:
     assert standing_at(found, TERMS, ENDS).conduct is Conduct.TERMINATED
 
 
+def test_one_that_has_yet_to_begin_hides_nothing_that_is_in_force() -> None:
+    running = replace(IMPOSED, sanction_id="s_now", rung=Rung.SUSPEND, starts_at=DECIDED, is_automatic=True)
+    found = history(filed(2), running, *TOLD)
+    assert [file.imposed.sanction_id for file in in_effect(found, TERMS, day(8))] == ["s_now"]
+    assert standing_at(found, TERMS, day(8)).conduct is Conduct.SUSPENDED
+
+
 def test_case_5_4_08_a_reinstatement_ends_the_one_it_names() -> None:
     back = r.AccountReinstated(at=day(9), account_id="a_1", sanction_id="s_end", proposal_id="g_1", by="bo")
     other = replace(back, sanction_id="s_other")

@@ -91,6 +91,7 @@ def test_every_promised_command_is_there() -> None:
         ("demo",),
         *(("account", name) for name in ("list", "show", "history", "import")),
         *(("tenant", name) for name in ("list", "show", "import", "lock", "confirm", "unlock", "quota", "lift-step")),
+        *(("tenant", "registration", name) for name in ("list", "show", "dismiss", "confirm")),
         *(("person", name) for name in ("add", "list", "staffing")),
         *(("sanction", name) for name in ("impose", "confirm", "lift", "annul")),
         ("hold", "release"),

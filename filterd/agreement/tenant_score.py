@@ -136,7 +136,8 @@ def tenant_score(
     Args:
         history: the tenant's own.
         seats: bought; None where nobody has said: then those in use.
-        active_seats: in use; None: those bought.
+        active_seats: in use; None: those bought, and where nobody has said that either, enough for the full number of
+            distinct accounts.
     """
     return score_of(counted_at(history, rules, at), seats, active_seats, rules)
 
@@ -144,7 +145,9 @@ def tenant_score(
 def score_of(counted: tuple[Counted, ...], seats: int | None, active_seats: int | None, rules: TenantScore) -> Score:
     """Add up what counts."""
     size = max(seats or active_seats or 0, rules.seats_at_least)
-    in_use = max(active_seats or seats or 0, 1)
+    in_use = active_seats or seats
+    # How many there are nobody has said: then one sender that is known is not the whole enterprise.
+    needed = rules.distinct_accounts if in_use is None else ceil(max(in_use, 1) * rules.distinct_share)
     root = 2 * sqrt(size)
     return Score(
         counted=counted,
@@ -152,7 +155,7 @@ def score_of(counted: tuple[Counted, ...], seats: int | None, active_seats: int 
         final=sum(c.final_half_points for c in counted) / root,
         a_points=sum(c.a_half_points for c in counted) / root,
         accounts=len({c.account_id for c in counted}),
-        accounts_needed=min(rules.distinct_accounts, ceil(in_use * rules.distinct_share)),
+        accounts_needed=min(rules.distinct_accounts, needed),
     )
 
 

@@ -42,11 +42,13 @@ def tenant_surroundings(txn: LedgerTxn, tenant: Tenant) -> Surroundings:
     )
 
 
-def seats_in_use(txn: LedgerTxn, tenant: Tenant) -> int:
+def seats_in_use(txn: LedgerTxn, tenant: Tenant) -> int | None:
     """Say how many seats are in use: the accounts, where a list has told them; where only mail and look-ups have, those
-    that never sent are unknown, and all that were bought count."""
+    that never sent are unknown, and all that were bought count. None where nobody has said how many there are."""
     known, listed = txn.accounts_in_use(tenant.tenant_id)
-    return known if listed else max(known, tenant.seats or 0)
+    if listed:
+        return known
+    return max(known, tenant.seats) if tenant.seats is not None else None
 
 
 def is_administrator(account: Account, tenant: Tenant) -> bool:

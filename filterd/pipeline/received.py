@@ -18,7 +18,7 @@ from filterd.model.message import Message
 from filterd.model.verdict import Finding
 
 # Of one mail; who sends more than this has not been sent it by one stranger.
-_LINKS_AT_MOST, _FILES_AT_MOST = 40, 20
+_LINKS_AT_MOST, _FILES_AT_MOST = 12, 6
 
 
 # What findings of these areas speak of (HOUSE §2: area.subject.state); of the rest it is the mail as a whole.

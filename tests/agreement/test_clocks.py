@@ -862,7 +862,8 @@ def test_prop_natural_days_a_job_that_runs_whenever_leaves_out_nothing_and_doubl
             history = fold_on(history, row)
     over = "service.stopped" if name == "AL" else "service.ended"
     was_asked_in_time = any(
-        OVER - 7 * DAY <= OVER - 10 * DAY + timedelta(hours=sum(hours[:n])) < OVER for n in range(1, len(hours) + 1)
+        # From the beginning of the day a week before the last one.
+        OVER - 8 * DAY <= OVER - 10 * DAY + timedelta(hours=sum(hours[:n])) < OVER for n in range(1, len(hours) + 1)
     )
     # Afterwards a courtesy is of no use; a notice that is owed is.
     expected = ["renewal.due", over] if name == "AL" or was_asked_in_time else [over]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from filterd.agreement.crosswalk import crosswalk
 from filterd.agreement.fold import fold
 from filterd.agreement.registration import (
     EXPIRED,
@@ -196,3 +197,10 @@ def test_a_terminated_enterprise_is_suspended_for_good_from_the_end_of_its_cooli
     assert tenant_limits(history, TERMS, STEP.starts_at - timedelta(seconds=1)) == ()
     (limit,) = tenant_limits(history, TERMS, STEP.starts_at)
     assert (limit.kind, limit.ends_at, limit.clauses) == ("suspend", None, ("4.3.1",))
+
+
+def test_the_crosswalk_says_that_it_is_held_for_a_person_and_gives_no_points() -> None:
+    (row,) = [x for x in crosswalk(TERMS) if x.category == "reg.evasion"]
+    assert (row.finding, row.clauses, row.mode, row.severity, row.mail) == (
+        None, ("8.2.4",), "B hold, person", "no points", "defer",
+    )  # fmt: skip

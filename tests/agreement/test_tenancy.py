@@ -17,7 +17,7 @@ from filterd.agreement.fold import apply, fold
 from filterd.agreement.sections_tenant import TenantScore, TenantSection
 from filterd.agreement.standing import standing_at
 from filterd.agreement.tenancy import Act, charge, is_about_tenant, settle
-from filterd.agreement.tenant_score import score_of, tenant_score
+from filterd.agreement.tenant_score import Counted, score_of, tenant_score
 from filterd.agreement.tenant_steps import is_idle, open_proposals, running_locks, running_steps, tenant_limits
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -268,7 +268,7 @@ def test_custody_points_count_in_place_of_the_incident_until_they_expire() -> No
 
 
 @pytest.mark.parametrize(
-    ("active", "needed"), [(None, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (50, 3), (5000, 3)]
+    ("active", "needed"), [(None, 3), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (50, 3), (5000, 3)]
 )
 def test_how_many_accounts_it_takes_follows_the_seats_in_use(active: int | None, needed: int) -> None:
     assert score_of((), None, active, rules()).accounts_needed == needed
@@ -668,3 +668,10 @@ def test_a_proposal_unanswered_for_24_hours_makes_the_enforcing_party_idle() -> 
     assert is_idle(house.tenant, house.terms, NOON + 24 * HOUR)
     house.take([replace(technical, step_id="ts_h", is_technical=False)])
     assert not is_idle(house.tenant, house.terms, NOON + 24 * HOUR)
+
+
+def test_one_known_sender_of_a_tenant_nobody_counted_is_not_the_enterprise() -> None:
+    counted = (Counted(incident_id="i", account_id="a_1", half_points=40, final_half_points=40, a_half_points=40),)
+    assert not score_of(counted, None, None, rules()).is_wide
+    # One seat is known to be all there is (case_one_seat_tenant).
+    assert score_of(counted, 1, None, rules()).is_wide

@@ -103,8 +103,10 @@ def is_first(history: History, incident: IncidentFile) -> bool:
 def is_after_notice(history: History, incident: IncidentFile) -> bool:
     """Say whether its author had been told about an earlier one of the family whose strike counted."""
     began = incident.opened.at
+    # Of a family without points (agreement/raised) nobody is told anything that could make the next act dearer.
+    families = {family for family in incident.families if not family.startswith(RAISED_FAMILY)}
     return any(
-        i.families & incident.families and i.noticed_at is not None and i.noticed_at < began
+        i.families & families and i.noticed_at is not None and i.noticed_at < began
         for i in counting_before(history, incident)
     )
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from filterd.agreement.incident import closes_at, find_open, grace_cap, is_in_probation
+from filterd.agreement.category import RAISED_FAMILY
+from filterd.agreement.incident import closes_at, find_open, grace_cap, is_after_notice, is_in_probation
 from filterd.model import records as r
 from filterd.model.sanction import Feature, Ground, Mode, Rung, Violation
 from filterd.model.standing import History, IncidentFile, SanctionFile
@@ -261,3 +262,26 @@ def test_of_several_graces_the_mildest_binds() -> None:
     sanctions = (suspension(step=2), suspension(step=1, incident_id="i_2", sanction_id="s_2"))
     history = History(account_id="a_1", incidents=(first, second, later), sanctions=sanctions)
     assert grace_cap(history, TERMS, later) == 1
+
+
+# --- after notice -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("began", "noticed", "families", "expected"),
+    [
+        (3, (2,), {"spam"}, True),
+        (2, (2,), {"spam"}, False),
+        (3, (), {"spam"}, False),
+        (3, (2,), {"malware"}, False),
+        (3, (2,), {"malware", "spam"}, True),
+        # A warning without points makes nothing dearer that has points (STANDING 7.1, prop_c2_ceiling).
+        (3, (2,), {"malware", f"{RAISED_FAMILY}privacy"}, False),
+    ],
+)
+def test_an_act_is_dearer_only_after_its_author_was_told_of_one_like_it(
+    began: float, noticed: tuple[float, ...], families: set[str], expected: bool
+) -> None:
+    earlier = replace(struck("i_1", 0, *noticed), families=frozenset({"spam", f"{RAISED_FAMILY}privacy"}))
+    later = replace(struck("i_2", began), families=frozenset(families))
+    assert is_after_notice(History(account_id="a_1", incidents=(earlier, later)), later) is expected

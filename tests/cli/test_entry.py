@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import typer
 
 from filterd import __version__
 from filterd.cli import app
+from filterd.log import EventStream, Log
 from tests.cli.rig import House, run
 
 NEEDS_LEDGER = (
@@ -202,7 +203,8 @@ def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
 
 
 def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
-    (tmp_path / "events").mkdir()
+    stream = EventStream(tmp_path / "events", "t.w0", lambda: datetime(2026, 3, 2, tzinfo=UTC))
+    Log(stream, pseudonym_key=bytes(32)).config(checks={}, policies={})
     command = [sys.executable, "-m", "filterd", "log", "tail", "-f", "--state-dir", str(tmp_path)]
     process = subprocess.Popen(
         command,
@@ -212,9 +214,11 @@ def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
         # What a shell starts in the background ignores Ctrl-C, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(2)
+    assert process.stdout is not None
+    # Once it has said what there is, it follows.
+    assert process.stdout.readline() != ""
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
 
 

@@ -257,6 +257,13 @@ def test_the_cap_is_the_step_the_notice_told_of() -> None:
     assert grace_cap(history, TERMS, later) == 2
 
 
+def test_of_several_notices_the_latest_says_what_was_told() -> None:
+    earlier, later = struck("i_1", 0, 1, 3), struck("i_2", 4)
+    between = suspension(step=2, starts_at=hour(2))
+    history = History(account_id="a_1", incidents=(earlier, later), sanctions=(between,))
+    assert grace_cap(history, TERMS, later) == 2
+
+
 def test_of_several_graces_the_mildest_binds() -> None:
     first, second, later = struck("i_1", 0, 2), struck("i_2", 1, 2), struck("i_3", 3)
     sanctions = (suspension(step=2), suspension(step=1, incident_id="i_2", sanction_id="s_2"))

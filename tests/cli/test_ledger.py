@@ -28,11 +28,11 @@ def test_a_running_ledger_is_verified_over_its_socket(used: House) -> None:
     assert set(said.json) == KEYS
     assert (said.json["sound"], said.json["rows"], said.json["fault"], said.json["ledger"]) == (
         True,
-        7,
+        8,
         None,
         "running",
     )
-    assert used.run("ledger", "verify").out.startswith("the chain holds: 7 rows, ")
+    assert used.run("ledger", "verify").out.startswith("the chain holds: 8 rows, ")
 
 
 def test_more_rows_than_a_page_are_all_walked(house: House) -> None:
@@ -75,7 +75,7 @@ def test_a_dump_is_the_same_running_and_stopped_and_verifies_elsewhere(used: Hou
     assert [json.loads(line)["kind"] for line in running.splitlines()][:2] == ["tenant.opened", "account.opened"]
     key, anchor = used.state_dir / "master.key", used.state_dir / "ledger.anchor"
     verify = ("ledger", "verify", "--key", key, "--dump")
-    assert run(*verify, tmp_path / "dump.jsonl", "--anchor", anchor, "--json").json["rows"] == 7
+    assert run(*verify, tmp_path / "dump.jsonl", "--anchor", anchor, "--json").json["rows"] == 8
     assert run(*verify, "-", stdin=running.encode()).code == 0
     cut = "".join(line + "\n" for line in running.splitlines()[:-1])
     assert run(*verify, "-", stdin=cut.encode()).code == 0
@@ -105,7 +105,7 @@ def test_what_was_proven_is_said(used: House, tmp_path: Path) -> None:
     lines = dump.read_text().splitlines(keepends=True)
     (tmp_path / "cut").write_text("".join(lines[:-1]))
     said = run(*signed, tmp_path / "cut")
-    assert (said.code, said.json["fault"][:29]) == (1, "node1.ledger row 7: is missin")
+    assert (said.code, said.json["fault"][:29]) == (1, "node1.ledger row 8: is missin")
     changed = "".join(lines).replace('"kind":"sanction.imposed"', '"kind":"sanction.lifted"')
     (tmp_path / "changed").write_text(changed)
     # The hash of the row is what was signed: without the master key nobody can tell that it is another row's.

@@ -47,6 +47,7 @@ VIRUS_EVENTS = [
     ("entry", "strike.issued"),
     ("entry", "sanction.imposed"),
     ("entry", "task.opened"),
+    ("entry", "tenant.charged"),
     ("decided", None),
 ]
 

@@ -320,7 +320,8 @@ def test_a_set_in_one_file_is_the_same_set(site: Site, tmp_path: Path) -> None:
     with as_folder(tmp_path / "set.tar") as folder:
         assert sound(folder).opened == 1
     octets = bytearray((tmp_path / "set.tar").read_bytes())
-    (tmp_path / "short.tar").write_bytes(octets[: len(octets) // 2])
+    # Within a member: what ends between two of them is found by the list of what belongs to the set.
+    (tmp_path / "short.tar").write_bytes(octets[: len(octets) // 2 - 100])
     with pytest.raises(ModelError, match=r"short\.tar"), as_folder(tmp_path / "short.tar"):
         pass
 

@@ -5,6 +5,7 @@ HOUSE §4, STANDING 5.4.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from filterd.ledger.codec import decode, encode
@@ -41,6 +42,10 @@ async def test_workers_hear_of_them(house: House) -> None:
     remote = await house.client()
     assert (await remote.history("n_1")).further == ()
     await house.engine.submit(_write)
+    # A push comes when it comes.
+    async with asyncio.timeout(60):
+        while not (await remote.history("n_1")).further:
+            await asyncio.sleep(0.005)
     assert (await remote.history("n_1")).further == (CHARGED,)
     assert (await remote.history(SITE)).further == (FROZEN,)
 

@@ -58,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--seed", type=int, default=None, help="decides the order; by default a new one, printed")
     options.add_argument("--tests", nargs="+", default=list(TESTS), help="files or folders of tests")
     options.add_argument("--quick", action="store_true", help="leave tests marked slow out")
-    options.add_argument("--each", type=float, default=15.0, help="CPU seconds of tests that one mutant may cost (15)")
+    options.add_argument("--each", type=float, default=60.0, help="CPU seconds of tests that one mutant may cost (60)")
     options.add_argument("--here", type=Path, help=argparse.SUPPRESS)
     return options.parse_args()
 

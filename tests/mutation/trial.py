@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.mutation.mutants import Mutant
 
@@ -38,8 +38,14 @@ class Brief:
     """A pytest plugin: properties try the same examples every time and do not look for a smaller one that fails."""
 
     def pytest_configure(self) -> None:
-        phases = (Phase.explicit, Phase.generate)
-        settings.register_profile("mutation", settings.default, phases=phases, derandomize=True, database=None)
+        settings.register_profile(
+            "mutation",
+            settings.default,
+            phases=(Phase.explicit, Phase.generate),
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
         settings.load_profile("mutation")
 
 

@@ -111,12 +111,15 @@ def appeal_until(
         first_shown_at: the first refusal that showed the case, None while none did (TX-6.2).
 
     Returns:
-        None while nobody was told: nothing closes before it was opened.
+        None while nobody was told: nothing closes before it was opened. An agreement without `[lifecycle]` has no term
+        of its own: then the strike's end is all there is, and what gives no points can always be contested.
     """
     told = [at for at in (incident.noticed_at, first_shown_at) if at is not None]
     if not told:
         return None
-    rules = of(terms)
+    rules = terms.lifecycle
+    if rules is None:
+        return incident.strike.expires_at if incident.strike is not None else None
     days = rules.appeal_days if rung >= Rung.RESTRICT else rules.appeal_warning_days
     end = terms.calendar.term_end(max(told), days, moves=True)
     return end if incident.strike is None else max(end, incident.strike.expires_at)
@@ -124,6 +127,8 @@ def appeal_until(
 
 def relooks(sanction: SanctionFile, at: datetime, terms: Agreement) -> int:
     """Say how often, by now, a person was due to look at an open-ended suspension again (AL-7.1, STANDING 5.11)."""
+    if terms.lifecycle is None:
+        return 0
     return _times(sanction.imposed.starts_at, of(terms).relook_days, at, terms)
 
 

@@ -910,3 +910,11 @@ def test_a_table_that_promises_less_than_the_rules_is_refused(change: dict[str, 
 
 def test_the_calendar_of_an_agreement_is_its_zone_and_its_holidays() -> None:
     assert TX.calendar == Calendar(zone="Asia/Shanghai")
+
+
+def test_an_agreement_without_clocks_leaves_a_decision_open_while_its_strike_counts() -> None:
+    bare = TX.model_copy(update={"lifecycle": None})
+    struck = incident(noticed_at=OVER, expires_at=OVER + 90 * DAY)
+    assert struck.strike is not None
+    assert clocks.appeal_until(struck, Rung.SUSPEND, bare) == struck.strike.expires_at
+    assert clocks.appeal_until(replace(struck, strike=None), Rung.SUSPEND, bare) is None

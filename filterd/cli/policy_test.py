@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from filterd.agreement.terms import Agreement
 
 _HEAD = ("result", "agreement", "name", "expected", "actual")
+# Of a cell whose example comes out.
+_WIDTH = 80
 
 
 def run_examples(
@@ -47,7 +49,13 @@ def run_examples(
         except ConfigError as err:
             errors.append(err)
     failed = [one for one in said if not one["is_right"]]
-    rows = (["ok" if one["is_right"] else "FAILED", *(one[key] for key in _HEAD[1:])] for one in said)
+    rows = (
+        [
+            "ok" if one["is_right"] else "FAILED",
+            *(_short(str(one[key]), whole=not one["is_right"]) for key in _HEAD[1:]),
+        ]
+        for one in said
+    )
     total = f"{count(len(said), 'example')}, {len(failed)} failed"
     result(said, as_json=as_json, text=lambda: [*table(_HEAD, rows), total])
     for error in errors[:-1]:
@@ -56,6 +64,11 @@ def run_examples(
         raise errors[-1]
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _short(text: str, *, whole: bool) -> str:
+    """Cut what would make the table wider than any screen; of a failure all is said."""
+    return text if whole or len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
 def _files(place: Path) -> list[Path]:

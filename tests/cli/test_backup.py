@@ -177,7 +177,7 @@ def test_an_old_file_copied_back_is_put_right_where_it_lies(folder: Path) -> Non
     start_is_refused(state, "an old state was put back")
     # Anchors and streams are where they were, and have all of it: nobody has to answer for anything.
     said = run("restore", "--state-dir", state)
-    assert (said.code, said.out.startswith("2 rows put back in place")) == (0, True), said.out
+    assert (said.code, said.out.startswith("3 rows put back in place")) == (0, True), said.out
     with opened(state) as house:
         assert shown(house, BOB) == before
         assert house.run("log", "verify").code == 0

@@ -27,6 +27,7 @@ help: ## this list
 install: ## everything needed, from a fresh clone on Debian 12 (root or sudo, when packages are missing)
 	@ops/install/debian.sh $(TIERS)
 	@ops/install/venv.sh
+	@ops/install/other-mtas.sh $(TIERS)
 
 venv: ## .venv alone, without Debian packages and without root
 	@ops/install/venv.sh

@@ -47,6 +47,12 @@ MARKERS: tuple[tuple[str, str], ...] = (
     ("outbox.recorded", "the outcome of a notice is in the ledger"),
     ("counters.flushed", "a part of the counters has been saved"),
 )
+# What a mail passes besides that is held, and goes on or comes back.
+HELD_MARKERS: tuple[tuple[str, str], ...] = (
+    ("gate.held", "a mail is in quarantine, and the worker knows; its client has not been answered"),
+    ("release.sent", "the next hop has answered a released mail; the ledger does not know"),
+    ("return.sent", "the next hop has answered a report with returned mail; the ledger does not know"),
+)
 
 _TOKEN = re.compile(r"(?P<order>[^+~]+)\+(?P<name>[a-z._]+)(@(?P<role>[a-z0-9]+))?(:(?P<left>[0-9]+))?")
 

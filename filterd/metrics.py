@@ -23,7 +23,9 @@ from filterd.model.decision import Decision
 from filterd.model.records import (
     AppealDecided,
     BreakerTripped,
+    HeldMailMoved,
     IncidentOpened,
+    MailHeld,
     Record,
     RootActed,
     SanctionImposed,
@@ -146,6 +148,35 @@ RETENTION_FROZEN = Gauge(
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
+TERM_LISTS_UNADOPTED = Gauge(
+    "filterd_term_lists_unadopted",
+    "Term lists whose file two people have not approved: held back, or off.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+CATEGORIES_UNRAISED = Gauge(
+    "filterd_categories_unraised",
+    "Categories a text raises without two people's approval: they act as not raised.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+MAILS_HELD = Counter("filterd_mails_held", "Mails taken into quarantine.", ["direction"], registry=REGISTRY)
+HELD_MOVED = Counter(
+    "filterd_held_mails_moved", "Steps of held mails, by the state they came to.", ["state"], registry=REGISTRY
+)
+HELD_WAITING = Gauge(
+    "filterd_held_mails",
+    "Mails in quarantine: nobody has decided, on their way on, on their way back.",
+    ["state"],
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+HELD_OLDEST_SECONDS = Gauge(
+    "filterd_held_oldest_seconds",
+    "For how long the oldest held mail has waited for a person.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 EFFECTS = Counter(
     "filterd_effects",
     "What effectors were asked outside, by act and how it went.",
@@ -153,6 +184,10 @@ EFFECTS = Counter(
     registry=REGISTRY,
 )
 EFFECT_FAILURES = Counter("filterd_effect_failures", "Attempts of effectors that failed.", registry=REGISTRY)
+PAGES = Counter("filterd_pages", "Attempts to call whoever is on call.", ["outcome"], registry=REGISTRY)
+URGENT_WAITING = Gauge(
+    "filterd_urgent_waiting", "Urgent tasks that nobody has looked at yet.", registry=REGISTRY
+)
 RELOADS = Counter("filterd_reloads", "Reloads of the policy: taken, or refused.", ["result"], registry=REGISTRY)
 PROCESS_ENDS = Counter(
     "filterd_process_ends", "Processes that ended unasked or hung, by role.", ["role", "outcome"], registry=REGISTRY
@@ -280,6 +315,10 @@ def observe_record(record: Record) -> None:
             APPEALS.labels(record.outcome).inc()
         case RootActed():
             ROOT_ACTS.inc()
+        case MailHeld():
+            MAILS_HELD.labels(record.direction).inc()
+        case HeldMailMoved():
+            HELD_MOVED.labels(record.state).inc()
         case BreakerTripped():
             BREAKERS_TRIPPED.inc()
         case _:
@@ -299,6 +338,13 @@ def observe_outbox(pending: int, oldest_s: float) -> None:
     OUTBOX_OLDEST_SECONDS.set(oldest_s)
 
 
+def observe_held(waiting: Mapping[str, int], oldest_s: float) -> None:
+    """Say how many mails are in quarantine, by state, and for how long the oldest has waited."""
+    for state, count in waiting.items():
+        HELD_WAITING.labels(state).set(count)
+    HELD_OLDEST_SECONDS.set(oldest_s)
+
+
 def observe_retention(counts: Mapping[str, int], *, is_frozen: bool) -> None:
     """Count what a run of the retention worker erased, by kind, or say that it may not."""
     for result, count in counts.items():
@@ -313,6 +359,14 @@ def observe_clocks(struck: Iterable[str], *, is_frozen: bool) -> None:
     CLOCKS_FROZEN.set(is_frozen)
 
 
+def observe_unadopted(lists: int) -> None:
+    TERM_LISTS_UNADOPTED.set(lists)
+
+
+def observe_unraised(categories: int) -> None:
+    CATEGORIES_UNRAISED.set(categories)
+
+
 def observe_effect(effector: str, act: str, outcome: str) -> None:
     """Count a row about an effector."""
     EFFECTS.labels(effector, act, outcome).inc()
@@ -320,6 +374,16 @@ def observe_effect(effector: str, act: str, outcome: str) -> None:
 
 def observe_effect_failure() -> None:
     EFFECT_FAILURES.inc()
+
+
+def observe_page(outcome: str) -> None:
+    """Count an attempt to call somebody: `sent` or `failed`."""
+    PAGES.labels(outcome).inc()
+
+
+def observe_urgent(waiting: int) -> None:
+    """Say how many urgent tasks wait for a first look."""
+    URGENT_WAITING.set(waiting)
 
 
 def observe_store(*, is_there: bool, has_timers: bool) -> None:

@@ -12,7 +12,7 @@ from filterd.model.directory import DirectoryFacts
 from filterd.model.entry import Entry
 from filterd.model.evidence import WHOLE, Evidence, Portion
 from filterd.model.found import FoundMail, IndexStatus, JudgedMail, MailAnswer, MailQuery, StreamPosition
-from filterd.model.held import HeldMail, HeldState
+from filterd.model.held import NO_FACTS, HeldMail, HeldState, HoldFacts, HoldRequest, InboundHold
 from filterd.model.principal import Account, Supplement, Tenant
 from filterd.model.records import Record
 from filterd.model.reply import Reply
@@ -152,12 +152,29 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderEdits:
+    """The same edits as `Answer.raw` bears, for a door whose MTA keeps the mail.
+
+    Args:
+        added: whole fields with their CRLF, for the top, the first one first.
+        removed: name and which of the fields of that name, counted from 1, all as the mail came.
+    """
+
+    added: tuple[bytes, ...] = ()
+    removed: tuple[tuple[bytes, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the door must do: relay `raw` when `reply` is None, otherwise give `reply` and relay nothing."""
+    """What the door must do: relay `raw` when `reply` is None, otherwise give `reply` and relay nothing.
+
+    A door that has the MTA edit its own copy (milter) finds `edits` in place of `raw`.
+    """
 
     transaction_id: str
     reply: Reply | None
     raw: bytes = b""
+    edits: HeaderEdits | None = None
 
 
 class Gate(Protocol):
@@ -187,6 +204,23 @@ class Gate(Protocol):
 
     async def failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         """Record that the relay broke; `is_unknown`: after our dot, so that nobody knows who has the mail."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """How an account stands, in a word (doors/socketmap), and what it is told when it may not send."""
+
+    login: str
+    state: str
+    refusal: Reply | None = None
+
+
+class AccountStates(Protocol):
+    """Says how accounts stand, to whoever asks for no mail in particular."""
+
+    async def account_state(self, login: str) -> AccountState | None:
+        """Say the state of the account behind a canonical login or alias, None for nobody's. Raises PortError."""
         ...
 
 
@@ -316,6 +350,14 @@ class Credentials(Protocol):
 
 
 # --- the operator's directory -----------------------------------------------------------------------------------------
+
+
+class Pager(Protocol):
+    """Calls whoever is on call."""
+
+    async def page(self, request: Mapping[str, str]) -> None:
+        """Send one page: ids, codes and instants. Raises PortError where nobody could be called."""
+        ...
 
 
 class DirectorySource(Protocol):
@@ -492,9 +534,17 @@ class LedgerTxn(Protocol):
         reason: str,
         envelope: Envelope,
         due_at: datetime,
+        facts: HoldFacts = NO_FACTS,
+        request: HoldRequest | None = None,
+        part: int = 0,
     ) -> str:
         """Move the sealed spool of a transaction into quarantine, whole and with its envelope, fsynced, with its row;
-        says the item's id, which may be given with a 250 once this is committed. Doing it twice is harmless."""
+        says the item's id, which may be given with a 250 once this is committed. Doing it twice is harmless.
+
+        Args:
+            request: how it came, with the envelope; None: nothing but the envelope is known.
+            part: which of several items of one mail this is, from 0.
+        """
         ...
 
     def move_held(self, item_id: str, before: HeldState, after: HeldState, *, by: str, reason: str) -> HeldMail:
@@ -505,9 +555,33 @@ class LedgerTxn(Protocol):
     def held_mail(self, item_id: str) -> HeldMail | None: ...
 
     def held_mails(
-        self, states: Collection[HeldState], *, due_before: datetime | None = None, limit: int | None = None
+        self,
+        states: Collection[HeldState],
+        *,
+        due_before: datetime | None = None,
+        limit: int | None = None,
+        account_id: str | None = None,
     ) -> tuple[HeldMail, ...]:
         """Say the held mails in these states, the first due first."""
+        ...
+
+    def held_alike(
+        self, account_id: str, *, message_key: str = "", campaign: str = "", incident_id: str = ""
+    ) -> tuple[HeldMail, ...]:
+        """Say an account's held mails, in whatever state, of the same message, campaign or incident, the oldest first;
+        "" is none of these."""
+        ...
+
+    def holders(self, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """Say the accounts, by id and after `after`, that have something held."""
+        ...
+
+    def oldest_held(self) -> datetime | None:
+        """Say since when the oldest mail is held that nobody has decided about, None where there is none."""
+        ...
+
+    def held_request(self, item_id: str) -> HoldRequest | None:
+        """Say how a held mail came, None when it or its subject is gone."""
         ...
 
     def held_counts(self) -> dict[HeldState, int]:
@@ -609,7 +683,7 @@ class LedgerTxn(Protocol):
         sanction or a hold, and those with a last day of their own."""
         ...
 
-    def erase_subject(self, account_id: str) -> bool:
+    def erase_subject(self, account_id: str, *, is_last: bool = False) -> bool:
         """Destroy what can be read of an account or a tenant, with its row; say whether it had a key. Raises
         RefusedError under a legal hold."""
         ...
@@ -647,12 +721,20 @@ class Ledger(Protocol):
         """Fold, decide and append in one transaction, evidence first; says the decision when all is durable."""
         ...
 
+    async def hold_inbound(self, given: InboundHold) -> str | None:
+        """Hold a stranger's mail from the spool for our accounts, in one transaction; say the first item's id when all
+        is durable, None when it cannot be held for every recipient and nothing was."""
+        ...
+
     async def domain_owner(self, domain: str) -> str | None:
         """Say which tenant a domain belongs to, or None."""
         ...
 
-    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
-        """File an objection of the account's user against every sanction in force; doing it twice adds nothing."""
+    async def object_by_mail(self, account_id: str, transaction_id: str, tenant_id: str | None = None) -> None:
+        """File an objection of the account's user against every sanction in force; doing it twice adds nothing.
+
+        `tenant_id`: the account's tenant, against whose steps its administrator objects with the same mail.
+        """
         ...
 
     async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:

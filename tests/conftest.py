@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,6 +81,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("database")
         if "data_dir" in fixtures:
             item.add_marker("data")
+
+
+# --- Time ---------------------------------------------------------------------------------------------------------
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """The event loop of an async test: asyncio's own, or the one that its mark names."""
+    for name in ("turned", "leaping"):
+        if item.get_closest_marker(name):
+            from tests.kit.loops import LOOPS
+
+            return {"loop": LOOPS[name]}
+    return {"loop": asyncio.new_event_loop}
 
 
 # --- Servers ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -45,6 +44,7 @@ from filterd.model.session import Direction, Envelope, ForwardPath, Session
 from filterd.model.verdict import Assessment, AuthResult, FailMode, Finding, Outcome, Verdict
 from tests.checks.contexts import ACCOUNT, path, transaction
 from tests.kit.clock import NOON, FrozenClock
+from tests.kit.waiting import wait_until
 
 ROOT = FilePath(__file__).resolve().parent.parent
 KEY = b"k" * 32
@@ -184,6 +184,7 @@ def say_everything(log: Log) -> None:
     log.delivered("t_1", YES, 1)
     log.refused("t_2", NO)
     log.relay_failed("t_3", "550 no <bob@example.org>", is_unknown=True)
+    log.held("t_4", "q_1", Reply(code=250, enhanced="2.0.0", text="held"))
     log.denied(session, "acc_1", NO, reverse_path=path("a@example.com"), recipient=path("b@example.org"))
     log.denied(session, "acc_1", NO)
     log.bypassed("t_5", session, transaction().envelope, "b_1", "d" * 64, message_id="<x@y>")
@@ -662,20 +663,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from filterd.log import EventStream
 one = EventStream(Path(sys.argv[1]), "w1", lambda: datetime.now(UTC))
-print("ready", flush=True)
 while True:
     one.append("stopped", None, {"reason": "x" * 250})
 """
 
 
 def test_kill_9_leaves_no_gap(tmp_path: FilePath) -> None:
+    file = tmp_path / "w1.jsonl"
     for _ in range(5):
+        size = file.stat().st_size if file.exists() else 0
         command = [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            threading.Event().wait(0.03)
-            process.send_signal(signal.SIGKILL)
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            try:
+                wait_until(lambda size=size: file.exists() and file.stat().st_size > size + 2_000)
+            finally:
+                # Somewhere in the midst of it.
+                process.kill()
     one = stream(tmp_path)
     actual = seqs(one.path)
     assert actual == list(range(1, len(actual) + 1))

@@ -116,7 +116,7 @@ def test_no_label_could_name_a_customer_or_a_term() -> None:
     assert set().union(*names().values()) == {
         "act", "category", "check", "class", "direction", "disposition", "door", "effector", "family", "mode", "origin",
         "outcome",
-        "result", "role", "rung", "scanner", "version", "where",
+        "result", "role", "rung", "scanner", "state", "version", "where",
     }  # fmt: skip
 
 

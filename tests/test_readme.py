@@ -27,7 +27,8 @@ READMES = ("README.md", "README.zh.md")
 CONFIG = ROOT / "ops" / "docs" / "CONFIG.md"
 THIRD_PARTY = ROOT / "ops" / "docs" / "THIRD-PARTY.md"
 # All that name commands or files of ours.
-_GUIDES = [f"{room}/README.md" for room in ("filterd", "filterd/checks", "ops/postfix", "policies")]
+_WIRINGS = ("ops/postfix", "ops/sendmail", "ops/exim")
+_GUIDES = [f"{room}/README.md" for room in ("filterd", "filterd/checks", *_WIRINGS, "policies")]
 _PAGES = [f"ops/docs/{path.name}" for path in sorted((ROOT / "ops" / "docs").glob("*.md"))]
 DOCUMENTS = (*READMES, "CHANGELOG.md", *_GUIDES, *_PAGES)
 MAX_LINES = 220

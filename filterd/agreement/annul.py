@@ -1,23 +1,31 @@
 """Undo an error, or excuse what was not its user's doing: take incidents out and replay the ladder without them.
 
-STANDING 5.4 row 7, 5.7-3, 5.7-4, 5.7-14. Every later automatic sanction becomes min(old, replayed) and time served
-counts; replay never raises anyone. Human decisions are left for a person to look at again.
+STANDING 5.4 row 7, 5.7-3, 5.7-4, 5.7-7, 5.7-14. Every later automatic sanction becomes min(old, replayed) and time
+served counts; replay never raises anyone. An act is weighed again by the versions of the agreement it was weighed by,
+the milder of them, whatever is in force now. Human decisions are left for a person to look at again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from filterd.agreement.fold import apply, fold
-from filterd.agreement.offence import Offence, commit_hypothesis, commit_indicator, commit_offence
+from filterd.agreement.offence import Offence, Outcome, commit_hypothesis, commit_indicator, commit_offence
 from filterd.agreement.standing import Stretch, earlier, stretches
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import Packs, milder_of, pinned_by
 from filterd.model import records as r
 from filterd.model.ids import derived_id
 from filterd.model.sanction import Feature, Preset, Rung
 from filterd.model.standing import History, SanctionFile
+
+
+def _none(_: str) -> Agreement | None:
+    """There is but one version."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +46,13 @@ def annul(
     at: datetime,
     by: str,
     reason: str,
+    packs: Packs = _none,
 ) -> Annulment:
-    """Say the records that undo an incident and what follows from it; empty when it is undone already."""
+    """Say the records that undo an incident and what follows from it; empty when it is undone already.
+
+    Args:
+        terms: those in force, or that the case rests on. `packs`: finds earlier versions.
+    """
     history = fold(account_id, records)
     incident = next((i for i in history.incidents if i.opened.incident_id == incident_id), None)
     if incident is None or incident.strike is None or incident.is_annulled:
@@ -47,7 +60,7 @@ def annul(
     annulled = r.StrikeAnnulled(
         at=at, strike_id=incident.strike.strike_id, incident_id=incident_id, by=by, reason=reason
     )
-    return _without(history, records, terms, preset, (annulled,), at, "strike annulled")
+    return _without(history, records, terms, preset, (annulled,), at, "strike annulled", packs)
 
 
 def excuse(
@@ -60,6 +73,7 @@ def excuse(
     at: datetime,
     by: str,
     attestation_id: str,
+    packs: Packs = _none,
 ) -> Annulment:
     """Say the records that make the strikes of some incidents not attributable, and what follows from it.
 
@@ -80,7 +94,7 @@ def excuse(
     )
     if not excused:
         return Annulment(records=(), changed_sanctions=())
-    return _without(history, records, terms, preset, excused, at, "strike not attributable")
+    return _without(history, records, terms, preset, excused, at, "strike not attributable", packs)
 
 
 def _without(
@@ -91,13 +105,15 @@ def _without(
     undone: Sequence[r.StrikeAnnulled | r.StrikeExcused],
     at: datetime,
     because: str,
+    packs: Packs,
 ) -> Annulment:
     """Write down what is undone, replay without it, and make milder what would have been."""
     out: list[r.Record] = list(undone)
     for record in undone:
         history = apply(history, record)
     gone = {x.incident_id for x in undone}
-    replayed = replay(history.account_id, records, terms, preset, without=gone | _already_undone(records))
+    without = gone | _already_undone(records)
+    replayed = replay(history.account_id, records, terms, preset, without=without, packs=packs)
     # A strike that would have weighed less without the error weighs less from now on.
     for new in replayed.incidents:
         old = next(i for i in history.incidents if i.opened.incident_id == new.opened.incident_id)
@@ -116,7 +132,13 @@ def _without(
 
 
 def replay(
-    account_id: str, records: Sequence[r.Record], terms: Agreement, preset: Preset, *, without: set[str]
+    account_id: str,
+    records: Sequence[r.Record],
+    terms: Agreement,
+    preset: Preset,
+    *,
+    without: set[str],
+    packs: Packs = _none,
 ) -> History:
     """Run the ladder again over the violations of an account, leaving some incidents out.
 
@@ -126,12 +148,15 @@ def replay(
     history = History(account_id=account_id)
     automatic = {x.sanction_id: x for x in records if isinstance(x, r.SanctionImposed) and x.is_automatic}
     tenants = {x.incident_id: x.tenant_id for x in records if isinstance(x, r.IncidentOpened)}
+    # By which versions the last act of each incident was weighed: what people settle about it holds by the same.
+    pinned: dict[str, tuple[Agreement, ...]] = {}
     for record in records:
         if getattr(record, "incident_id", None) in without:
             continue
         match record:
             case r.ViolationRecorded():
-                history = commit_offence(history, _offence(record, tenants), terms, preset).history
+                pinned[record.incident_id] = between = pinned_by(record, terms, packs)
+                history = _weighed(history, partial(commit_offence, offence=_offence(record, tenants)), between, preset)
             case r.SanctionLifted() | r.SanctionConfirmed() | r.ObjectionFiled() | r.ObjectionAnswered():
                 if meant := automatic.get(record.sanction_id):
                     history, sanction_id = _counterpart(history, meant)
@@ -140,9 +165,11 @@ def replay(
             case r.IndicatorSeen():
                 # One without a case speaks through the mail that came after it, which has it on record.
                 if record.incident_id is not None:
-                    history = commit_indicator(history, record, terms).history
+                    own = pinned.get(record.incident_id, (terms,))[0]
+                    history = commit_indicator(history, record, own).history
             case r.HypothesisSettled():
-                history = commit_hypothesis(history, record, terms, preset).history
+                between = pinned.get(record.incident_id, (terms,))
+                history = _weighed(history, partial(commit_hypothesis, settled=record), between, preset)
             case r.NoticeSent() | r.HoldReleased() | r.AppealAssigned() | r.AppealQuestioned():
                 history = apply(history, record)
             case r.SanctionImposed() if not record.is_automatic:
@@ -150,6 +177,13 @@ def replay(
             case _:
                 continue
     return history
+
+
+def _weighed(
+    history: History, commit: Callable[..., Outcome], between: tuple[Agreement, ...], preset: Preset
+) -> History:
+    """Commit one act by the milder of the versions it lies between."""
+    return milder_of(lambda terms: commit(history, terms=terms, preset=preset), between)[1].history
 
 
 def _counterpart(history: History, meant: r.SanctionImposed) -> tuple[History, str]:

@@ -10,13 +10,14 @@ its own, so that whatever counts can be contested. `moot`: what it was about is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from filterd.agreement.appeal_clock import decide_by, end_of, look_by
 from filterd.agreement.clocks import appeal_until
+from filterd.agreement.cooling_off import later
 from filterd.agreement.standing import strike_at
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -178,8 +179,13 @@ class Targets:
 
 def targets(appeal: AppealFile, sanction: SanctionFile | None, terms: Agreement, at: datetime) -> Targets:
     """Say the targets of an appeal at `at`. `sanction` None: it is about a strike alone."""
+    return targets_until(appeal, end_of(sanction) if sanction is not None else None, terms, at)
+
+
+def targets_until(appeal: AppealFile, ends_at: datetime | None, terms: Agreement, at: datetime) -> Targets:
+    """Say the same of whatever ends by itself at `ends_at`; None: never."""
     look = look_by(appeal.begins_at, terms)
-    decide = decide_by(appeal.begins_at, end_of(sanction) if sanction is not None else None, terms)
+    decide = decide_by(appeal.begins_at, ends_at, terms)
     decided_at = appeal.decided.at if appeal.decided is not None else None
     first_at = min((x for x in (appeal.looked_at, decided_at) if x is not None), default=None)
     missed = []
@@ -216,18 +222,18 @@ class Window:
         return self.closes_at is None or at < self.closes_at
 
 
-def window(
-    incident: IncidentFile, history: History, terms: Agreement, *, first_shown_at: datetime | None = None
-) -> Window:
-    """Say until when what an incident led to can be contested: while its strike counts, and for a term from its notice.
+def window(incident: IncidentFile, history: History, terms: Agreement, at_act: Agreement | None = None) -> Window:
+    """Say until when what an incident led to can be contested: while its strike counts, and for a term from its notice,
+    or from the first refusal that showed the case where that was later.
 
     Args:
-        first_shown_at: the first refusal that showed the case, where the mail path knows; it can only make the window
-            longer than the notice alone does.
+        at_act: the version of the agreement that was in force at the act, where it is another one: the later end of
+            both counts (STANDING 5.7-7). None: there is no other.
     """
     rungs = [s.imposed.rung for s in history.sanctions if s.imposed.incident_id == incident.opened.incident_id]
+    rung = max(rungs, default=Rung.WARN)
     return Window(
-        closes_at=appeal_until(incident, max(rungs, default=Rung.WARN), terms, first_shown_at=first_shown_at)
+        closes_at=later(appeal_until(incident, rung, terms), appeal_until(incident, rung, at_act or terms))
     )
 
 
@@ -247,18 +253,27 @@ class Target:
         return derived_id("p", self.sanction_id or self.incident.opened.incident_id)
 
 
-def contestable(history: History, terms: Agreement, at: datetime, *, is_late_taken: bool = False) -> tuple[Target, ...]:
+def contestable(
+    history: History,
+    terms: Agreement,
+    at: datetime,
+    *,
+    is_late_taken: bool = False,
+    terms_at: Callable[[datetime], Agreement] | None = None,
+) -> tuple[Target, ...]:
     """Say everything that can be contested at `at` and has not been: every sanction whose window is open, and every
     strike that counts and brought none.
 
     Args:
+        terms_at: says the version in force at an act; None: there is but one.
         is_late_taken: also what is out of time, which is at the reviewer's discretion (CLAUSES §6).
     """
     out = []
     for incident in history.incidents:
         if incident.is_void:
             continue
-        if not is_late_taken and not window(incident, history, terms).is_open(at):
+        at_act = terms_at(incident.opened.at) if terms_at is not None else None
+        if not is_late_taken and not window(incident, history, terms, at_act).is_open(at):
             continue
         files = [s for s in history.sanctions if s.imposed.incident_id == incident.opened.incident_id]
         counts = strike_at(incident, history, at) is not None

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from filterd.agreement.appeal import AppealFile
 from filterd.model import records as r
+from filterd.model.ids import derived_id
 from filterd.model.staffing import Staffing, StaffingRules
 
 
@@ -35,7 +36,7 @@ def may_review(
     """Say whether `person` may decide an appeal at `at`.
 
     Args:
-        records: the account's: who imposed what it is about, who confirmed or approved it.
+        records: the account's, or the tenant's: who imposed what it is about, who confirmed or approved it.
     """
     mine, second = _parts(appeal, records, person)
     acts = mine + second
@@ -64,6 +65,8 @@ def _parts(
     mine: list[datetime] = []
     second: list[datetime] = []
     automatic = True
+    step: r.TenantStepTaken | None = None
+    approved: list[r.Approved] = []
     for record in records:
         match record:
             case r.SanctionImposed() if record.sanction_id == about.sanction_id:
@@ -73,8 +76,16 @@ def _parts(
             case r.SanctionConfirmed() if record.sanction_id == about.sanction_id and record.by == person:
                 # Who confirms what a machine did is its decider; who confirms what a person did is the second of two.
                 (mine if automatic else second).append(record.at)
+            case r.TenantStepTaken() if record.step_id == about.sanction_id:
+                automatic, step = record.is_automatic, record
+                if record.by == person and not record.is_automatic:
+                    mine.append(record.at)
+            case r.Approved() if record.by == person:
+                approved.append(record)
             case _:
                 continue
+    # The act on which a step rests is named after its proposal (pipeline/proposals).
+    second += [x.at for x in approved if step is not None and step.decision_id == derived_id("d", x.proposal_id)]
     if appeal.earlier is not None and appeal.earlier.by == person:
         second.append(appeal.earlier.at)
     return mine, second

@@ -7,6 +7,7 @@ so. Days go in and come out as dates, ends as instants, aware and UTC: the first
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -85,3 +86,10 @@ def years_after(day: date, years: int) -> date:
         return day.replace(year=day.year + years)
     except ValueError:
         return date(day.year + years, day.month, 28)
+
+
+def months_after(day: date, months: int) -> date:
+    """Say the same day so many months on; in a shorter month its last day."""
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

@@ -49,16 +49,23 @@ FEATURES = {
 }
 
 
+# What a clause asks of the person who decides under it (CLAUSES §2.2).
+PROVISION, WORDS, RIGHTS_NOTICE, VERIFICATION = "provision", "words", "rights_notice", "verification"
+
+
 class Clause(Section):
     """A numbered clause, in our own words. `number` is what notices cite.
 
-    `in_mail` is False for a clause that mail cannot breach; it is in the file so that none is forgotten.
+    `in_mail` is False for a clause that mail cannot breach; it is in the file so that none is forgotten. `needs` is
+    what a person who decides under it must give besides: the law it means (PROVISION), the ground in words (WORDS), the
+    rights holder's complete notice, or a verification that failed, which no category can stand on.
     """
 
     number: str
     en: str = Field(min_length=10)
     zh: str = Field(min_length=4)
     in_mail: bool = True
+    needs: Literal["provision", "words", "rights_notice", "verification"] | None = None
 
 
 class SeverityStep(Section):
@@ -76,6 +83,7 @@ class Category(Section):
             letter; None: it is always `mode`.
         severity: 4 is urgent and gives no automatic points; "decider": whoever decides weighs it.
         agreeing_groups: how many signal groups must agree for `mode`; what fewer are worth, each rule says (`alone`).
+        contestable: what is done to mail that reaches mode B only; None: `disposition`.
         requires: a finding without which the category is not touched, however many other groups agree.
         raised: for mode C2: two people have let it hold mail for a person and warn (STANDING 5.5, 5.9). It gives no
             points and no rung above a warning; those are a person's.
@@ -97,6 +105,7 @@ class Category(Section):
     severity: Literal[1, 2, 3, 4, "decider"] | None = None
     severity_by_recipients: tuple[SeverityStep, ...] = ()
     disposition: Disposition
+    contestable: Literal["quarantine"] | None = None
     scope: tuple[str, ...] = ()
     zero_tolerance: bool = False
     agreeing_groups: int = Field(1, ge=1, le=3)
@@ -132,6 +141,8 @@ class Category(Section):
             raise ValueError("severity 4 and 'decider' give no automatic points: the mode must be C1 or C2")
         if self.disposition is Disposition.DISCARD:
             raise ValueError("disposition 'discard' is what 'reject' becomes behind the queue; write 'reject'")
+        if self.contestable is not None and self.mode is not Mode.A:
+            raise ValueError("contestable is for mode A: mail of any other is contestable already; write disposition")
         if self.single is not None and self.mode is not Mode.B:
             raise ValueError("single is for mode B: what is high-precision or locked is so in every act")
         return self
@@ -161,6 +172,15 @@ class Category(Section):
         if self.fixed_severity is not None:
             return self.fixed_severity
         return max(step.severity for step in self.severity_by_recipients if step.recipients <= max(recipients, 1))
+
+    def effect(self, mode: Mode) -> Disposition:
+        """Say what is done to mail in breach of it, in the mode it has reached."""
+        return Disposition(self.contestable) if self.contestable and mode is Mode.B else self.disposition
+
+    @property
+    def may_hold(self) -> bool:
+        """Say whether its mail may be held."""
+        return self.contestable is not None or self.disposition is Disposition.QUARANTINE
 
     @property
     def is_locked_by_type(self) -> bool:

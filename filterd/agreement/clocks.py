@@ -102,19 +102,15 @@ def review_until(starts_at: datetime, terms: Agreement) -> datetime:
     return starts_at + timedelta(hours=terms.incident.task_due_hours)
 
 
-def appeal_until(
-    incident: IncidentFile, rung: Rung, terms: Agreement, *, first_shown_at: datetime | None = None
-) -> datetime | None:
-    """Say until when a sanction can be appealed: while its strike counts, and for a term from when it was known.
-
-    Args:
-        first_shown_at: the first refusal that showed the case, None while none did (TX-6.2).
+def appeal_until(incident: IncidentFile, rung: Rung, terms: Agreement) -> datetime | None:
+    """Say until when a sanction can be appealed: while its strike counts, and for a term from when it was known, by the
+    notice and by the first refusal that showed the case (TX-6.2).
 
     Returns:
         None while nobody was told: nothing closes before it was opened. An agreement without `[lifecycle]` has no term
         of its own: then the strike's end is all there is, and what gives no points can always be contested.
     """
-    told = [at for at in (incident.noticed_at, first_shown_at) if at is not None]
+    told = [at for at in (incident.noticed_at, incident.shown_at) if at is not None]
     if not told:
         return None
     rules = terms.lifecycle
@@ -127,8 +123,6 @@ def appeal_until(
 
 def relooks(sanction: SanctionFile, at: datetime, terms: Agreement) -> int:
     """Say how often, by now, a person was due to look at an open-ended suspension again (AL-7.1, STANDING 5.11)."""
-    if terms.lifecycle is None:
-        return 0
     return _times(sanction.imposed.starts_at, of(terms).relook_days, at, terms)
 
 

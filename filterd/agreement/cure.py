@@ -48,7 +48,7 @@ def cured_at(history: History, sanction_id: str, known_at: datetime) -> datetime
     """Say when a cure ended a sanction, None when none has by `known_at`. One with a part missing ends nothing."""
     ends = []
     for file in cures(history):
-        if file.filed.sanction_id != sanction_id or missing(file.filed) or file.filed.at > known_at:
+        if file.filed.sanction_id != sanction_id or missing(file.filed):
             continue
         match file.state(known_at):
             case "accepted" if file.answered is not None and file.answered.at <= known_at:

@@ -42,6 +42,13 @@ RATES = frozenset(
 )
 
 
+_OF_FAILURE = {
+    FailMode.DEFER: Disposition.DEFER,
+    FailMode.QUARANTINE: Disposition.QUARANTINE,
+    FailMode.ACCEPT: Disposition.ACCEPT,
+}
+
+
 def reasons(
     case: Case, terms: Agreement, standing: Standing | None, violations: tuple[Violation, ...]
 ) -> tuple[Reason, ...]:
@@ -52,11 +59,12 @@ def reasons(
     for name, mode in case.assessment.fail_modes:
         failed = next(v for v in case.assessment.verdicts if v.check == name)
         if failed.outcome in (Outcome.TEMPERROR, Outcome.PERMERROR):
-            effect = Disposition.DEFER if mode is FailMode.DEFER else Disposition.ACCEPT
+            effect = _OF_FAILURE[mode]
             out.append(Reason(code=f"check.{name}.{failed.outcome.value}", disposition=effect))
     for violation in violations:
         category = terms.category_of(violation.category)
-        out.append(Reason(code=f"category.{category.id}", disposition=category.disposition, ids=category.ground))
+        effect = category.effect(violation.mode)
+        out.append(Reason(code=f"category.{category.id}", disposition=effect, ids=category.ground))
     if case.direction is not Direction.INBOUND and case.principal.account_id is not None:
         for category in is_refused_without_points(terms, case.assessment, Mail.of(case)):
             out.append(Reason(code=f"refused.{category.id}", disposition=Disposition.REJECT, ids=category.ground))

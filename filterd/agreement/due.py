@@ -14,11 +14,10 @@ from typing import Any
 
 from filterd.agreement import security
 from filterd.agreement.appeal_clock import unanswered_at
-from filterd.agreement.clocks import relooks, review_until
+from filterd.agreement.clocks import relooks, review_until, termination_keep_until
 from filterd.agreement.incident import is_in_probation
 from filterd.agreement.maintenance import Window, working_end
 from filterd.agreement.standing import Stretch, in_effect, stretches, was_cut
-from filterd.agreement.tenant_steps import PROPOSE
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.ids import derived_id
@@ -29,6 +28,8 @@ Facts = Mapping[str, Any]
 
 # What people do every so often: nobody stays suspended without an end because nobody looked again (STANDING 5.11).
 RELOOK = "relook: an open-ended suspension"
+# The clock of the instant at which a termination takes effect.
+TERMINATED = "termination.begun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,6 @@ class Due:
         event: the notice that tells of it, with its facts (pipeline/notice_table); None: nobody is written to.
         is_alarm: somebody on duty must look.
         task: what a person is asked to do.
-        frees_queue: mail of the account that waits in the MTA's queue may go, if nothing else locks it.
     """
 
     clock: str
@@ -50,7 +50,6 @@ class Due:
     facts: Facts = field(default_factory=dict)
     is_alarm: bool = False
     task: r.TaskOpened | None = None
-    frees_queue: bool = False
 
     @property
     def struck(self) -> tuple[str, str]:
@@ -75,17 +74,13 @@ def of_account(
     return not_struck(history, (x for x in _of_account(history, terms, at, windows) if x.due_at >= since), at)
 
 
-def of_tenant_steps(history: History, at: datetime, *, since: datetime) -> tuple[Due, ...]:
-    """Say what strikes for the steps and locks against a tenant."""
-    return not_struck(history, (x for x in _of_tenant(history) if x.due_at >= since), at)
-
-
 def _of_account(history: History, terms: Agreement, at: datetime, windows: Collection[Window]) -> Iterator[Due]:
     for sanction in in_effect(history, terms, at):
         life = stretches(sanction, terms, at)
         yield from _steps(history, sanction, life, terms)
         yield from _reviews(history, sanction, life, terms, at, windows)
         yield from _appeals(history, sanction, terms)
+        yield from _terminated(history, sanction, life, terms)
     yield from _holds(history, terms, at)
 
 
@@ -113,8 +108,6 @@ def _steps(history: History, sanction: SanctionFile, life: tuple[Stretch, ...], 
                 "until": after.until if after is not None else None,
                 "features": tuple(str(f) for f in after.features) if after is not None else (),
             }
-        elif after is not None:
-            continue
         elif imposed.lapses_at == end and imposed.ends_at != end:
             clock, event, facts = "sanction.lapsed", "sanction_lapsed", common | {"rung": piece.rung.word}
         else:
@@ -130,8 +123,30 @@ def _steps(history: History, sanction: SanctionFile, life: tuple[Stretch, ...], 
             due_at=end,
             event=event,
             facts=facts,
-            frees_queue=piece.rung >= Rung.SUSPEND,
         )
+
+
+def _terminated(
+    history: History, sanction: SanctionFile, life: tuple[Stretch, ...], terms: Agreement
+) -> Iterator[Due]:
+    """The instant at which a termination takes effect, once whatever held it up is over (STANDING 5.4 row 4)."""
+    imposed = sanction.imposed
+    if imposed.rung is not Rung.TERMINATE or not life:
+        return
+    kept_until = termination_keep_until(imposed.starts_at, None, terms) if terms.lifecycle is not None else None
+    yield Due(
+        clock=TERMINATED,
+        subject_id=history.account_id,
+        object_id=imposed.sanction_id,
+        due_at=imposed.starts_at,
+        event="terminated",
+        facts={
+            "incident_id": imposed.incident_id,
+            "sanction_id": imposed.sanction_id,
+            "at": imposed.starts_at,
+            "kept_until": terms.calendar.day_of(kept_until - timedelta(seconds=1)) if kept_until is not None else None,
+        },
+    )
 
 
 def _appeals(history: History, sanction: SanctionFile, terms: Agreement) -> Iterator[Due]:
@@ -214,7 +229,6 @@ def _holds(history: History, terms: Agreement, at: datetime) -> Iterator[Due]:
                     "watch_until": None,
                     "watch_features": (),
                 },
-                frees_queue=security.SENDING in hold.features,
             )
     week = timedelta(days=terms.security.remind_days)
     for hold, released_at in history.holds:
@@ -246,32 +260,4 @@ def _holds(history: History, terms: Agreement, at: datetime) -> Iterator[Due]:
                     "features": tuple(str(f) for f in hold.features),
                     "is_reminder": True,
                 },
-            )
-
-
-def _of_tenant(history: History) -> Iterator[Due]:
-    ended = {x.step_id: x.at for x in history.of(r.TenantStepEnded)}
-    for step in history.of(r.TenantStepTaken):
-        end = step.ends_at
-        if end is None or step.step == PROPOSE or ended.get(step.step_id, end) < end:
-            continue
-        yield Due(
-            clock="tenant_step.ended",
-            subject_id=history.account_id,
-            object_id=named(step.step_id, end),
-            due_at=end,
-            event="tenant_step_ended",
-            facts={"step_id": step.step_id, "step": step.step, "at": end, "because": "expired"},
-        )
-    confirmed = {x.lock_id for x in history.of(r.TenantLockConfirmed)}
-    opened = {x.lock_id for x in history.of(r.TenantUnlocked)}
-    for lock in history.of(r.TenantLocked):
-        if lock.lock_id not in confirmed | opened:
-            yield Due(
-                clock="tenant_lock.opened",
-                subject_id=history.account_id,
-                object_id=named(lock.lock_id, lock.until),
-                due_at=lock.until,
-                event="tenant_unlocked",
-                facts={"lock_id": lock.lock_id, "at": lock.until},
             )

@@ -35,7 +35,7 @@ def _of_service(history: History, expires_on: date | None, terms: Agreement, at:
     if expires_on is not None and (life.because in (None, EXPIRY)):
         yield from _renewal(history, expires_on, life, terms)
     if life.is_over and life.over_at is not None and life.because is not None:
-        yield _over(history, life, terms)
+        yield _over(history, life, life.because, life.over_at, terms)
 
 
 def _renewal(history: History, expires_on: date, life: Lifecycle, terms: Agreement) -> Iterator[Due]:
@@ -73,21 +73,24 @@ def _renewal(history: History, expires_on: date, life: Lifecycle, terms: Agreeme
         )
 
 
-def _over(history: History, life: Lifecycle, terms: Agreement) -> Due:
-    if life.over_at is None or life.because is None:
-        raise ValueError("not over")
-    is_stop = life.because == EXPIRY and of(terms).at_expiry == "stopped"
-    over_on = life.expires_on if life.because == EXPIRY and life.expires_on else terms.calendar.day_of(life.over_at)
+def _over(history: History, life: Lifecycle, because: str, over_at: datetime, terms: Agreement) -> Due:
+    is_stop = because == EXPIRY and of(terms).at_expiry == "stopped"
+    over_on = life.expires_on if because == EXPIRY and life.expires_on else terms.calendar.day_of(over_at)
     kept_on = _kept_on(over_on, terms)
     return Due(
         clock="service.stopped" if is_stop else "service.ended",
         subject_id=history.account_id,
-        object_id=named(life.because, life.over_at),
-        due_at=life.over_at,
+        object_id=named(because, over_at),
+        due_at=over_at,
         event="service_stopped" if is_stop else "service_ended",
         facts={"stopped_on": over_on, "kept_until": kept_on}
         if is_stop
-        else {"because": life.because, "ended_on": over_on, "cleared_from": kept_on + timedelta(days=1)},
+        else {
+            "because": because,
+            "ended_on": over_on,
+            "cleared_from": kept_on + timedelta(days=1),
+            "copy_until": kept_on,
+        },
     )
 
 

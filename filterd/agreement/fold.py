@@ -31,6 +31,8 @@ _FURTHER = (
     r.AutomationThawed,
     r.BreakerReset,
     r.BreakerTripped,
+    r.CategoryRaised,
+    r.ChangeAnnounced,
     r.ClockStruck,
     r.CureAnswered,
     r.CureFiled,
@@ -50,12 +52,15 @@ _FURTHER = (
     r.NoticeBounced,
     r.NoticeDelayed,
     r.PersonAdded,
+    r.PersonVouched,
     r.ProposalEnded,
     r.Proposed,
     r.RegistrationErased,
     r.RegistrationMarked,
     r.RegistrationMatched,
     r.RegistrationSettled,
+    r.ReportOpened,
+    r.ReportSettled,
     r.SenderProtected,
     r.ServiceEnded,
     r.ServiceResumed,
@@ -66,6 +71,7 @@ _FURTHER = (
     r.SubjectPurged,
     r.TaskClaimed,
     r.TaskClosed,
+    r.TenantAppealNoted,
     r.TenantCharged,
     r.TenantDischarged,
     r.TenantLockConfirmed,
@@ -73,12 +79,14 @@ _FURTHER = (
     r.TenantStepEnded,
     r.TenantStepTaken,
     r.TenantUnlocked,
+    r.TermListAdopted,
 )
 
 # The notice that a term ends soon.
 RENEWAL = "renewal_due"
-# The notice before a termination; it begins when enough channels have taken it (agreement/termination).
+# The notices before a termination; it begins when enough channels have taken it (agreement/termination).
 TERMINATION = "termination_proposed"
+TENANT_TERMINATION = "tenant_termination_proposed"
 
 # Notices that tell of a sanction (STANDING 5.3: the incident closes, the grace begins).
 WARNINGS = {"warning", "restriction", "suspension"}
@@ -125,7 +133,7 @@ def apply(history: History, record: r.Record) -> History:
         case r.NoticeSent():
             for incident_id in record.incident_ids:
                 history = _incident(history, incident_id, lambda i: _notice(i, record))
-            if ({RENEWAL, TERMINATION} | WARNINGS) & set(record.template.split("+")):
+            if ({RENEWAL, TERMINATION, TENANT_TERMINATION} | WARNINGS) & set(record.template.split("+")):
                 # How long data is kept depends on the one (AL-2.2), whether a termination begins on the other; a
                 # warning that comes back may have to be taken back (TX-6.2).
                 history = replace(history, further=(*history.further, record))
@@ -143,9 +151,7 @@ def apply(history: History, record: r.Record) -> History:
             return _annul(history, record)
         case r.SanctionReplayed():
             return _sanction(history, record.sanction_id, lambda s: replace(s, replayed=(*s.replayed, record)))
-        case r.ObjectionFiled() if _is_about_hold(history, record.sanction_id):
-            return replace(history, further=(*history.further, record))
-        case r.ObjectionAnswered() if _is_about_hold(history, record.sanction_id):
+        case r.ObjectionFiled() | r.ObjectionAnswered() if _is_apart(history, record.sanction_id):
             return replace(history, further=(*history.further, record))
         case r.ObjectionFiled():
             return _sanction(
@@ -153,6 +159,8 @@ def apply(history: History, record: r.Record) -> History:
                 record.sanction_id,
                 lambda s: replace(s, objected_at=s.objected_at or record.at, appeal_id=s.appeal_id or record.appeal_id),
             )
+        case r.CaseShown():
+            return _incident(history, record.incident_id, lambda i: replace(i, shown_at=i.shown_at or record.at))
         case r.AppealAssigned() if record.by != record.reviewer:
             # Given to somebody who has not looked yet.
             return history
@@ -160,6 +168,9 @@ def apply(history: History, record: r.Record) -> History:
             return _looked(history, record.appeal_id, record.at)
         case r.ObjectionAnswered():
             return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
+        case r.TaskOpened() if record.alert_at is not None:
+            # A customer's request: its clock runs without an incident (agreement/requests).
+            return replace(history, further=(*history.further, record))
         case r.TaskOpened():
             return _incident(history, record.incident_id, lambda i: replace(i, tasks=i.tasks | {record.task_id}))
     if isinstance(record, _FURTHER):
@@ -244,14 +255,17 @@ def _received(history: History, incident_id: str) -> tuple[datetime, ...]:
 
 
 def _looked(history: History, appeal_id: str, at: datetime) -> History:
+    """Somebody has taken an appeal up."""
     changed = tuple(
         replace(s, looked_at=s.looked_at or at) if s.appeal_id == appeal_id else s for s in history.sanctions
     )
     return replace(history, sanctions=changed)
 
 
-def _is_about_hold(history: History, some_id: str) -> bool:
-    return any(hold.hold_id == some_id for hold, _ in history.holds)
+def _is_apart(history: History, some_id: str) -> bool:
+    """Say whether an objection is against a hold, or against a step about the whole tenant: no sanction holds it."""
+    is_hold = any(hold.hold_id == some_id for hold, _ in history.holds)
+    return is_hold or any(step.step_id == some_id for step in history.of(r.TenantStepTaken))
 
 
 def _excuse(history: History, record: r.StrikeExcused) -> History:

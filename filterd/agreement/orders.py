@@ -94,21 +94,16 @@ def _suspension(history: History, terms: Agreement, at: datetime) -> SanctionFil
     running = [
         file
         for file in history.sanctions
-        if file.imposed.is_automatic and any(p.covers(at) and _is_open(p) for p in stretches(file, terms, at))
+        if file.imposed.is_automatic
+        and any(p.covers(at) and p.rung is Rung.SUSPEND and p.until is None for p in stretches(file, terms, at))
     ]
     return min(running, key=lambda file: file.imposed.starts_at, default=None)
 
 
-def _is_open(piece: object) -> bool:
-    return getattr(piece, "rung", None) is Rung.SUSPEND and getattr(piece, "until", None) is None
-
-
 def _has_run(suspension: SanctionFile, terms: Agreement, at: datetime) -> bool:
     """Say whether, once the cooling-off that begins now is over, it will have run as long as it has to."""
-    if terms.termination is None or terms.termination.order_after_days is None:
-        return False
-    due_at = suspension.imposed.starts_at + timedelta(days=terms.termination.order_after_days)
-    return cooling_off(terms, at) >= due_at
+    days = terms.termination.order_after_days if terms.termination is not None else None
+    return days is not None and cooling_off(terms, at) >= suspension.imposed.starts_at + timedelta(days=days)
 
 
 def _is_contested(history: History) -> bool:
@@ -134,9 +129,6 @@ def _id(suspension: SanctionFile) -> str:
 def _imposed(
     history: History, suspension: SanctionFile, order: r.StandingOrderSigned, terms: Agreement, at: datetime
 ) -> r.SanctionImposed:
-    ends = cooling_off(terms, at)
-    if terms.termination is not None and terms.termination.order_after_days is not None:
-        ends = max(ends, suspension.imposed.starts_at + timedelta(days=terms.termination.order_after_days))
     return r.SanctionImposed(
         at=at,
         sanction_id=_id(suspension),
@@ -148,7 +140,7 @@ def _imposed(
         features=SENDING,
         category=suspension.imposed.category,
         clauses=suspension.imposed.clauses,
-        starts_at=ends,
+        starts_at=cooling_off(terms, at),
         ends_at=None,
         lapses_at=None,
         step_down_features=(),

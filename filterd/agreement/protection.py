@@ -18,7 +18,7 @@ from filterd.model.verdict import Assessment, Finding, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundChoices:
-    """What the operator wants done with strangers' mail, a choice for each group: reject, tag or accept.
+    """What the operator wants done with strangers' mail, a choice for each group: reject, quarantine, tag or accept.
 
     Args:
         virus: a signature matched.
@@ -72,6 +72,21 @@ def protect(assessment: Assessment, direction: Direction, choices: InboundChoice
         if codes and choice is not Disposition.ACCEPT:
             out.append(Reason(code=f"{direction.value}.{group}", disposition=choice, ids=codes))
     return tuple(out)
+
+
+def shipped_effect(code: str) -> Disposition:
+    """Say what filterd ships for the group of a reason such as `inbound.spam`: done where mail that was to be held
+    cannot be. What a check could not look into waits."""
+    area, _, group = code.partition(".")
+    if area == "check":
+        return Disposition.DEFER
+    effect = getattr(InboundChoices(), group, Disposition.REJECT)
+    return effect if isinstance(effect, Disposition) else Disposition.REJECT
+
+
+def is_harmful(code: str) -> bool:
+    """Say whether what a reason speaks of would harm whoever opens it."""
+    return code.partition(".")[2] in ("virus", "attachments", "phishing")
 
 
 def _one_of(*codes: str) -> Callable[[Finding], bool]:

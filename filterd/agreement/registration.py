@@ -14,6 +14,7 @@ from datetime import datetime
 
 from filterd.agreement.clocks import registration_kept_until
 from filterd.agreement.sections_tenant import TenantRegistration
+from filterd.agreement.tenant_termination import begun_at
 from filterd.agreement.termination import Points, begun
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -21,7 +22,6 @@ from filterd.model.sanction import Rung
 from filterd.model.standing import History
 
 DOMAIN = "domain"
-TERMINATE = "terminate"
 CONFIRMED, DISMISSED = "confirmed", "dismissed"
 EXPIRED, UNDONE = "expired", "undone"
 
@@ -89,7 +89,7 @@ def ended_at(
     """Say since when the service of a marked enterprise has ended for breach; None while it has not, and where the
     termination was annulled, vetoed or taken back."""
     if mark.step_id:
-        return _step_began(histories(mark.tenant_id), mark.step_id, at)
+        return _step_began(histories(mark.tenant_id), mark.step_id, terms, at)
     began = []
     for account_id, sanction_id in _pairs(mark):
         history = histories(account_id)
@@ -140,11 +140,11 @@ def _pairs(mark: r.RegistrationMarked) -> tuple[tuple[str, str], ...]:
     return tuple(zip(mark.sanction_ids[::2], mark.sanction_ids[1::2], strict=True))
 
 
-def _step_began(history: History, step_id: str, at: datetime) -> datetime | None:
+def _step_began(history: History, step_id: str, terms: Agreement, at: datetime) -> datetime | None:
     if any(x.step_id == step_id and x.at <= at for x in history.of(r.TenantStepEnded)):
         return None
-    found = (x.starts_at for x in history.of(r.TenantStepTaken) if x.step_id == step_id and x.starts_at <= at)
-    return next(found, None)
+    step = next((x for x in history.of(r.TenantStepTaken) if x.step_id == step_id), None)
+    return begun_at(history, step, terms, at) if step is not None else None
 
 
 def _is_over(end: datetime | None, at: datetime) -> bool:

@@ -62,6 +62,8 @@ class LifecycleSection(Section):
         mx_bad_days: full bad days after which a free service ends with the next bad one.
         maintenance_is_announced: a window must have been announced before it begins (AL-6.3).
         reading_hours: at least so long between the two readings before anything is deleted.
+        hold_copies: of one campaign so many are held; others wait until a person has decided about these, or for
+            `hold_decision_hours`, and are refused then (STANDING 5.7-23).
     """
 
     at_expiry: Literal["stopped", "ended"]
@@ -84,6 +86,7 @@ class LifecycleSection(Section):
     outbound_hold_hours: Hours
     inbound_hold_days: Days
     inbound_digest_days: Days
+    hold_copies: Annotated[int, Field(ge=1, le=1000)] = 25
     cure_answer_days: Days
     cooling_off_days: Days
     relook_days: Days

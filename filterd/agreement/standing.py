@@ -106,15 +106,13 @@ def _cut(life: list[Stretch], at: datetime, then: Stretch | None) -> list[Stretc
     out = []
     running = None
     for piece in life:
-        if piece.since >= at and not piece.covers(at):
-            continue
         if piece.covers(at):
             running = piece
             if piece.since < at:
-                out.append(Stretch(since=piece.since, until=at, rung=piece.rung, features=piece.features))
-        else:
+                out.append(replace(piece, until=at))
+        elif piece.until is not None and piece.until <= at:
             out.append(piece)
-    if running is not None and then is not None and then.rung > Rung.NONE:
+    if running is not None and then is not None:
         rung = min(running.rung, then.rung)
         until = earlier(running.until, then.until)
         if until is None or until > at:

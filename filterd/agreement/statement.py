@@ -81,7 +81,10 @@ def statement(
         last_at=max([incident.opened.at, *([act.at for act in acts] or [s.imposed.at for s in own])]),
         mode=Mode.A if incident.has_mode_a else Mode.B,
         is_after_notice=is_after_notice(history, incident),
-        mail_refused=bool(categories) and all(c.disposition is Disposition.REJECT for c in categories),
+        mail_refused=bool(categories)
+        and all(
+            c.effect(Mode.A if incident.has_mode_a else Mode.B) is Disposition.REJECT for c in categories
+        ),
         automated_detection=_is_detected_by_machine(acts, own),
         automated_decision=_decided_by(own),
         effects=effects,

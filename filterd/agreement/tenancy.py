@@ -25,6 +25,7 @@ from filterd.agreement.tenant_score import (
     weigh,
 )
 from filterd.agreement.tenant_steps import PROPOSE, QUOTA, SUSPEND, WARN, open_proposals, running_steps, task_of
+from filterd.agreement.tenant_termination import coming
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.decision import NO_TEXT
@@ -186,7 +187,7 @@ def _steps(
     out: list[r.Record] = []
     # The quota says all that a warning says; a warning in force is not said again.
     due = QUOTA if score.a_points >= rules.quota_at else WARN if score.points >= rules.warn_at else ""
-    if due == WARN and any(s.step == WARN for s in running_steps(tenant, act.at)):
+    if due == WARN and any(s.step == WARN for s in running_steps(tenant, terms, act.at)):
         due = ""
     if due and (due, "") not in taken:
         until = act.at + timedelta(hours=section.quota_hours)
@@ -265,7 +266,9 @@ def settle(
         out.append(row)
         after = apply(after, row)
     touched = {x.incident_id for x in out if isinstance(x, (r.TenantCharged, r.TenantDischarged))}
-    for step in (*running_steps(tenant, at), *open_proposals(tenant)):
+    # A termination that is decided and has not begun is looked at again, too.
+    ahead = (step for step, _ in coming(tenant, terms, at))
+    for step in (*running_steps(tenant, terms, at), *ahead, *open_proposals(tenant)):
         if not touched & set(step.incident_ids):
             continue
         if not step.is_automatic:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from filterd.agreement.registration import TERMINATE, open_matches
+from filterd.agreement.registration import open_matches
+from filterd.agreement.tenant_termination import TERMINATE, begun_at
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.ids import derived_id
@@ -37,10 +38,12 @@ _IN_FORCE = frozenset(
 
 def tenant_limits(history: History, terms: Agreement, at: datetime) -> tuple[TenantLimit, ...]:
     """Say what every account of the tenant is kept to at an instant."""
-    # Asked for every mail: what was charged, which is most of it, says nothing here.
-    history = replace(history, further=tuple(x for x in history.further if type(x) in _IN_FORCE))
+    # Asked for every mail: what was charged, which is most of it, says nothing here, but of a termination.
+    rows = tuple(x for x in history.further if type(x) in _IN_FORCE)
+    if not any(isinstance(x, r.TenantStepTaken) and x.step == TERMINATE for x in rows):
+        history = replace(history, further=rows)
     out = []
-    for step in running_steps(history, at):
+    for step in running_steps(history, terms, at):
         if step.step == QUOTA:
             limit = step.quota or (terms.tenant.quota_floor if terms.tenant is not None else None)
             features = (Feature(name=EXTERNAL_DAY, limit=limit),) if limit is not None else ()
@@ -70,17 +73,19 @@ def tenant_limits(history: History, terms: Agreement, at: datetime) -> tuple[Ten
     return tuple(out)
 
 
-def running_steps(history: History, at: datetime) -> tuple[r.TenantStepTaken, ...]:
-    """Say the steps in force; proposals are none."""
+def running_steps(history: History, terms: Agreement, at: datetime) -> tuple[r.TenantStepTaken, ...]:
+    """Say the steps in force; proposals are none. A termination starts when nothing holds it up any more."""
     ended = {x.step_id for x in history.of(r.TenantStepEnded) if x.at <= at}
-    return tuple(
-        step
-        for step in history.of(r.TenantStepTaken)
-        if step.step != PROPOSE
-        and step.step_id not in ended
-        and step.starts_at <= at
-        and (step.ends_at is None or at < step.ends_at)
-    )
+    out = []
+    for step in history.of(r.TenantStepTaken):
+        if step.step == PROPOSE or step.step_id in ended:
+            continue
+        since: datetime | None = step.starts_at
+        if step.step == TERMINATE:
+            since = begun_at(history, step, terms, at)
+        if since is not None and since <= at and (step.ends_at is None or at < step.ends_at):
+            out.append(replace(step, starts_at=since))
+    return tuple(out)
 
 
 def open_proposals(history: History) -> tuple[r.TenantStepTaken, ...]:

@@ -15,8 +15,8 @@ from pydantic import Field, field_validator, model_validator
 
 from filterd.agreement.calendar import Calendar
 from filterd.agreement.category import FEATURES as FEATURES
+from filterd.agreement.category import VERIFICATION, Clause, FindingCode, Protection, Rule, misleads
 from filterd.agreement.category import Category as Category
-from filterd.agreement.category import Clause, FindingCode, Protection, Rule, misleads
 from filterd.agreement.sections import (
     Example,
     IncidentSection,
@@ -34,6 +34,7 @@ from filterd.agreement.sections_security import SecuritySection
 from filterd.agreement.sections_tenant import TenantSection
 from filterd.agreement.sections_termination import CureSection, TerminationSection
 from filterd.errors import UsageError
+from filterd.model.decision import Disposition
 from filterd.model.sanction import Preset
 
 
@@ -111,12 +112,19 @@ class Agreement(Section):
         ids = [item.id for item in self.category]
         if len(set(ids)) != len(ids):
             raise ValueError("two categories bear the same id")
+        holds = [item.id for item in self.category if item.may_hold] + [
+            item.finding for item in self.protection if Disposition.QUARANTINE in (item.outbound, item.internal)
+        ]
+        if holds and self.lifecycle is None:
+            raise ValueError(f"{holds[0]!r} holds mail, whose clocks are in [lifecycle], which the file does not have")
         for item in self.category:
             for key in item.ground:
                 if key not in self.clause:
                     raise ValueError(f"category {item.id!r} stands on clause {key!r}, which the file does not have")
                 if not self.clause[key].in_mail:
                     raise ValueError(f"category {item.id!r} stands on clause {key!r}, which mail cannot breach")
+                if self.clause[key].needs == VERIFICATION:
+                    raise ValueError(f"category {item.id!r} stands on clause {key!r}, which only a person can cite")
             if item.single is not None and not self.bulk:
                 raise ValueError(f"category {item.id!r} has a single mode, and bulk says of no finding that it is bulk")
         return self

@@ -7,13 +7,14 @@ once imposed is a record: no version ends it, and none brings it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from filterd.agreement.decide import decide
+from filterd.agreement.offence import Outcome
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision
@@ -22,6 +23,9 @@ from filterd.model.sanction import Preset, Rung
 from filterd.model.standing import ALONE, History, Surroundings
 
 _FOREVER = timedelta.max
+
+# Finds a version by its digest; None where its file is gone.
+Packs = Callable[[str], Agreement | None]
 
 
 def begins_at(terms: Agreement) -> datetime:
@@ -41,8 +45,7 @@ def in_force(terms: Agreement, at: datetime) -> Agreement:
     Args:
         terms: any version that `shelved` gave out, or an agreement that has no other.
     """
-    known = versions(terms)
-    return next((item for item in reversed(known) if begins_at(item) <= at), known[0])
+    return _latest(versions(terms), at)
 
 
 def shelved(found: Iterable[Agreement], now: datetime) -> dict[str, Agreement]:
@@ -55,10 +58,13 @@ def shelved(found: Iterable[Agreement], now: datetime) -> dict[str, Agreement]:
         by_id.setdefault(item.id, []).append(item)
     out = {}
     for name, items in by_id.items():
-        known = tuple(sorted(items, key=begins_at)) if len(items) > 1 else ()
-        shelf = items[0].model_copy(update={"versions": known})
-        out[name] = in_force(shelf, now).model_copy(update={"versions": known})
+        known = tuple(sorted(items, key=begins_at))
+        out[name] = _latest(known, now).model_copy(update={"versions": known if len(known) > 1 else ()})
     return out
+
+
+def _latest(known: tuple[Agreement, ...], at: datetime) -> Agreement:
+    return next((item for item in reversed(known) if begins_at(item) <= at), known[0])
 
 
 def conflict(items: Iterable[Agreement]) -> str | None:
@@ -105,9 +111,37 @@ def milder(at_act: Decision, at_decision: Decision) -> Decision:
     return at_decision if _severity(at_decision) < _severity(at_act) else at_act
 
 
-def _severity(decision: Decision) -> tuple[Rung, timedelta]:
-    imposed = [_weight(record) for record in decision.records if isinstance(record, r.SanctionImposed)]
+def milder_of(commit: Callable[[Agreement], Outcome], between: Iterable[Agreement]) -> tuple[Agreement, Outcome]:
+    """Weigh one act by several versions, and say the one with the milder sanction and what it brings; where they are
+    equal, the first of them.
+
+    Args:
+        between: at least one, that of the act first.
+    """
+    return min(((terms, commit(terms)) for terms in between), key=lambda found: severity(found[1].records))
+
+
+def pinned_by(record: r.ViolationRecorded, terms: Agreement, packs: Packs) -> tuple[Agreement, ...]:
+    """Say by which versions an act was weighed, that of the act first; `terms` where neither is at hand any more. One
+    that does not know what was found weighed nothing."""
+    digests = (record.policy_digest_act or record.policy_digest, record.policy_digest_decision or record.policy_digest)
+    found = (packs(digest) for digest in dict.fromkeys(digests) if digest)
+    return tuple(x for x in found if x is not None and knows(x, record)) or (terms,)
+
+
+def knows(terms: Agreement, record: r.ViolationRecorded) -> bool:
+    """Say whether a version has every category that an act was found to be of."""
+    return all(terms.find_category(item.category) is not None for item in record.violations)
+
+
+def severity(records: Iterable[r.Record]) -> tuple[Rung, timedelta]:
+    """Say how hard the hardest sanction among some rows is: its rung, then how long it lasts."""
+    imposed = [_weight(record) for record in records if isinstance(record, r.SanctionImposed)]
     return max(imposed, default=(Rung.NONE, timedelta()))
+
+
+def _severity(decision: Decision) -> tuple[Rung, timedelta]:
+    return severity(decision.records)
 
 
 def _weight(record: r.SanctionImposed) -> tuple[Rung, timedelta]:

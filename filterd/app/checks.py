@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 
+from filterd import metrics
 from filterd.checks import (
     arc,
     attachments,
@@ -26,6 +28,7 @@ from filterd.checks.run import arrange
 from filterd.checks.sender_facts import AccountOf, OwnerOf
 from filterd.checks.sender_names import Protected
 from filterd.checks.spec import Check, Context
+from filterd.clients.adopted_lists import FOLDER, Adopted, AdoptedLists, TermCopies, Waiting
 from filterd.clients.clamd import ClamdScanner, locate
 from filterd.clients.modelstore import StoredModel, load_model
 from filterd.clients.resolver import DnsResolver, make_resolver
@@ -36,6 +39,9 @@ from filterd.model.verdict import FailMode
 from filterd.ports import Clock, Scanner
 from filterd.share import path
 
+# The end of domains that are nobody's (RFC 2606), as in the default of `notices.sender`.
+_PLACEHOLDER = ".invalid"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
@@ -44,12 +50,15 @@ class Neighbours:
     Args:
         scanner: None: there is no virus check.
         owner_of, account_of: the directory; None: nobody is asked who owns what (`filterd scan`).
+        term_lists: what two people have approved (`make_lists`); None: every list of the folder is tried, where nothing
+            follows from it (`filterd scan`).
     """
 
     scanner: Scanner | None
     clock: Clock
     owner_of: OwnerOf | None = None
     account_of: AccountOf | None = None
+    term_lists: terms.TermLists | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +82,24 @@ def read_files(config: Config, clock: Clock) -> Files:
         lists = TermFolder(config.terms.folder, clock, on_reading=_say_reading)
         lists.open()
     return Files(model=model, feed=feed, terms=lists)
+
+
+async def make_lists(config: Config, files: Files, clock: Clock, adopted: Adopted) -> AdoptedLists | None:
+    """Make the term lists that act, and say which of the folder's do not; None where there is no folder."""
+    if files.terms is None:
+        metrics.observe_unadopted(0)
+        return None
+    lists = AdoptedLists(
+        files.terms,
+        TermCopies(config.node.state_dir / FOLDER),
+        adopted,
+        clock,
+        on_waiting=_say_waiting,
+        on_trouble=_say_trouble,
+    )
+    # Said now, not with the first mail.
+    await lists.current()
+    return lists
 
 
 async def make_scanner(config: Config) -> Scanner | None:
@@ -109,7 +136,7 @@ def build_checks(config: Config, neighbours: Neighbours, files: Files | None = N
     if config.rate.enabled:
         bulk = config.rate.bulk_recipients_message
         checks.append(rate.make(config.rate, timeout_s=config.rate.timeout_s, bulk_recipients_message=bulk))
-    checks += [*_terms(config, files), *_sender(config, neighbours)]
+    checks += [*_terms(config, neighbours, files), *_sender(config, neighbours)]
     return arrange(checks)
 
 
@@ -165,8 +192,9 @@ def _parts(config: Config, files: Files) -> list[Check]:
     return checks
 
 
-def _terms(config: Config, files: Files) -> list[Check]:
-    return [terms.make(files.terms, timeout_s=config.terms.timeout_s)] if files.terms is not None else []
+def _terms(config: Config, neighbours: Neighbours, files: Files) -> list[Check]:
+    lists = neighbours.term_lists or files.terms
+    return [terms.make(lists, timeout_s=config.terms.timeout_s)] if lists is not None else []
 
 
 def _sender(config: Config, neighbours: Neighbours) -> list[Check]:
@@ -177,11 +205,21 @@ def _sender(config: Config, neighbours: Neighbours) -> list[Check]:
         neighbours.owner_of,
         deadline_s=config.sender.timeout_s,
         protected=Protected(domains=config.sender.protected_domains, names=names),
+        ours=_providers_own(config),
         delegated=config.sender.delegated,
         is_declared=_is_declared,
         account_of=neighbours.account_of,
     )
     return [check]
+
+
+def _providers_own(config: Config) -> Protected:
+    """Say in whose name notices go out: the provider's, and its resellers' (TX-7.1). A placeholder protects nothing."""
+    boxes = [parseaddr(sender) for sender in (config.notices.sender, *config.notices.notice_from.values())]
+    known = [(name, address.rpartition("@")[2]) for name, address in boxes]
+    meant = [(name, domain) for name, domain in known if "." in domain and not domain.endswith(_PLACEHOLDER)]
+    domains = tuple(dict.fromkeys(domain for _, domain in meant))
+    return Protected(domains=domains, names=tuple((name, domains) for name, _ in meant if name))
 
 
 def _is_declared(context: Context) -> bool:
@@ -193,4 +231,22 @@ def _say_reading(reading: Reading) -> None:
     if reading.error is not None:
         service_log().error("term_lists_kept", error=reading.error)
     else:
-        service_log().info("term_lists", in_force=list(reading.in_force), expired=list(reading.expired))
+        service_log().info("term_lists", read=list(reading.in_force), expired=list(reading.expired))
+
+
+def _say_waiting(waiting: tuple[Waiting, ...]) -> None:
+    """Tell the operator which files two people have not approved, and what acts in their place."""
+    metrics.observe_unadopted(len(waiting))
+    for one in waiting:
+        acts = f"the one approved last, {one.in_force[:12]}" if one.in_force is not None else "none: the list is off"
+        service_log().error(
+            "term_list_not_adopted",
+            list=one.id,
+            digest=one.digest[:12],
+            in_force=acts,
+            do=f"filterd terms propose {one.file}; then another person: filterd proposal approve",
+        )
+
+
+def _say_trouble(err: Exception) -> None:
+    service_log().error("term_list_copy", error=str(err), effect="after the next change of its file the list is off")

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Callable
 
 from filterd import metrics
+from filterd.checks.spf_query import read_client
 from filterd.clients.resolver import DnsResolver, make_resolver
 from filterd.config import Config
 from filterd.errors import ConfigError
 from filterd.ledger.engine import LedgerEngine
 from filterd.log import service_log
 from filterd.pipeline.clockwork import Struck
+from filterd.pipeline.own_dns import OwnDns
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import Clock
 from filterd.workers.clocks import ClockWorker
+from filterd.workers.own_dns import OwnDnsWorker
 
 EVERY_S = 60.0
 
@@ -38,6 +41,32 @@ def mx_resolvers(config: Config) -> tuple[DnsResolver, ...]:
         effect = "the MX of free tenants is not looked at (TX-4.4.4)"
         service_log().warning("mx_unprobed", error=str(err), effect=effect)
         return ()
+
+
+def own_dns_worker(config: Config, engine: LedgerEngine, rules: Callable[[], DeskRules]) -> OwnDnsWorker:
+    """Make the daily look at tenants' own domains; without a DNS it looks at nobody. Inside the loop that runs it."""
+    given = config.own_domains
+    addresses = tuple(x for text in given.sending_addresses if (x := read_client(str(text))) is not None)
+    resolver = None
+    if given.look:
+        try:
+            resolver = make_resolver(config.dns.nameservers or None, patience_s=config.dns.patience_s)
+        except ConfigError as err:
+            effect = "the DNS records of tenants' own domains are not looked at (TX-3.1.4)"
+            service_log().warning("own_domains_unlooked", error=str(err), effect=effect)
+    ours = OwnDns(addresses=addresses, selectors=given.dkim_selectors)
+    return OwnDnsWorker(engine.submit, rules, lambda: engine.has_timers, resolver, ours)
+
+
+async def keep_own_dns(worker: OwnDnsWorker, clock: Clock, *, every_s: float = EVERY_S) -> None:
+    """Ask whether it is time, for ever; one that fails is tried again."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await worker.run_once(clock.now())
+        except Exception as err:
+            metrics.observe_trouble("own_domains")
+            service_log().error("own_domains", error=type(err).__name__)
 
 
 async def keep_clocks(worker: ClockWorker, clock: Clock, *, every_s: float = EVERY_S) -> None:

@@ -18,11 +18,11 @@ from filterd.pipeline.gate import MailGate
 from filterd.pipeline.notice_mail import Delayed, Facts, Letter, NoticeDesk
 from filterd.pipeline.notice_requests import Request
 from filterd.pipeline.notices import Audience, RenderedNotice
-from filterd.ports import Answer, Intake, LedgerTxn
+from filterd.ports import AccountState, Answer, Intake, LedgerTxn
 
 
 class CurrentGate:
-    """Implements ports.Gate: the gate that is in force when a mail comes."""
+    """Implements ports.Gate and ports.AccountStates: the gate that is in force when a mail comes."""
 
     def __init__(self, gate: MailGate):
         self.gate = gate
@@ -34,6 +34,9 @@ class CurrentGate:
         self, session: Session, reverse_path: Path | None, forward: Path, accepted: int = 0
     ) -> Reply | None:
         return await self.gate.admit(session, reverse_path, forward, accepted)
+
+    async def account_state(self, login: str) -> AccountState | None:
+        return await self.gate.account_state(login)
 
     async def enforce(self, intake: Intake) -> Answer:
         return await self.gate.enforce(intake)
@@ -59,6 +62,9 @@ class CurrentDesk(NoticeDesk):
 
     def copies(self, facts: Facts, at: datetime, audiences: Iterable[Audience]) -> Mapping[Audience, RenderedNotice]:
         return self.desk.copies(facts, at, audiences)
+
+    def sender_of(self, facts: Facts) -> str:
+        return self.desk.sender_of(facts)
 
     def known(self, facts: Facts) -> frozenset[Audience]:
         return self.desk.known(facts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from email.utils import parseaddr
+from functools import partial
 
 from filterd import metrics
 from filterd.app.parts import gate_rules
@@ -12,25 +14,32 @@ from filterd.clients.mta_queue import PostfixQueue
 from filterd.clients.secret import secret_from
 from filterd.clients.verdict_index import open_index
 from filterd.config import Config
+from filterd.errors import PortError
 from filterd.ledger.engine import LedgerEngine
-from filterd.log import service_log
+from filterd.log import pseudonym, service_log
 from filterd.model.about import About
 from filterd.model.records import EffectReported
+from filterd.pipeline.campaign import summary
 from filterd.pipeline.effects import EffectDesk
 from filterd.pipeline.protecting import EFFECT
 from filterd.pipeline.verbs import DeskRules
-from filterd.ports import Clock, Credentials, LedgerTxn, OutboxItem
+from filterd.ports import Clock, Credentials, LedgerTxn, Mailer, OutboxItem, QueuedMail
 from filterd.workers.effects import EffectsWorker
+from filterd.workers.releasing import RELEASE_TOPIC
+from filterd.workers.returning import RETURN_TOPIC
+
+# What becomes of held mail has a worker of its own, too.
+HELD_TOPICS = (RELEASE_TOPIC, RETURN_TOPIC)
 
 
 class NoEffects:
-    """The outbox without what the effects worker carries out: an MTA that is slow must not keep notices waiting."""
+    """The outbox without what other workers carry out: an MTA that is slow must not keep notices waiting."""
 
     def __init__(self, engine: LedgerEngine):
         self._engine = engine
 
     async def lease(self, now: datetime, limit: int) -> tuple[OutboxItem, ...]:
-        return await self._engine.lease(now, limit, without=(EFFECT,))
+        return await self._engine.lease(now, limit, without=(EFFECT, *HELD_TOPICS))
 
     async def done(self, item_id: str, function: Callable[[LedgerTxn], object], about: About) -> bool:
         return await self._engine.done(item_id, function, about)
@@ -40,7 +49,13 @@ class NoEffects:
 
 
 def effects_worker(
-    config: Config, engine: LedgerEngine, rules: Callable[[], DeskRules], clock: Clock
+    config: Config,
+    engine: LedgerEngine,
+    rules: Callable[[], DeskRules],
+    clock: Clock,
+    mailer: Mailer,
+    *,
+    pseudonym_key: bytes,
 ) -> EffectsWorker:
     """Make the worker; what no effector is configured for it takes out of the outbox. Raises ConfigError for a secret
     that cannot be read."""
@@ -49,17 +64,33 @@ def effects_worker(
     return EffectsWorker(
         engine,
         engine.submit,
-        EffectDesk(rules, gate_rules(config).reach),
+        EffectDesk(rules, gate_rules(config).reach, partial(pseudonym, pseudonym_key)),
         clock,
         queue=queue if given.enabled else None,
         credentials=_credentials(config),
         index=open_index(config.node.state_dir, url=config.index.url) if config.index.enabled else None,
+        write_letter=partial(_write, config.notices.sender, mailer, clock),
+        mailer=mailer,
+        sender=config.notices.sender,
+        appeals=config.notices.appeals_address,
         look_s=given.look_s,
         on_report=_reported,
         on_error=_failed,
         # Without an effector there is nothing to be quick about.
         poll_s=1.0 if config.effectors.names else 30.0,
     )
+
+
+async def _write(
+    sender: str, mailer: Mailer, clock: Clock, login: str, copies: Sequence[QueuedMail], letter_id: str
+) -> None:
+    """Send the letter about campaign copies. Raises PortError when the next hop does not take it."""
+    name, address = parseaddr(sender)
+    message_id = f"<{letter_id}.copies@{address.rpartition('@')[2]}>"
+    raw = summary(login, copies, sender=address, sender_name=name or None, message_id=message_id, at=clock.now())
+    reply = await mailer.send(raw, login)
+    if not reply.is_positive:
+        raise PortError(f"the letter about campaign copies was not taken: {reply.code}", temporary=True)
 
 
 def _credentials(config: Config) -> Credentials | None:

@@ -12,11 +12,13 @@ from datetime import timedelta
 from filterd import metrics
 from filterd.agreement.sections_breaker import BreakerSection
 from filterd.agreement.supplement import misbound
-from filterd.app.clocks import clock_worker, keep_clocks
+from filterd.app.clocks import clock_worker, keep_clocks, keep_own_dns, own_dns_worker
 from filterd.app.current import CurrentDesk, CurrentVerbs
 from filterd.app.directory import directory_lookups
 from filterd.app.effects import effects_worker
+from filterd.app.held import held_worker, measure_held
 from filterd.app.notices import notice_verbs, outbox_worker
+from filterd.app.paging import UrgentWatch, follow_ups, paging_carriers
 from filterd.app.parts import (
     EVENTS_DIR,
     bypass_file,
@@ -29,8 +31,10 @@ from filterd.app.parts import (
     verbs,
 )
 from filterd.app.policy import Policy
+from filterd.app.raised import RaisedWatch
 from filterd.app.watching import appeal_page, breaker_watch
 from filterd.clients.mailer import RelayMailer
+from filterd.clients.relay import NextHopRelay
 from filterd.clients.verdict_index import open_index
 from filterd.doors.http import start_http
 from filterd.errors import ConfigError, PortError, UsageError
@@ -43,7 +47,6 @@ from filterd.model.about import NOTHING
 from filterd.model.entry import Entry
 from filterd.model.records import KINDS
 from filterd.model.sanction import Mode
-from filterd.pipeline.effects import promises_of
 from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.notices import Templates
 from filterd.pipeline.verbs import DeskRules
@@ -83,7 +86,7 @@ class LedgerHalf:
             url=config.ledger.url,
             anchors=config.ledger.anchors,
             anchor_command=config.ledger.anchor_command,
-            follow_up=promises_of(config.effectors.names),
+            follow_up=follow_ups(config),
         )
         table = self._verbs.table()
         # None: the operator has no directory of his own that could be asked.
@@ -104,27 +107,43 @@ class LedgerHalf:
         self._feed = EntryFeed(self.log, self.engine.writer_name, self.engine.entries_after)
         _allow(policy)
 
-    async def run(self, stack: AsyncExitStack, mailer: RelayMailer) -> None:
-        """Start everything; the stack ends it in reverse order."""
+    async def run(self, stack: AsyncExitStack, mailer: RelayMailer, relay: NextHopRelay) -> None:
+        """Start everything; the stack ends it in reverse order. `relay`: where released mail goes."""
         stack.push_async_callback(self.engine.close)
         if self._lookups is not None:
             stack.push_async_callback(self._lookups.close)
         await self.engine.submit(lambda txn: check_tenants(txn, self.policy), NOTHING)
         # Rows that a crash kept from the event stream (HOUSE rule 15).
         await self._feed.complete()
+        self._raised = RaisedWatch(
+            lambda look: self.engine.submit(look, NOTHING), lambda: self.policy.agreements, self._clock
+        )
+        await self._raised.look()
         self._bypass = BypassWatch(self.engine.submit, bypass_file(self._config), self._clock, self.log)
         self._breakers = await breaker_watch(self.engine, self._breaker_rules, self._clock)
+        self._urgent = UrgentWatch(is_paged=self._config.paging.enabled)
+        await self.engine.submit(self._urgent.begin, NOTHING)
         self.engine.on_entries(self._tell)
         self.engine.on_weather(self._weather)
         link = LinkServer(self.ledger, socket_path(self._config))
         await link.start()
         stack.push_async_callback(link.close)
         await self._start_outbox(stack, mailer)
-        effects = effects_worker(self._config, self.engine, lambda: _rules(self.policy), self._clock)
+        start_worker(stack, held_worker(self._config, self.engine, self._desk, mailer, relay, self._clock).run)
+        effects = effects_worker(
+            self._config,
+            self.engine,
+            lambda: _rules(self.policy),
+            self._clock,
+            mailer,
+            pseudonym_key=self._keys.pseudonym,
+        )
         start_worker(stack, effects.run)
         spawn(stack, self._upkeep())
         worker = clock_worker(self._config, self.engine, lambda: _rules(self.policy), self._clock)
         spawn(stack, keep_clocks(worker, self._clock))
+        own_dns = own_dns_worker(self._config, self.engine, lambda: _rules(self.policy))
+        spawn(stack, keep_own_dns(own_dns, self._clock))
         self._start_index(stack)
         if self._config.http.enabled:
             server = await start_http(
@@ -192,6 +211,7 @@ class LedgerHalf:
         for entry in entries:
             said = decode(KINDS[entry.kind], entry.body)
             metrics.observe_record(said)
+            self._urgent.committed(said)
             self._breakers.committed(entry.account_id, said)
             try:
                 self._bypass.committed(said)
@@ -207,7 +227,8 @@ class LedgerHalf:
     # --- work that goes on --------------------------------------------------------------------------------------------
 
     async def _start_outbox(self, stack: AsyncExitStack, mailer: RelayMailer) -> None:
-        worker = outbox_worker(self._config, self.engine, self._desk, mailer, self._clock)
+        carriers = paging_carriers(self._config, self.engine)
+        worker = outbox_worker(self._config, self.engine, self._desk, mailer, self._clock, carriers)
         start_worker(stack, worker.run)
 
     def _start_index(self, stack: AsyncExitStack) -> None:
@@ -233,8 +254,10 @@ class LedgerHalf:
             await self._kept_up(self.engine.counters.flush())
             if turn % _LOOK_EACH == 0:
                 await self._kept_up(self._breakers.look())
+                await self._kept_up(self._raised.look())
                 await self._kept_up(self._feed.complete())
                 await self._kept_up(self._measure())
+                await self._kept_up(measure_held(self.engine, self._clock))
             if turn % _SWEEP_EACH == 0:
                 await self._kept_up(self.engine.sweep_spool())
             if turn % _RETAIN_EACH == _SWEEP_EACH:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from filterd import __version__
+from filterd.agreement.adopted import adopted_lists
 from filterd.agreement.load import unmapped
-from filterd.app.checks import Neighbours, build_checks, dns_resolver, make_scanner
+from filterd.app.checks import Neighbours, build_checks, dns_resolver, make_lists, make_scanner
 from filterd.app.current import CurrentGate
 from filterd.app.parts import bypass_file, gate_rules, make_log, record
 from filterd.app.policy import Policy
@@ -20,17 +21,23 @@ from filterd.checks.spec import Check
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.resolver import DnsResolver
 from filterd.config import NextHopConfig
+from filterd.doors import milter
+from filterd.doors.milter import start_milter
 from filterd.doors.policyd import start_policyd
 from filterd.doors.serving import DoorServer
 from filterd.doors.smtp import start_smtp
-from filterd.errors import UsageError
+from filterd.doors.socketmap import start_socketmap
+from filterd.errors import LedgerUnavailable, UsageError
 from filterd.log import service_log
+from filterd.model.entry import SITE
+from filterd.model.standing import History
 from filterd.pipeline.gate import MailGate
 from filterd.pipeline.recorder import Recorder
 from filterd.ports import Clock, EvidenceSpool, Keys, Ledger, Scanner
 
 # The policy service's name among the ports, and of a socket that systemd hands over for it.
 POLICY_DOOR = "policy"
+SOCKETMAP_DOOR = "socketmap"
 # Sessions in flight may finish within this time after SIGTERM; Postfix waits 100 s for a before-queue filter.
 DRAIN_S = 60.0
 # And within this time after a second signal.
@@ -140,6 +147,26 @@ class MailHalf:
             )
             servers.append(server)
             self.ports[POLICY_DOOR] = server.port
+        if config.milter.enabled:
+            server = await start_milter(
+                config.milter,
+                self._gate,
+                on_error=on_error,
+                sockets=self._sockets.get(milter.LISTENER),
+                reuse_port=self._reuse_port,
+            )
+            servers.append(server)
+            self.ports[milter.LISTENER] = server.port
+        if config.socketmap.enabled:
+            server = await start_socketmap(
+                config.socketmap,
+                self._gate,
+                on_error=on_error,
+                sockets=self._sockets.get(SOCKETMAP_DOOR),
+                reuse_port=self._reuse_port,
+            )
+            servers.append(server)
+            self.ports[SOCKETMAP_DOOR] = server.port
         return servers
 
     # --- another policy -----------------------------------------------------------------------------------------------
@@ -189,7 +216,11 @@ class MailHalf:
         else:
             resolver = dns_resolver(config)
         neighbours = Neighbours(
-            scanner=scanner, clock=self._clock, owner_of=self.ledger.domain_owner, account_of=self._account_of
+            scanner=scanner,
+            clock=self._clock,
+            owner_of=self.ledger.domain_owner,
+            account_of=self._account_of,
+            term_lists=await make_lists(config, policy.files, self._clock, self._adopted),
         )
         checks = await asyncio.to_thread(build_checks, config, neighbours, policy.files)
         return _Outfit(policy=policy, checks=checks, scanner=scanner, resolver=resolver)
@@ -218,6 +249,14 @@ class MailHalf:
         await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._outfit.resolver is not None:
             await self._outfit.resolver.close()
+
+    async def _adopted(self) -> Mapping[str, str] | None:
+        """Say which contents of term lists two people have approved; None while nobody can be asked."""
+        try:
+            site: History | None = await self.ledger.history(SITE)
+        except LedgerUnavailable:
+            site = self.ledger.last_history(SITE)
+        return adopted_lists(site) if site is not None else None
 
     async def _account_of(self, login: str) -> str | None:
         """Say whose a canonical login is."""

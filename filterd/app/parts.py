@@ -15,6 +15,7 @@ from filterd.agreement.protection import InboundChoices
 from filterd.agreement.supplement import misbound, unfounded
 from filterd.agreement.terms import Agreement
 from filterd.agreement.versions import conflict, shelved, versions
+from filterd.app.reads import READS_VERB, evidence_reads
 from filterd.checks import ALL_CODES
 from filterd.cli.chain import ledger_rows
 from filterd.clients.bypass_file import FILE_NAME as BYPASS_FILE
@@ -22,17 +23,19 @@ from filterd.clients.bypass_file import BypassFile
 from filterd.clients.clock import FILE_NAME as CLOCK_FILE
 from filterd.clients.clock import SettableClock, SystemClock
 from filterd.config import Config
+from filterd.doors.milter import LISTENER, LOCAL_LISTENER
 from filterd.errors import ConfigError, PortError
 from filterd.ledger import backup_copy
 from filterd.ledger.link import Verb
 from filterd.log import EventStream, Log, service_log
 from filterd.model.decision import Case, Decision, Disposition
 from filterd.model.evidence import kept
+from filterd.model.held import InboundHold
 from filterd.model.records import Record
 from filterd.model.sanction import Preset
 from filterd.model.staffing import Staffing, StaffingRules
 from filterd.model.standing import History
-from filterd.pipeline import bypass, evidence, locking, quarantine, senders
+from filterd.pipeline import adviser, bypass, evidence, locking, quarantine, refusal_notes, senders, shown
 from filterd.pipeline.attribution import AttributionRule
 from filterd.pipeline.gate import GateRules, ListenerRule
 from filterd.pipeline.human import human_verbs
@@ -48,6 +51,10 @@ from filterd.share import path
 KEY_FILE = "master.key"
 SOCKET_FILE = "ledger.sock"
 EVENTS_DIR = "events"
+
+
+# STANDING 5.7-23: a site that has ordered everything beforehand has nobody on duty who would look.
+_HOLDS = {"attended": "hold", "supervised": "hold", "standing_order": "reject"}
 
 
 def socket_path(config: Config) -> Path:
@@ -108,6 +115,9 @@ def desk_rules(
         excerpt_bytes=config.evidence.excerpt_bytes,
         is_clock_settable=config.node.clock == "settable",
         effectors=config.effectors.names,
+        has_pager=config.paging.enabled,
+        hotline=_hotline(config),
+        holds_outbound=(config.agreement.hold_outbound or _HOLDS[config.agreement.preset]) == "hold",
         staffing=StaffingRules(
             mode=Staffing(config.staffing.mode) if config.staffing.mode is not None else None,
             approval_hours=config.staffing.approval_hours,
@@ -134,6 +144,9 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             run=lambda txn, case: replace(mail.decide(txn, case), records=()),
             about=locking.of_case,
         ),
+        "hold_inbound": Verb(
+            request=InboundHold, response=str | None, run=mail.hold_inbound, about=locking.of_recipients
+        ),
         "object_by_mail": Verb(
             request=None,
             response=None,
@@ -141,9 +154,15 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
             about=locking.of_account,
         ),
     }
+    table |= {
+        shown.VERB: Verb(
+            request=None, response=None, run=shown.note_shown, about=locking.of_account
+        )
+    }
     plain = human_verbs(rules, mail) | ImportVerbs(rules).table() | bypass.table()
-    plain |= evidence.table() | quarantine.table() | senders.table()
-    plain |= {"ledger.rows": ledger_rows, backup_copy.VERB: backup_copy.copy_store}
+    plain |= evidence.table() | quarantine.table() | senders.table() | adviser.table()
+    plain |= refusal_notes.table()
+    plain |= {READS_VERB: evidence_reads, "ledger.rows": ledger_rows, backup_copy.VERB: backup_copy.copy_store}
     plain |= {backup_copy.NAMED_VERB: backup_copy.still_named}
     return table | {
         name: Verb(request=None, response=None, run=guarded(name, run), about=partial(locking.of_verb, name))
@@ -167,7 +186,8 @@ def gate_rules(config: Config) -> GateRules:
                 authserv_id=item.authserv_id or item.hostname,
             )
             for item in config.listener
-        },
+        }
+        | _milter_rules(config),
         reach=Reach(
             appeals_address=config.notices.appeals_address,
             addresses=frozenset(a.lower() for a in config.always_reachable.addresses),
@@ -184,6 +204,17 @@ def gate_rules(config: Config) -> GateRules:
     )
 
 
+def _milter_rules(config: Config) -> dict[str, ListenerRule]:
+    """Mail of local programmes is already in the MTA's queue: a refusal would be a bounce."""
+    door = config.milter
+    rule = ListenerRule(
+        attribution=AttributionRule(source="sasl", login_domain=door.login_domain),
+        direction=door.direction,
+        authserv_id=door.authserv_id or door.hostname,
+    )
+    return {LISTENER: rule, LOCAL_LISTENER: replace(rule, is_after_queue=True)}
+
+
 def notice_settings(config: Config) -> NoticeSettings:
     return NoticeSettings(
         sender=config.notices.sender,
@@ -196,7 +227,12 @@ def notice_settings(config: Config) -> NoticeSettings:
         desk_address=config.notices.desk_address,
         reseller_desks=config.notices.reseller_desks,
         report_address=config.notices.report_address,
+        hotline=_hotline(config),
     )
+
+
+def _hotline(config: Config) -> dict[str, str]:
+    return {"en": config.paging.hotline_en, "zh-Hans": config.paging.hotline_zh}
 
 
 def make_log(config: Config, name: str, keys: Keys, clock: Clock) -> Log:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from filterd.app.held import release_hop
 from filterd.app.ledger_half import LedgerHalf
-from filterd.app.mail_half import POLICY_DOOR, MailHalf
+from filterd.app.mail_half import POLICY_DOOR, SOCKETMAP_DOOR, MailHalf
 from filterd.app.parts import KEY_FILE, make_clock, socket_path
 from filterd.app.policy import Policy, read_policy
 from filterd.clients.key_source import find_keys
@@ -17,6 +18,7 @@ from filterd.clients.mailer import RelayMailer
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.sink import start_sink
 from filterd.config import Config, NextHopConfig
+from filterd.doors import milter
 from filterd.errors import ConfigError
 from filterd.ledger.engine import SPOOL_NAME
 from filterd.ledger.remote import RemoteLedger
@@ -59,6 +61,10 @@ def check_names(config: Config, names: Sequence[str]) -> None:
     known = {item.name for item in config.listener}
     if config.policy_service.enabled:
         known.add(POLICY_DOOR)
+    if config.socketmap.enabled:
+        known.add(SOCKETMAP_DOOR)
+    if config.milter.enabled:
+        known.add(milter.LISTENER)
     if strange := sorted(set(names) - known):
         raise ConfigError(
             f"no listener is called {', '.join(strange)}; there are {', '.join(sorted(known))}",
@@ -155,5 +161,7 @@ async def _start_ledger(
     half = LedgerHalf(policy, keys, clock)
     relay = NextHopRelay(notice_hop(policy.config, hop))
     stack.push_async_callback(relay.close)
-    await half.run(stack, RelayMailer(relay))
+    releases = NextHopRelay(release_hop(policy.config, hop))
+    stack.push_async_callback(releases.close)
+    await half.run(stack, RelayMailer(relay), releases)
     return half

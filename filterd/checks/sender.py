@@ -83,6 +83,7 @@ def make(
     deadline_s: float = 5,
     *,
     protected: Protected | None = None,
+    ours: Protected | None = None,
     delegated: Mapping[str, tuple[str, ...]] | None = None,
     is_declared: Callable[[Context], bool] | None = None,
     account_of: AccountOf | None = None,
@@ -92,6 +93,8 @@ def make(
     Args:
         owner_of: which tenant a domain belongs to.
         protected: domains and names to look for imitations of; None: no other than the tenants' domains.
+        ours: the provider's own, in which nobody else's mail comes in (TX-7.1). Customers are called what they are
+            called: of their own mail these are not asked.
         delegated: further domains a tenant may send from, by one of its own domains; `*`: every tenant.
         is_declared: whether the tenant's domains are known to be all; None: never, and `foreign` is never found.
         account_of: whose a canonical login is; None: `other_account` is never found.
@@ -99,13 +102,17 @@ def make(
     Raises:
         ConfigError: a domain of `protected` or `delegated` is none.
     """
-    guard = Guard(_canonical(protected or Protected()))
+    said = _canonical(protected or Protected())
+    own = _canonical(ours or Protected())
+    guard = Guard(said)
+    at_the_door = Guard(Protected(domains=(*said.domains, *own.domains), names=(*own.names, *said.names)))
     lent = {_domain(own, "delegated"): _domains(names, "delegated") for own, names in (delegated or {}).items()}
     look_up = LookUp(owner_of, account_of, lent, is_declared or (lambda _: False))
     psl.load()
 
     async def run(context: Context) -> Verdict:
-        return judge(await look_up.facts(context), guard)
+        facts = await look_up.facts(context)
+        return judge(facts, guard if facts.tenant is not None else at_the_door)
 
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=deadline_s, fail_mode=fail_mode)
 

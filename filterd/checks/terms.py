@@ -1,9 +1,9 @@
 """Does this mail use words of the operator's term lists?  CLAUSES §4 labels, §5 last paragraph; STANDING 5.8.
 
-Reads subject and texts in their normal form (mail/normal); needs no other verdict. Finds: content.<label>.terms, once a
-list that has at least as many different entries in the mail as it asks for. `why` names list and entries by number,
-never a term. filterd ships no lists: without any the check is skipped (`no_lists`). Temporary: the lists cannot be
-asked. Outbound and internal mail only: inbound mail is skipped (`inbound`).
+Reads every place in which people write words (terms_places) in its normal form (mail/normal); needs no other verdict.
+Finds: content.<label>.terms, once a list that has at least as many different entries in the mail as it asks for. `why`
+names list and entries by number, never a term. filterd ships no lists: without any the check is skipped (`no_lists`).
+Temporary: the lists cannot be asked. Outbound and internal mail only: inbound mail is skipped (`inbound`).
 Labels of locked categories (political, religious, reputational) do not exist here; the loader refuses them.
 """
 
@@ -15,13 +15,14 @@ from typing import Protocol
 
 from filterd.checks.spec import Builtin, Check, Code, Context, Prompt, skipped
 from filterd.checks.terms_book import Book, TermList
+from filterd.checks.terms_places import words
 from filterd.errors import ModelError
 from filterd.model.message import Message
 from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
 NAME = "terms"
-VERSION = "1"
+VERSION = "2"
 SIGNAL = "content"
 LABELS = (
     "spam", "advertising", "phishing", "fraud", "sexual", "gambling", "harassment", "hate", "violence", "terror",
@@ -51,9 +52,8 @@ def judge(message: Message, book: Book, at: datetime) -> Verdict:
     Args:
         at: lists that have expired by then are not in force.
     """
-    text = "\n".join(dict.fromkeys((message.subject, *message.texts)))
     findings = []
-    for hit in book.find(text, at):
+    for hit in book.find(words(message), at):
         count = len(hit.terms) + len(hit.patterns)
         if count < hit.list.at_least:
             continue
@@ -87,7 +87,7 @@ def make(lists: TermLists, *, timeout_s: float, fail_mode: FailMode = FailMode.A
             return skipped(NAME, VERSION, "no_lists")
         book = await shelf.book(current)
         message, at = context.message, context.transaction.received_at
-        if len(message.subject) + sum(map(len, message.texts)) > IN_PLACE_MAX_CHARS:
+        if _size(message) > IN_PLACE_MAX_CHARS:
             return await asyncio.to_thread(judge, message, book, at)
         return judge(message, book, at)
 
@@ -115,6 +115,12 @@ class _Shelf:
         if isinstance(self._made, ModelError):
             raise self._made
         return self._made
+
+
+def _size(message: Message) -> int:
+    """Say how much there is to read, at most about."""
+    files = sum(len(part.content) for part in message.parts if not part.content_type.startswith("text/"))
+    return len(message.subject) + sum(map(len, message.texts)) + files
 
 
 def _version(book: Book) -> str:

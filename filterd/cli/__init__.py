@@ -9,7 +9,7 @@
     register                            what somebody answers for beforehand
     evidence quarantine                 the mail itself, where it was kept
     explain                             what a short code in a refusal means
-    policy config doctor                is it right?
+    policy terms config doctor          is it right?
     service clock maintenance           the contract: terms, their ends, windows
     automation breaker recall           stop automatic sanctions, and take back what they did
     effect                              what was done outside: the MTA's queue, the identity system
@@ -34,6 +34,7 @@ from filterd.cli.appeals import appeals
 from filterd.cli.automation import automation, breakers, recalls
 from filterd.cli.backup import backups
 from filterd.cli.bypass import bypasses
+from filterd.cli.claims import changes, reports, rights
 from filterd.cli.clocks import clocks
 from filterd.cli.cures import cures
 from filterd.cli.directory import directories
@@ -41,6 +42,7 @@ from filterd.cli.doctor import doctor
 from filterd.cli.effects import effects
 from filterd.cli.entry import Entry
 from filterd.cli.evidence import evidence
+from filterd.cli.evidence_export import export, reads
 from filterd.cli.explain import explain
 from filterd.cli.incidents import incidents
 from filterd.cli.learn import evaluate, train
@@ -64,6 +66,7 @@ from filterd.cli.serve import demo, reload, serve
 from filterd.cli.service import services
 from filterd.cli.settings import configs
 from filterd.cli.tenants import tenants
+from filterd.cli.terms import term_lists
 
 app = typer.Typer(
     name="filterd",
@@ -82,6 +85,8 @@ app.command()(serve)
 app.command()(reload)
 app.command()(scan)
 app.command(name="scan-text")(scan_text)
+evidence.command("export")(export)
+evidence.command("reads")(reads)
 for name, group in (
     ("account", accounts),
     ("tenant", tenants),
@@ -98,10 +103,14 @@ for name, group in (
     ("cure", cures),
     ("mandate", mandates),
     ("register", registers),
+    ("rights", rights),
+    ("report", reports),
+    ("change", changes),
     ("notice", notices),
     ("evidence", evidence),
     ("quarantine", quarantine),
     ("policy", policies),
+    ("terms", term_lists),
     ("service", services),
     ("clock", clocks),
     ("maintenance", maintenance),

@@ -103,6 +103,10 @@ def account_import(
     import_list(settings, "account.import", file, _COLUMNS, "account", token, dry_run=dry_run, as_json=as_json)
 
 
+# What is said of a service that is not simply active.
+_LIFE = (("because of", "because"), ("since", "since"), ("over at", "over_at"), ("data kept until", "keep_until"))
+
+
 def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
     until = f" until {shown['until']}" if shown["until"] else ""
     yield f"{printable(_name(shown))}  {shown['account_id']}"
@@ -117,6 +121,10 @@ def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
     yield f"points    {shown['points']:g} ({shown['provisional_points']:g} of them provisional)"
     if shown["features_off"]:
         yield f"off       {', '.join(shown['features_off'])}"
+    if (life := shown["lifecycle"]) and (life["state"] != "active" or life["is_held"]):
+        said = (f"{word} {life[key]}" for word, key in _LIFE if life[key])
+        held = ["under legal hold"] if life["is_held"] else []
+        yield f"service   {', '.join((life['state'].replace('_', ' '), *said, *held))}"
     for key, head in (
         (
             "sanctions",
@@ -134,6 +142,7 @@ def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
         ),
         ("coming", ("sanction_id", "decided_at", "earliest_at", "begins_at", "held_up_by", "channels")),
         ("holds", ("hold_id", "features", "ends_at", "enforcement", "incident_id")),
+        ("held_mails", ("item_id", "direction", "state", "due_at")),
         ("strikes", ("strike_id", "points", "provisional", "fades_at", "incident_id")),
         ("incidents", ("incident_id", "began_at", "families", "messages", "recipients", "points", "annulled")),
     ):

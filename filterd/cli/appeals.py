@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from filterd.cli.acting import act, standing_line, who
+from filterd.cli.acting import standing_line, who
 from filterd.cli.link import ask
 from filterd.cli.options import AsRoot, ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
@@ -28,7 +28,11 @@ Stream = Annotated[
 @appeals.command("file")
 def appeal_file(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="A login or account id, or one sanction, incident or case id.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A login or account id, one sanction, incident or case id; a tenant's id, or a step against it.",
+        ),
     ],
     text: Words = None,
     late: Annotated[bool, typer.Option("--late", help="Take it although the time to appeal is over.")] = False,
@@ -157,7 +161,9 @@ def appeal_decide(
     if not alike:
         wanted |= {"lift": lift, "rung": rung, "hours": hours, "features": feature}
     verb = "appeal.decide_batch" if alike else "appeal.decide"
-    act(verb, config, state_dir, as_json, **wanted, token=find_token(token))
+    said = ask(load_config(config, state_dir), verb, **wanted, token=find_token(token))
+    # A tenant's appeal is about a step: no account's standing comes of it.
+    result(said, as_json=as_json, text=lambda: [standing_line(said)] if "standing" in said else _lines([said]))
 
 
 @appeals.command("reopen")
@@ -185,6 +191,9 @@ def _lines(rows: list[dict[str, Any]]) -> Iterable[str]:
 
 
 def _screen(said: dict[str, Any]) -> Iterable[str]:
+    if "step" in said:
+        yield from _step_screen(said)
+        return
     decision, evidence = said["decision"], said["evidence"]
     sanction = decision["sanction"]
     yield standing_line(said["standing"])
@@ -210,6 +219,19 @@ def _screen(said: dict[str, Any]) -> Iterable[str]:
         yield f"{words['at']} {words['side']}: {printable(words['text'] or '(no words)')}"
     for one in said["precedents"]:
         yield f"before: {one['outcome']} {one['decided_at']} {one['appeal_id']}: {printable(one['reason'])}"
+
+
+def _step_screen(said: dict[str, Any]) -> Iterable[str]:
+    """Say an appeal of a tenant's side: against a step, which rests on no mail of its own."""
+    step = said["step"]
+    yield f"appeal {said['appeal_id']} of {printable(said['login'])} is {said['state']}, due {said['decide_by']}"
+    ground = printable(step["statute"] or "") or ", ".join(step["clauses"]) or "-"
+    yield f"{step['step']} {step['step_id']} since {step['starts_at']} under {ground}, by {printable(step['by'])}"
+    if step["step"] == "terminate":
+        yield f"in effect since {said['begun_at'] or '- (not yet)'}"
+    yield f"because: {printable(step['reason'])}"
+    for words in said["said"]:
+        yield f"{words['at']} {words['side']}: {printable(words['text'] or '(no words)')}"
 
 
 def _short(digests: list[str]) -> str:

@@ -37,12 +37,14 @@ def doctor(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json 
 
 def _probes() -> tuple[tuple[str, Probe], ...]:
     """Every question, in the order of the answers."""
-    from filterd.cli.probes import database, directory, doors, house, programs, state
+    from filterd.cli.probes import database, directory, doors, held, house, programs, state
 
     return (
         ("agreement", house.agreement),
+        ("two_people", house.two_people),
         ("attribution", house.attribution),
         ("reach", house.reach),
+        ("paging", house.paging),
         ("clock", house.clock),
         ("state_dir", state.state_dir),
         ("key", state.key),
@@ -50,6 +52,7 @@ def _probes() -> tuple[tuple[str, Probe], ...]:
         ("ledger", state.ledger),
         ("chain", state.chain),
         ("events", state.events),
+        ("held", held.held),
         ("directory", directory.directory),
         ("clamd", programs.clamd),
         ("model", programs.model),
@@ -57,6 +60,8 @@ def _probes() -> tuple[tuple[str, Probe], ...]:
         ("appeals", programs.appeals),
         ("listeners", doors.listeners),
         ("policy_service", doors.policy_service),
+        ("milter", doors.milter),
+        ("socketmap", doors.socketmap),
         ("http", doors.http),
     )
 

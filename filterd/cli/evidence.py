@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -44,7 +45,7 @@ def show(
     """Say what is kept of the mails of a case; with --raw hand out one mail."""
     settings, person = load_config(config, state_dir), find_token(token)
     if raw is not None:
-        _hand_out(settings, raw, target=target, reason=reason, token=person)
+        hand_out(settings, "evidence.read", raw, target=target, reason=reason, token=person)
         return
     said = ask(settings, "evidence.show", target=target, reason=reason, token=person)
 
@@ -102,33 +103,43 @@ def release(
     result(said, as_json=as_json, text=lambda: [f"legal hold {said['hold_id']} {over}"])
 
 
-def _hand_out(settings: Any, file: Path, **arguments: Any) -> None:
-    """Write the octets out, piece by piece. The file is new: whatever was there is not written over."""
+def hand_out(settings: Any, verb: str, file: Path, **arguments: Any) -> None:
+    """Write the octets that a verb hands out to a file, piece by piece."""
+    size = 0
+    with new_file(file, "--raw") as out:
+        for piece in _pieces(settings, verb, arguments):
+            size += out.write(piece)
+    if str(file) != "-":
+        complain(f"{file}: {size} octets, readable by you alone; delete it when you are done")
+
+
+@contextmanager
+def new_file(file: Path, key: str) -> Iterator[BinaryIO]:
+    """Open a new file of mode 0600, `-` standard output, and take it away again where writing fails.
+
+    Whatever was there is not written over: raises ConfigError naming the option `key`.
+    """
     if str(file) == "-":
-        for piece in _pieces(settings, arguments):
-            sys.stdout.buffer.write(piece)
+        yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     try:
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError as err:
-        raise ConfigError("is there already; name a new file", file=file, key="--raw") from err
-    size = 0
+        raise ConfigError("is there already; name a new file", file=file, key=key) from err
     try:
         with os.fdopen(fd, "wb") as out:
-            for piece in _pieces(settings, arguments):
-                size += out.write(piece)
+            yield out
     except BaseException:
         file.unlink(missing_ok=True)
         raise
-    complain(f"{file}: {size} octets, readable by you alone; delete it when you are done")
 
 
-def _pieces(settings: Any, arguments: dict[str, Any]) -> Iterable[bytes]:
+def _pieces(settings: Any, verb: str, arguments: dict[str, Any]) -> Iterable[bytes]:
     import base64
 
     offset: int | None = 0
     while offset is not None:
-        said = ask(settings, "evidence.read", offset=offset, **arguments)
+        said = ask(settings, verb, offset=offset, **arguments)
         yield base64.b64decode(said["octets"])
         offset = said["next"]

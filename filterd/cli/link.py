@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from filterd.config import Config
     from filterd.ledger.remote import RemoteLedger
 
-# The socket is on this machine: a ledger that takes longer to say hello is not well.
-CONNECT_WITHIN_S = 3.0
+# The socket is on this machine: a ledger that takes longer to say hello is not well. A machine may stand still for some
+# seconds, and a ledger that died is back within them.
+CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 30.0
 
 

@@ -64,7 +64,10 @@ def find(
     code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="With this finding.")] = None,
     disposition: Annotated[
         str | None,
-        typer.Option("--disposition", help="accept, tag, defer, reject, discard; bypassed (unjudged), denied (RCPT)."),
+        typer.Option(
+            "--disposition",
+            help="accept, tag, quarantine, defer, reject, discard; bypassed (unjudged), denied (RCPT).",
+        ),
     ] = None,
     sender_domain: Annotated[
         str | None, typer.Option("--sender-domain", metavar="DOMAIN", help="Domain of the envelope sender.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from filterd.cli.link import ask
-from filterd.cli.options import ConfigFile, Json, StateDir, Token
+from filterd.cli.options import ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
 from filterd.cli.say import complain, printable, result, table
 
@@ -72,6 +72,9 @@ def person_add(
 
     def lines() -> Iterable[str]:
         yield f"{printable(said['name'])} is now {said['role']} (added by {printable(said['by'])})"
+        if said["needs_second"]:
+            end = f"until {said['second_from']}" if said["second_from"] else "until one who decides has vouched"
+            yield f"acts alone at once; counts as the second of two not {end}: filterd person vouch"
         yield f"token: {said['token']}"
         yield "It is shown this once: put it into ~/.config/filterd/token (mode 0600) or FILTERD_TOKEN."
 
@@ -79,10 +82,32 @@ def person_add(
 
 
 @people.command("list")
-def person_list(config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False) -> None:
-    """List everybody who may act."""
-    rows = ask(load_config(config, state_dir), "person.list")
-    result(rows, as_json=as_json, text=lambda: table(("name", "role"), ((r["name"], _role(r)) for r in rows)))
+def person_list(
+    token: Token = None, config: ConfigFile = None, state_dir: StateDir = None, as_json: Json = False
+) -> None:
+    """List everybody who may act, and who of them is nobody's second person yet."""
+    rows = ask(load_config(config, state_dir), "person.list", token=find_token(token))
+    head = ("name", "role", "not a second person until")
+    result(
+        rows,
+        as_json=as_json,
+        text=lambda: table(head, ((r["name"], _role(r), r.get("waits_until", "")) for r in rows)),
+    )
+
+
+@people.command("vouch")
+def person_vouch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whom an administrator has added.")],
+    reason: Reason,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say, as one who decides, that somebody is a person of their own: from now on they can be the second of two."""
+    settings = load_config(config, state_dir)
+    said = ask(settings, "person.vouch", name=name, reason=reason, token=find_token(token))
+    result(said, as_json=as_json, text=lambda: [f"{printable(said['by'])} vouches for {printable(said['name'])}"])
 
 
 @people.command("staffing")

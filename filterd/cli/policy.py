@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from filterd.cli.adopting import approvals, list_faults, list_rows
 from filterd.cli.clauses import clauses
 from filterd.cli.options import ConfigFile, Json
 from filterd.cli.places import load_config
@@ -35,18 +36,27 @@ def check(
     from filterd.agreement.load import load
     from filterd.checks import ALL_CODES
 
-    preset = load_config(config).agreement.preset
-    said, errors = [], []
+    settings = load_config(config)
+    preset = settings.agreement.preset
+    read, errors = [], []
     for file in files:
         try:
             try:
                 octets = file.read_bytes()
             except OSError as err:
                 raise ConfigError(f"cannot be read: {err.strerror}", file=file) from err
-            said.append({"file": str(file), **facts(load(octets, str(file), ALL_CODES)), "preset": preset})
+            read.append((file, load(octets, str(file), ALL_CODES)))
         except ConfigError as err:
             errors.append(err)
+    approved = approvals(settings, (terms for _, terms in read))
+    said = [{"file": str(file), **facts(terms, approved), "preset": preset} for file, terms in read]
+    try:
+        faults = list(list_faults(list_rows(settings, approved)))
+    except ConfigError as err:
+        faults, errors = [], [*errors, err]
     result(said, as_json=as_json, text=lambda: (line for one in said for line in lines(one)))
+    for what, do in faults:
+        complain(f"WARNING: {what}: {do}")
     for error in errors[:-1]:
         complain(str(error))
     if errors:
@@ -64,16 +74,18 @@ def show(
 
     settings = load_config(config)
     found = load_agreements(settings)
+    approved = approvals(settings, found.values())
     marks = {"preset": settings.agreement.preset}
     if agreement is not None:
         if agreement not in found:
             raise UsageError(f"no agreement {agreement!r}; there is {', '.join(found)}")
         is_default = agreement == settings.agreement.default
-        one = {**whole(found[agreement]), "is_default": is_default, **marks}
+        one = {**whole(found[agreement], approved), "is_default": is_default, **marks}
         result(one, as_json=as_json, text=lambda: whole_lines(one))
         return
     said = [
-        {**facts(terms), "is_default": terms.id == settings.agreement.default, **marks} for terms in found.values()
+        {**facts(terms, approved), "is_default": terms.id == settings.agreement.default, **marks}
+        for terms in found.values()
     ]
     said.sort(key=lambda one: not one["is_default"])
     result(said, as_json=as_json, text=lambda: (line for one in said for line in lines(one)))

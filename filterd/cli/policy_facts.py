@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from filterd.agreement.terms import Agreement
+    from filterd.cli.adopting import Approvals
 
 
-def facts(terms: Agreement) -> dict[str, Any]:
-    """Say what a version of an agreement comes to."""
+def facts(terms: Agreement, approved: Approvals | None = None) -> dict[str, Any]:
+    """Say what a version of an agreement comes to.
+
+    Args:
+        approved: what two people stand behind; None: nobody could be asked.
+    """
     from dataclasses import asdict
 
     from filterd.agreement.crosswalk import crosswalk, rung_reach, severity_text, staff_reach
@@ -68,16 +73,16 @@ def facts(terms: Agreement) -> dict[str, Any]:
         # Loading ran them all; one that does not come out refuses the file.
         "examples_passed": [example.name for example in terms.example],
         "unmapped": list(unmapped(terms, ALL_CODES)),
-        "warnings": list(_warnings(terms)),
+        "warnings": list(_warnings(terms, approved)),
     }
 
 
-def whole(terms: Agreement) -> dict[str, Any]:
+def whole(terms: Agreement, approved: Approvals | None = None) -> dict[str, Any]:
     """Say all that an agreement says, in every version there is."""
     from filterd.agreement.versions import begins_at, versions
 
     return {
-        **facts(terms),
+        **facts(terms, approved),
         "title": dict(terms.title),
         "timezone": terms.timezone,
         "supplements": terms.supplements,
@@ -98,10 +103,12 @@ def whole(terms: Agreement) -> dict[str, Any]:
     }
 
 
-def _warnings(terms: Agreement) -> Iterator[str]:
+def _warnings(terms: Agreement, approved: Approvals | None) -> Iterator[str]:
     """Say what loads, and is probably not meant so."""
     import datetime
     import zoneinfo
+
+    from filterd.cli.adopting import raised_faults
 
     try:
         zoneinfo.ZoneInfo(terms.timezone)
@@ -115,8 +122,7 @@ def _warnings(terms: Agreement) -> Iterator[str]:
     for category in terms.category:
         if category.id not in ruled and not category.people_only:
             yield f"category {category.id}: no rule leads to it"
-        if category.raised:
-            yield f"category {category.id}: is raised; that takes two people and a rehearsal (STANDING 5.5)"
+    yield from (f"{what}: {do}" for what, do in raised_faults(terms, approved))
     cited = {key for category in terms.category for key in category.ground} | set(terms.sanction_ground)
     for key, clause in terms.clause.items():
         if key not in cited and clause.in_mail:

@@ -11,7 +11,7 @@ from filterd.cli.link import ask
 from filterd.cli.options import AsRoot, ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
 from filterd.cli.proposals import Digest, approve_proposal
-from filterd.cli.review import Features, Hours, Notice
+from filterd.cli.review import Features, Ground, Hours, Notice, Provision, RestsOn
 from filterd.cli.say import printable, result, table
 
 reviews = typer.Typer(help="The queue: what waits for a person, and taking it in hand.")
@@ -73,6 +73,9 @@ def review_decide(
     hours: Hours = None,
     clause: Annotated[str | None, typer.Option("--clause", help="Of a step up: under which clause.")] = None,
     notice: Notice = None,
+    provision: Provision = None,
+    ground: Ground = None,
+    rests_on: RestsOn = None,
     token: Token = None,
     as_root: AsRoot = False,
     config: ConfigFile = None,
@@ -91,6 +94,9 @@ def review_decide(
         hours=hours,
         clause=clause,
         notice=notice,
+        provision=provision,
+        ground=ground,
+        rests_on=rests_on,
         **who(token, as_root=as_root),
     )
     result(said, as_json=as_json, text=lambda: [standing_line(said)])

@@ -34,6 +34,16 @@ Notice = Annotated[
         "--notice", metavar="ID", help="The written notice it rests on, where the agreement asks for one (AL-7.1)."
     ),
 ]
+Provision = Annotated[
+    str | None, typer.Option("--provision", help="The law and its article, for a clause that means any other law.")
+]
+Ground = Annotated[
+    str | None, typer.Option("--ground", help="What was wrong, in words, for a clause that says no more than that.")
+]
+RestsOn = Annotated[
+    str | None,
+    typer.Option("--rests-on", metavar="ID", help="The rights holder's notice, or the verification, it rests on."),
+]
 SanctionId = Annotated[str, typer.Argument(metavar="ID", help="A sanction, incident or case id.")]
 
 
@@ -49,6 +59,9 @@ def impose(
         str | None, typer.Option("--case", metavar="ID", help="The incident or case it answers, if there is one.")
     ] = None,
     notice: Notice = None,
+    provision: Provision = None,
+    ground: Ground = None,
+    rests_on: RestsOn = None,
     token: Token = None,
     as_root: AsRoot = False,
     config: ConfigFile = None,
@@ -71,6 +84,9 @@ def impose(
         clause=clause,
         case=case,
         notice=notice,
+        provision=provision,
+        ground=ground,
+        rests_on=rests_on,
         reason=reason,
         **who(token, as_root=as_root),
     )
@@ -164,6 +180,32 @@ def task_list(
             ),
         ),
     )
+
+
+@tasks.command("open")
+def task_open(
+    tenant: Annotated[str, typer.Argument(metavar="NAME|ID|DOMAIN", help="Whose request it is.")],
+    kind: Annotated[str, typer.Option("--kind", help="question, or mail_trouble.")],
+    account: Annotated[str | None, typer.Option("--account", metavar="LOGIN|ID", help="One of its mailboxes.")] = None,
+    held: Annotated[str | None, typer.Option("--held", metavar="ID", help="The held mail it is about.")] = None,
+    token: Token = None,
+    as_root: AsRoot = False,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Take a customer's question or trouble in, with the hours its agreement promises. Closing the task answers it."""
+    said = ask(
+        load_config(config, state_dir),
+        "request.open",
+        tenant=tenant,
+        kind=kind,
+        account=account,
+        held=held,
+        **who(token, as_root=as_root),
+    )
+    line = f"{said['task_id']}: to be answered by {said['due_at']}; the desk is told at {said['alert_at']}"
+    result(said, as_json=as_json, text=lambda: [line])
 
 
 @tasks.command("close")

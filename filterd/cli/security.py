@@ -166,6 +166,41 @@ def settle(
     )
 
 
+@security.command("urgent")
+def urgent(
+    account: Annotated[str, typer.Argument(metavar="LOGIN|ID")],
+    what: Annotated[
+        str, typer.Option("--what", help="A category of severity 4, or imminent harm: self_harm, threat.")
+    ],
+    source: Annotated[str, typer.Option("--source", help="report, hash or order.")],
+    reason: Reason,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Have an account looked at within the hour: whoever is on call is called until somebody claims the task.
+
+    Nothing else follows by itself. To whoever may harm themselves a letter says where help is found.
+    """
+    said = ask(
+        load_config(config, state_dir),
+        "urgent.open",
+        account=account,
+        what=what,
+        source=source,
+        reason=reason,
+        token=find_token(token),
+    )
+    result(said, as_json=as_json, text=lambda: _urgent_lines(said))
+
+
+def _urgent_lines(said: dict[str, Any]) -> list[str]:
+    called = "whoever is on call is called" if said["paged"] else "NOBODY IS CALLED: [paging] is not set"
+    hotline = [printable(text) for text in said["hotline"].values() if text]
+    return [f"{said['task_id']}: look by {said['due_at']}; {called}", *hotline]
+
+
 def _act(verb: str, config: Path | None, state_dir: Path | None, as_json: bool, **arguments: Any) -> None:
     said = ask(load_config(config, state_dir), verb, **arguments)
     result(said, as_json=as_json, text=lambda: [_line(said)])

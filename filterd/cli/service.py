@@ -58,7 +58,7 @@ def renew(
 @services.command("end")
 def end(
     tenant: Tenant,
-    because: Annotated[str, typer.Option("--because", help="refused_terms, insolvency, law_change or other.")],
+    because: Annotated[str, typer.Option("--because", help="refused_terms, insolvency, law_change, policy or other.")],
     reason: Reason,
     as_root: AsRoot = False,
     token: Token = None,

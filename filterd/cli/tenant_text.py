@@ -18,6 +18,8 @@ def tenant_lines(shown: dict[str, Any]) -> Iterable[str]:
         "agreement": shown["agreement"],
         "enforced by": shown.get("enforcing_party"),
         "reseller": shown["reseller"],
+        "channel": shown["channel"],
+        "term begins": f"{shown['term_begins']} (by {shown['begins_by']})",
         "domains": f"{' '.join(shown['domains']) or '-'} ({declared})",
         "accounts": shown["accounts"],
         "seats": shown["seats"],
@@ -56,6 +58,7 @@ def tenancy_lines(shown: dict[str, Any]) -> Iterable[str]:
     for title, rows, head in (
         ("charged", shown["charges"], ("incident_id", "account_id", "points", "provisional", "custody")),
         ("steps", shown["steps"], ("step_id", "step", "quota", "since", "until", "score", "by", "technical")),
+        ("coming", shown["coming"], ("step_id", "decided_at", "begins_at", "held_up_by", "channels")),
         ("proposals", shown["proposals"], ("step_id", "proposes", "since", "score", "task_id")),
         ("locks", shown["locks"], ("lock_id", "since", "until", "by", "confirmed_by")),
     ):

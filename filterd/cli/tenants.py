@@ -34,6 +34,9 @@ _COLUMNS = (
     "dealer",
     "plan",
     "expires_on",
+    "channel",
+    "starts_on",
+    "term_months",
     "external_id",
     "registration_keys",
     "supplement",
@@ -86,6 +89,59 @@ def tenant_show(
     """Show what is known of a tenant, which terms bind it now, and what counts or is in force against it."""
     shown = ask(load_config(config, state_dir), "tenant.show", tenant=tenant, token=find_token(token))
     result(shown, as_json=as_json, text=lambda: tenant_lines(shown))
+
+
+@tenants.command("verify")
+def tenant_verify(
+    tenant: TheTenant,
+    matter: Annotated[str, typer.Option("--matter", help="name, licence, domain, contact or payment.")],
+    outcome: Annotated[str, typer.Option("--outcome", help="failed or passed.")],
+    document: Annotated[str, typer.Option("--document", help="Where the file about it is.")],
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Note what came of verifying what a tenant says about itself. A failure is a task for a person, and no more."""
+    said = ask(
+        load_config(config, state_dir),
+        "tenant.verify",
+        tenant=tenant,
+        matter=matter,
+        outcome=outcome,
+        document=document,
+        token=find_token(token),
+    )
+    result(said, as_json=as_json, text=lambda: [f"{said['verification_id']}: {said['outcome']}"])
+
+
+@tenants.command("history")
+def tenant_history(
+    tenant: TheTenant,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show every ledger entry about a tenant itself, and on which side whoever acted stood then."""
+    from filterd.cli.event_text import record_line
+
+    rows = ask(load_config(config, state_dir), "tenant.history", tenant=tenant, token=find_token(token))
+    result(rows, as_json=as_json, text=lambda: (record_line(r["kind"], r) for r in rows))
+
+
+@tenants.command("deletions")
+def tenant_deletions(
+    tenant: Annotated[str, typer.Argument(metavar="NAME|ID|DOMAIN", help="Of what was erased, the id.")],
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show what was deleted of a tenant: the provider's deletions apart from the tenant's own, also years later."""
+    rows = ask(load_config(config, state_dir), "tenant.deletions", tenant=tenant, token=find_token(token))
+    head = ("at", "actor", "by", "what", "mails", "subject_id")
+    result(rows, as_json=as_json, text=lambda: table(head, ([row.get(n) for n in head] for row in rows)))
 
 
 def _supplement_word(supplement: dict[str, Any] | None) -> str | None:
@@ -240,6 +296,9 @@ def tenant_import(
     whose name notices go out), plan, expires_on (YYYY-MM-DD), external_id (what your directory calls it for good). A
     tenant is known by its external_id, else by its name. A column that is not there keeps what is known; an empty cell
     takes it away (of agreement: keeps it).
+
+    channel: how it has bought, direct or dealer (TX-2.1.1). term_months makes the last day: counted from starts_on, the
+    day agreed with the dealer; without one, or bought directly, from the day on record (TX-2.2.3).
 
     registration_keys: what whoever registered is known by, kind:value parted by blanks or semicolons; kinds: payment,
     organisation, contact, dkim_key, client_net, template. Kept as keyed hashes only, for an enterprise that comes back

@@ -52,7 +52,7 @@ _FOLDING = Folding({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermList:
-    """One list; implements checks.terms_book.TermList."""
+    """One list; implements checks.terms_book.TermList. `file`: where it was read."""
 
     id: str
     label: str
@@ -64,6 +64,7 @@ class TermList:
     patterns: tuple[str, ...]
     languages: tuple[str, ...]
     legal_basis: str
+    file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ def load_terms(folder: Path, now: datetime) -> tuple[TermList, ...]:
         raise ConfigError(f"{len(files)} lists; at most {MAX_FILES}", file=folder)
     found: dict[str, TermList] = {}
     for file in files:
-        one = _read(file, now)
+        one = read_list(file, now)
         if one.id in found:
             raise ConfigError(f"another file of this folder has the id {one.id!r} too", file=file, key="id")
         found[one.id] = one
@@ -182,7 +183,8 @@ class TermFolder:
         return tuple(sorted((name, st.st_ino, st.st_size, st.st_mtime_ns) for name, st in found))
 
 
-def _read(file: Path, now: datetime) -> TermList:
+def read_list(file: Path, now: datetime) -> TermList:
+    """Read one list, an expired one too. Raises ConfigError with file, line and key."""
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"larger than {MAX_FILE_BYTES} octets", file=file)
@@ -215,6 +217,7 @@ def _read(file: Path, now: datetime) -> TermList:
         patterns=said.patterns,
         languages=said.languages,
         legal_basis=said.legal_basis,
+        file=file,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text
 
 # Of these tables. An index of another version is thrown away and made anew.
-VERSION = "1"
+VERSION = "2"
 
 METADATA = MetaData()
 
@@ -43,7 +43,7 @@ OUTCOMES = Table(
     Column("said", _TEXT, nullable=False),
 )
 
-# `said`: finding codes and reasons as JSON, to be shown; what is searched has columns.
+# `said`: finding codes, reasons and hashes of recipients as JSON, to be shown; what is searched has columns.
 JUDGED = Table(
     "judged",
     METADATA,
@@ -64,6 +64,7 @@ JUDGED = Table(
     Column("sender_domain", _TEXT),
     Column("reply_code", BigInteger),
     Column("reply_enhanced", _TEXT),
+    Column("text_fp", _TEXT),
     Column("said", _TEXT, nullable=False),
     Column("outcomes", BigInteger, nullable=False),
     Index("judged_at", "at_us", "writer", "seq"),

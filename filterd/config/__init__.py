@@ -17,6 +17,7 @@ from filterd.config.checks import (
     ContentConfig,
     DnsConfig,
     LinksConfig,
+    OwnDomainsConfig,
     PiiConfig,
     ProtectedNameConfig,
     RateConfig,
@@ -28,8 +29,10 @@ from filterd.config.directory import DirectoryConfig
 from filterd.config.doors import (
     HttpConfig,
     ListenerConfig,
+    MilterConfig,
     NextHopConfig,
     PolicyConfig,
+    SocketmapConfig,
 )
 from filterd.config.effectors import EffectorsConfig
 from filterd.config.evidence import EvidenceConfig
@@ -37,6 +40,7 @@ from filterd.config.index import IndexConfig
 from filterd.config.keys import KeysConfig
 from filterd.config.ledger import LedgerConfig
 from filterd.config.notices import NoticesConfig, WebhookConfig
+from filterd.config.paging import PagingConfig
 from filterd.config.section import Section
 from filterd.config.staffing import StaffingConfig
 from filterd.model.toml_source import TomlSource, validate
@@ -60,9 +64,12 @@ __all__ = [
     "LedgerConfig",
     "LinksConfig",
     "ListenerConfig",
+    "MilterConfig",
     "NextHopConfig",
     "NodeConfig",
     "NoticesConfig",
+    "OwnDomainsConfig",
+    "PagingConfig",
     "PiiConfig",
     "PolicyConfig",
     "ProtectedNameConfig",
@@ -70,6 +77,7 @@ __all__ = [
     "ReachConfig",
     "Section",
     "SenderConfig",
+    "SocketmapConfig",
     "SpamConfig",
     "StaffingConfig",
     "TermsConfig",
@@ -96,6 +104,11 @@ class AgreementConfig(Section):
     directory: Path | None = Field(None, description="Folder of agreement files; None: those that come with filterd.")
     default: str = Field("tencent-exmail", description="`default_agreement` of accounts created by first mail.")
     preset: Literal["attended", "supervised", "standing_order"] = "supervised"
+    hold_outbound: Literal["hold", "reject"] | None = Field(
+        None,
+        description="Whether your accounts' mail may be held for a person to look at; `reject` refuses it instead. "
+        "None: `hold`, and `reject` with preset `standing_order`.",
+    )
 
 
 class AccountsConfig(Section):
@@ -108,16 +121,20 @@ class AccountsConfig(Section):
 
 
 class InboundConfig(Section):
-    """`[inbound]`: protection of your own users from strangers' mail; never points (CLAUSES 0.13)."""
+    """`[inbound]`: protection of your own users from strangers' mail; never points (CLAUSES 0.13).
 
-    virus: Literal["reject", "tag", "accept"] = "reject"
-    spam: Literal["reject", "tag", "accept"] = "tag"
-    phishing: Literal["reject", "tag", "accept"] = "tag"
-    attachments: Literal["reject", "tag", "accept"] = Field(
+    `quarantine` holds it for the recipient (ops/docs/EVIDENCE.md); where a recipient is no account that the ledger
+    knows, the group's default is done instead.
+    """
+
+    virus: Literal["reject", "quarantine", "tag", "accept"] = "reject"
+    spam: Literal["reject", "quarantine", "tag", "accept"] = "tag"
+    phishing: Literal["reject", "quarantine", "tag", "accept"] = "tag"
+    attachments: Literal["reject", "quarantine", "tag", "accept"] = Field(
         "reject", description="Programs and other active content, and what is dressed as something harmless."
     )
-    impersonation: Literal["reject", "tag", "accept"] = "tag"
-    dmarc: Literal["reject", "tag", "accept"] = Field(
+    impersonation: Literal["reject", "quarantine", "tag", "accept"] = "tag"
+    dmarc: Literal["reject", "quarantine", "tag", "accept"] = Field(
         "tag", description="Mail whose From domain asks receivers to reject or quarantine it."
     )
 
@@ -137,12 +154,15 @@ class Config(Section):
     ledger: LedgerConfig = LedgerConfig()
     listener: tuple[ListenerConfig, ...] = (ListenerConfig(),)
     policy_service: PolicyConfig = PolicyConfig()
+    milter: MilterConfig = MilterConfig()
+    socketmap: SocketmapConfig = SocketmapConfig()
     next_hop: NextHopConfig = NextHopConfig()
     clamd: ClamdConfig = ClamdConfig()
     spam: SpamConfig = SpamConfig()
     content: ContentConfig = ContentConfig()
     dns: DnsConfig = DnsConfig()
     authentication: AuthenticationConfig = AuthenticationConfig()
+    own_domains: OwnDomainsConfig = OwnDomainsConfig()
     attachments: AttachmentsConfig = AttachmentsConfig()
     links: LinksConfig = LinksConfig()
     pii: PiiConfig = PiiConfig()
@@ -160,6 +180,7 @@ class Config(Section):
     http: HttpConfig = HttpConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     effectors: EffectorsConfig = EffectorsConfig()
+    paging: PagingConfig = PagingConfig()
     index: IndexConfig = IndexConfig()
 
     @model_validator(mode="after")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, IPvAnyAddress
 
 from filterd.config.section import Seconds, Section
 
@@ -15,7 +15,7 @@ class ClamdConfig(Section):
 
     enabled: bool = True
     address: str = Field("auto", description="`unix:/path`, `tcp:host:port`, or `auto`: Debian's socket.")
-    fail_mode: Literal["defer", "accept"] = "defer"
+    fail_mode: Literal["defer", "quarantine", "accept"] = "defer"
     timeout_s: Seconds = 25
     max_bytes: int = Field(
         26_214_400, ge=1024, description="Larger mail is unscannable; keep at clamd's StreamMaxLength."
@@ -28,7 +28,7 @@ class SpamConfig(Section):
 
     enabled: bool = True
     model: str = Field("default", description="A name under models/, or a path.")
-    fail_mode: Literal["defer", "accept"] = "accept"
+    fail_mode: Literal["defer", "quarantine", "accept"] = "accept"
     timeout_s: Seconds = 10
 
 
@@ -36,7 +36,7 @@ class ContentConfig(Section):
     """`[content]`: one check for each label of prohibited content, by the model of `[spam]`."""
 
     enabled: bool = True
-    fail_mode: Literal["defer", "accept"] = "accept"
+    fail_mode: Literal["defer", "quarantine", "accept"] = "accept"
     timeout_s: Seconds = 10
 
 
@@ -57,6 +57,19 @@ class AuthenticationConfig(Section):
     enabled: bool = True
     check_helo: bool = Field(True, description="SPF of the HELO name beside that of the sender.")
     rfc7489: bool = Field(False, description="DMARC by the Public Suffix List (RFC 7489), not by RFC 9989's tree walk.")
+
+
+class OwnDomainsConfig(Section):
+    """`[own_domains]`: once a day, the DNS records of tenants' declared domains are looked at; advice, never a strike
+    (TX-3.1.4)."""
+
+    look: bool = Field(True, description="Whether; it asks DNS for SPF, DKIM and DMARC of these domains.")
+    sending_addresses: tuple[IPvAnyAddress, ...] = Field(
+        (), description="From which your tenants' mail reaches the world: their SPF is to allow these; none: not asked."
+    )
+    dkim_selectors: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*$")], ...] = Field(
+        (), description="Under which their mail is signed: each is to have a key; none: not looked at."
+    )
 
 
 class AttachmentsConfig(Section):
@@ -99,7 +112,9 @@ class PiiConfig(Section):
 class TermsConfig(Section):
     """`[terms]`: your own term lists (ops/docs/TERM-LISTS.md); filterd ships none."""
 
-    folder: Path | None = Field(None, description="Folder of lists, one TOML file each; none: no lists.")
+    folder: Path | None = Field(
+        None, description="Folder of lists, one TOML file each; none: no lists. Each acts once two people approve it."
+    )
     timeout_s: Seconds = 5
 
 

@@ -10,6 +10,24 @@ from pydantic import Field, field_validator, model_validator
 
 from filterd.config.section import Port, Seconds, Section
 
+# The other doors, by the names that their mail, ports and sockets go by; a listener of that name would get their rules.
+_OTHER_DOORS = frozenset({"milter", "milter-local", "policy", "socketmap"})
+_AUTHSERV_ID = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
+
+
+def _peers(value: tuple[str, ...]) -> tuple[str, ...]:
+    for item in value:
+        if item != "unix":
+            ipaddress.ip_network(item)
+    return value
+
+
+def _socket_path(value: str) -> str:
+    # unix(7): sun_path holds 108 octets with the NUL behind it.
+    if not (value.startswith("unix:/") and len(value.encode()) <= len("unix:") + 107):
+        raise ValueError("a UNIX socket wants an absolute path of at most 107 octets")
+    return value
+
 
 class ListenerConfig(Section):
     """`[[listener]]`: one SMTP or LMTP port with exactly one attribution source (HOUSE rule 7)."""
@@ -32,14 +50,19 @@ class ListenerConfig(Section):
         description="Who may send XFORWARD and XCLIENT and is believed about logins. `unix`: whoever can open the "
         "UNIX socket.",
     )
+    proxy_protocol: tuple[str, ...] = Field(
+        (),
+        description="Load balancers (networks) in front of this port: each connection must come from one of them and "
+        "begin with a PROXY header, version 1 or 2. Empty: nobody stands in front.",
+    )
     attribution: Literal["none", "xclient", "received", "header"] = "none"
     received_by: str | None = Field(None, description="For `received`: the `by` host the trusted peer writes.")
     header_name: str | None = Field(None, description="For `header`: the field with the login; removed on exit.")
     login_domain: str | None = Field(None, description="Domain added to logins that have none.")
     after_queue: bool = Field(
         False,
-        description="Behind the queue (content_filter). A refusal there would be a bounce, so what has a durable "
-        "record is discarded with that record and the rest waits with 451.",
+        description="Behind the queue (content_filter). A refusal there would be a bounce, so the mail is held for a "
+        "person; where it cannot be, what has a durable record is discarded with it and the rest waits with 451.",
     )
     selective_rcpt: bool = Field(True, description="False behind speed_adjust: all recipients stand or fall together.")
     max_message_bytes: int = Field(52_428_800, ge=65_536, description="Announced as SIZE; larger mail gets 552 5.3.4.")
@@ -57,25 +80,26 @@ class ListenerConfig(Section):
     tls_required: bool = Field(False, description="No mail before STARTTLS: 530 5.7.0, also for loopback.")
     authserv_id: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$",
+        pattern=_AUTHSERV_ID,
         description="Our name in Authentication-Results; copies that claim it are taken out. None: `hostname`.",
     )
 
-    @field_validator("trusted_peers")
+    @field_validator("name")
+    @classmethod
+    def _is_its_own(cls, value: str) -> str:
+        if value in _OTHER_DOORS:
+            raise ValueError(f"{value} is the name of another door")
+        return value
+
+    @field_validator("trusted_peers", "proxy_protocol")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for item in value:
-            if item != "unix":
-                ipaddress.ip_network(item)
-        return value
+        return _peers(value)
 
     @field_validator("bind")
     @classmethod
-    def _socket_path(cls, value: str) -> str:
-        # unix(7): sun_path holds 108 octets with the NUL behind it.
-        if value.startswith("unix:") and not (value.startswith("unix:/") and len(value.encode()) <= len("unix:") + 107):
-            raise ValueError("unix: wants an absolute path of at most 107 octets")
-        return value
+    def _path(cls, value: str) -> str:
+        return _socket_path(value) if value.startswith("unix:") else value
 
     @model_validator(mode="after")
     def _source_is_whole(self) -> ListenerConfig:
@@ -98,6 +122,84 @@ class PolicyConfig(Section):
     port: Port = 10027
     enabled: bool = True
     login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+
+
+class SocketmapConfig(Section):
+    """`[socketmap]`: account state as a table that Postfix looks up (socketmap_table(5))."""
+
+    enabled: bool = Field(False, description="Whether this door is open.")
+    bind: str = Field("127.0.0.1", description="Address to listen on, or `unix:/path`.")
+    port: Port = Field(10029, description="Plays no part with `unix:/path`.")
+    socket_mode: str = Field("0660", pattern=r"^0?[0-7]{3}$", description="Permissions of a UNIX socket.")
+    login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+
+    @field_validator("bind")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        return _socket_path(value) if value.startswith("unix:") else value
+
+
+class MilterConfig(Section):
+    """`[milter]`: the door for smtpd_milters and INPUT_MAIL_FILTER; the MTA keeps the mail and knows the login."""
+
+    enabled: bool = Field(False, description="Whether this door is open.")
+    address: str = Field(
+        "inet:127.0.0.1:10028",
+        description="As Postfix writes it (`inet:host:port`, `unix:/path`) or Sendmail (`inet:port@host`, "
+        "`local:/path`).",
+    )
+    socket_mode: str = Field(
+        "0660", pattern=r"^0?[0-7]{3}$", description="Permissions of a UNIX socket; its group is its folder's (setgid)."
+    )
+    hostname: str = Field("filterd.invalid", description="What our header fields call this host.")
+    authserv_id: str | None = Field(
+        None,
+        pattern=_AUTHSERV_ID,
+        description="Our name in Authentication-Results; copies that claim it are taken out. None: `hostname`.",
+    )
+    direction: Literal["auto", "outbound", "inbound"] = Field(
+        "auto", description="`auto`: outbound when a login came with the mail, else inbound."
+    )
+    trusted_peers: tuple[str, ...] = Field(
+        ("127.0.0.0/8", "::1/128", "unix"),
+        description="Which MTAs may connect; they are believed about logins. `unix`: whoever can open the UNIX socket.",
+    )
+    login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+    max_message_bytes: int = Field(52_428_800, ge=65_536, description="Larger mail gets 552 5.3.4.")
+    max_connections: int = Field(500, ge=1, description="An MTA has one for each client; more are closed at once.")
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        _milter_address(value)
+        return value
+
+    @field_validator("trusted_peers")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _peers(value)
+
+    @property
+    def bind(self) -> str:
+        """Where to listen: a host, or `unix:/path`."""
+        return _milter_address(self.address)[0]
+
+    @property
+    def port(self) -> int:
+        return _milter_address(self.address)[1]
+
+
+def _milter_address(value: str) -> tuple[str, int]:
+    kind, _, rest = value.partition(":")
+    if kind in ("unix", "local"):
+        return _socket_path(f"unix:{rest}"), 0
+    # `port@host` is libmilter's way, `host:port` Postfix's, with [ ] around an IPv6 address.
+    first, at, last = rest.rpartition("@") if "@" in rest else rest.rpartition(":")
+    host, port = (last, first) if at == "@" else (first, last)
+    host = host.removeprefix("[").removesuffix("]")
+    if kind not in ("inet", "inet6") or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise ValueError("write inet:host:port, inet:port@host, unix:/path or local:/path")
+    return host, int(port)
 
 
 class NextHopConfig(Section):

@@ -40,7 +40,8 @@ class NoticesConfig(Section):
         None, pattern=_BARE_ADDRESS, description="Where the operator's people read what waits for a person."
     )
     reseller_desks: dict[str, str] = Field(
-        {}, description="The same of resellers, by name; a reseller enforces its own agreement."
+        {}, description="The same of resellers and dealers, by name: a reseller enforces its own agreement, and a"
+        " dealer is told what its customer's contacts could not be."
     )
     report_address: str | None = Field(
         None,

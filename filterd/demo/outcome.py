@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from filterd.cli.finding import message_id_hashes
-from filterd.demo.sample import Expected, Sample
+from filterd.demo.sample import HELD, Expected, Sample
 from filterd.log import read_events, stream_files
 
 
@@ -65,7 +65,10 @@ class Sent:
 
 
 def code_of(reply: str) -> str:
-    """Say the code a reply begins with, and its enhanced code: `550 5.7.1`; of a delivery only `250`."""
+    """Say the code a reply begins with, and its enhanced code: `550 5.7.1`; of a delivery only `250`, and of a mail
+    that a person has to look at HELD."""
+    if reply[4:].startswith("2.0.0 D-HELD"):
+        return HELD
     words = reply.replace("-", " ", 1).split() if reply[3:4] == "-" else reply.split()
     return words[0] if words[0].startswith("2") else " ".join(words[:2])
 
@@ -129,7 +132,7 @@ def _standing(sent: Sent, expected: Expected) -> Iterator[str]:
 
 
 def _arrival(sent: Sent, expected: Expected) -> Iterator[str]:
-    if (sent.arrived is not None) != expected.reply.startswith("2"):
+    if (sent.arrived is not None) != (expected.reply == "250"):
         yield "arrived, and was not to" if sent.arrived is not None else "did not arrive"
     elif sent.is_marked != expected.is_marked:
         yield "is marked as spam" if sent.is_marked else "is not marked as spam"

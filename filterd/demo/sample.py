@@ -11,6 +11,8 @@ from filterd.demo.post import Client
 from filterd.demo.setting import OFFICE, Signer
 
 Writer = Callable[[str, Header], bytes]
+# How the reply of a mail is called that was taken and is held for a person.
+HELD = "250 held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class Expected:
     """What has to become of a mail.
 
     Args:
-        reply: how the reply begins. says: words that must be in it.
+        reply: how the reply begins; HELD. says: words that must be in it.
         found, absent: codes that must, or must not, be among the findings.
         breach: categories it must breach, others may join them; empty: it must breach none.
         because: codes that must be among the reasons for what happens to the mail.

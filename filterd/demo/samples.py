@@ -10,7 +10,7 @@ from functools import partial
 from itertools import zip_longest
 
 from filterd.demo import letters
-from filterd.demo.sample import Expected, Sample
+from filterd.demo.sample import HELD, Expected, Sample
 from filterd.demo.setting import FORGER, HOME, OFFICE, OWN_ID, PARTNER, PARTNER_MX, STRANGER, STRANGER_MX
 
 LANGUAGES = ("en", "zh")
@@ -25,7 +25,6 @@ LIST_FIELDS = (
 # What somebody writes who wants to be believed.
 FORGED_RESULT = ("Authentication-Results", f"{OWN_ID}; spf=pass; dkim=pass; dmarc=pass header.from={PARTNER}")
 
-_ELSE_WORKS = "other mail still works"
 _NO_POINTS = "nothing counts against you"
 _ACTS = tuple(f"content.{label}.model" for label in ("spam", "advertising", "phishing", "fraud", "gambling"))
 
@@ -100,11 +99,11 @@ def _suspect(language: str) -> tuple[Sample, ...]:
         write=partial(letters.plain, "phishing"),
         label="phishing",
         expected=Expected(
-            reply="550 5.7.1",
+            reply=HELD,
             found=("content.phishing.model",),
             breach=("phishing.suspect",),
             points=1,
-            says=("M-CONTENT", _ELSE_WORKS),
+            says=("D-HELD", "held for review"),
         ),
     )
     if language == "en":
@@ -118,7 +117,7 @@ def _suspect(language: str) -> tuple[Sample, ...]:
         write=partial(letters.plain, "gambling"),
         label="gambling",
         expected=Expected(
-            reply="550 5.7.1",
+            reply=HELD,
             found=("content.gambling.model", "rate.message.bulk"),
             breach=("illegal.gambling",),
             points=1,

@@ -7,7 +7,7 @@ PeerError for what is no request; the door then says nothing and hangs up, and P
 from __future__ import annotations
 
 from filterd.errors import PeerError
-from filterd.mail.address import parse_forward_path, parse_reverse_path
+from filterd.mail.address import mailbox_as_given, parse_forward_path, parse_reverse_path
 from filterd.model.reply import Reply
 from filterd.model.session import Path
 
@@ -49,7 +49,7 @@ def sender_of(request: dict[str, bytes]) -> Path | None:
     try:
         return parse_reverse_path(b"<" + octets + b">", smtputf8=True)
     except PeerError:
-        return _unquoted(octets)
+        return mailbox_as_given(octets)
 
 
 def recipient_of(request: dict[str, bytes]) -> Path:
@@ -58,22 +58,10 @@ def recipient_of(request: dict[str, bytes]) -> Path:
     try:
         return parse_forward_path(b"<" + octets + b">", smtputf8=True)
     except PeerError:
-        return _unquoted(octets)
+        return mailbox_as_given(octets)
 
 
 def text_of(request: dict[str, bytes], name: str) -> str | None:
     """Say a value as text, None when it is missing, empty, or Postfix's word for unknown."""
     text = request.get(name, b"").decode("utf-8", "backslashreplace")
     return None if not text or text.lower() == "unknown" else text
-
-
-def _unquoted(octets: bytes) -> Path:
-    """Postfix says addresses in their internal form: no quotes, and local names without a domain."""
-    local_part, at, domain = octets.rpartition(b"@")
-    if not at:
-        local_part, domain = octets, b""
-    return Path(
-        raw=octets,
-        local_part=local_part.decode("utf-8", "backslashreplace"),
-        domain=domain.decode("utf-8", "backslashreplace").lower(),
-    )

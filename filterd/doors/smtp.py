@@ -15,7 +15,9 @@ from typing import cast
 
 from filterd.doors import smtp_replies as replies
 from filterd.doors.lmtp import LmtpProtocol
+from filterd.doors.proxied import Announced, ClientOf
 from filterd.doors.serving import DoorServer, OnError, listen
+from filterd.doors.smtp_client import Peers
 from filterd.doors.smtp_door import SmtpDoor
 from filterd.doors.smtp_settings import DEFAULT_BOUNDS, Bounds, ListenerSettings
 from filterd.doors.smtp_verbs import SmtpProtocol
@@ -47,15 +49,19 @@ async def start_smtp(
     door = SmtpDoor(listener, gate, relay, on_error=on_error, bounds=bounds, via=via)
     kind = LmtpProtocol if listener.protocol == "lmtp" else SmtpProtocol
 
-    def accepted() -> asyncio.BaseProtocol:
+    def accepted(client_of: ClientOf | None = None) -> asyncio.BaseProtocol:
         if door.opened.is_draining:
             return _TurnedAway(replies.SHUTTING_DOWN)
         if len(door.opened.connections) >= listener.max_connections:
             return _TurnedAway(replies.TOO_MANY_CONNECTIONS)
-        return kind(door)
+        return kind(door, client_of)
 
+    def announced() -> asyncio.BaseProtocol:
+        return Announced(door.opened, balancers, door.peers, accepted, door.report)
+
+    balancers = Peers(listener.proxy_protocol)
     return await listen(
-        accepted,
+        announced if listener.proxy_protocol else accepted,
         door.opened,
         host=listener.bind,
         port=listener.port,

@@ -17,7 +17,6 @@ from filterd.mail.names import canonical_login
 from filterd.model.ids import random_id
 from filterd.model.session import Door, Session
 
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 _UNAVAILABLE = "[UNAVAILABLE]"
 # In place of the address of a peer at a UNIX socket, and in `trusted_peers`.
 UNIX = "unix"
@@ -103,11 +102,12 @@ class Peers:
     """Says who is at the other end of a socket.
 
     Args:
-        trusts_unix: whoever can open a UNIX socket is trusted; who can is said by its permissions.
+        trusted: networks; `unix` is whoever can open the UNIX socket, which its permissions say.
     """
 
-    def __init__(self, trusted: Networks, *, trusts_unix: bool = False) -> None:
-        self._trusted, self._trusts_unix = trusted, trusts_unix
+    def __init__(self, trusted: tuple[str, ...]) -> None:
+        self._trusted = tuple(ipaddress.ip_network(item) for item in trusted if item != UNIX)
+        self._trusts_unix = UNIX in trusted
         # Mostly it is the same few mail servers that come.
         self._known = lru_cache(maxsize=1024)(self._look_up)
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 from aiosmtpd.smtp import SMTP
 
 from filterd.doors import smtp_replies as replies
+from filterd.doors.proxied import ClientOf
 from filterd.doors.smtp_client import Client, new_session_id
 from filterd.doors.smtp_door import SmtpDoor
 from filterd.doors.smtp_reader import MAX_LINE_BYTES, ClientReader
@@ -48,6 +49,7 @@ class SmtpConnection(SMTP):
 
     Args:
         door: what all connections of the listener share.
+        client_of: says whom a load balancer speaks for; None: the socket's peer speaks for itself.
     """
 
     command_size_limit = MAX_LINE_BYTES
@@ -56,7 +58,7 @@ class SmtpConnection(SMTP):
     _reader: ClientReader
     client: Client
 
-    def __init__(self, door: SmtpDoor) -> None:
+    def __init__(self, door: SmtpDoor, client_of: ClientOf | None = None) -> None:
         # aiosmtpd's own __init__ looks through every attribute by introspection: 0.3 ms a connection, which is more
         # than a small mail costs. The door has run it once, and here are its results.
         self.__dict__.update(door.aiosmtpd_state)
@@ -64,7 +66,7 @@ class SmtpConnection(SMTP):
         reader = ClientReader(loop=loop, line_timeout_s=door.listener.command_timeout_s)
         asyncio.StreamReaderProtocol.__init__(self, reader, self._cb_client_connected, loop)
         self.loop = loop
-        self.door = door
+        self.door, self._announced = door, client_of
         self.transaction: MailTransaction | None = None
         # A whole message is being carried through; its reply is still owed.
         self.is_past_dot = False
@@ -236,14 +238,19 @@ class SmtpConnection(SMTP):
             cast(Any, part)._transport = transport
         # asyncio's name for it; a half-closed connection does not exist in TLS.
         cast(Any, self)._over_ssl = True
-        self.client = self.door.client_of(transport.get_extra_info("peername"))
+        self.client = self._client_of(transport)
         made = transport.get_extra_info("ssl_object")
         self.client.tls = (made.version(), made.cipher()[0])
 
     # --- for asyncio ------------------------------------------------------------------------------------------------
 
+    def _client_of(self, transport: asyncio.BaseTransport) -> Client:
+        if self._announced is not None:
+            return self._announced()
+        return self.door.client_of(transport.get_extra_info("peername"))
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.client = self.door.client_of(transport.get_extra_info("peername"))
+        self.client = self._client_of(transport)
         self._client = cast(asyncio.Transport, transport)
         self.door.opened.add(self)
         super().connection_made(transport)
@@ -277,6 +284,8 @@ class SmtpConnection(SMTP):
         reader = self._reader
         if self._handler_coroutine is not None and not (self.is_past_dot or reader.has_ahead or reader.has_message):
             self._handler_coroutine.cancel()
+            # aiosmtpd's loop closes when it is stopped; one that has not begun yet would leave the connection open.
+            self._writer.close()
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     def pause_writing(self) -> None:

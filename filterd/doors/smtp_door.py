@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
 from filterd.doors.serving import OnError, Open
-from filterd.doors.smtp_client import UNIX, Peers
+from filterd.doors.smtp_client import Peers
 from filterd.doors.smtp_data import MemoryBudget
 from filterd.doors.smtp_settings import Bounds, ListenerSettings
 from filterd.doors.smtp_tls import Certificate
@@ -41,10 +40,8 @@ class SmtpDoor:
             else None
         )
         self.budget = MemoryBudget(bounds.memory_bytes)
-        self.client_of = Peers(
-            tuple(ipaddress.ip_network(item) for item in listener.trusted_peers if item != UNIX),
-            trusts_unix=UNIX in listener.trusted_peers,
-        ).client
+        self.peers = Peers(listener.trusted_peers)
+        self.client_of = self.peers.client
         self.takes_xclient = listener.attribution == "xclient"
         self.aiosmtpd_state = _aiosmtpd_state(listener.hostname)
         protocol = "LMTP" if listener.protocol == "lmtp" else "ESMTP"

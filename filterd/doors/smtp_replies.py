@@ -49,6 +49,7 @@ AHEAD_OF_TLS = _reply(503, "5.5.1", "Nothing may follow STARTTLS before the hand
 
 # --- limits
 TOO_BIG = _reply(552, "5.3.4", "Message too big")
+HEADER_TOO_BIG = _reply(554, "5.6.0", "Header too big")
 NO_MEMORY = _reply(452, "4.3.1", "Insufficient memory, try again later")
 TOO_MANY_RECIPIENTS = _reply(452, "4.5.3", "Too many recipients")
 TOO_MANY_CONNECTIONS = _reply(421, "4.3.2", "Too many connections, try again later")

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from filterd.doors import smtp_replies as replies
+from filterd.doors.proxied import ClientOf
 from filterd.doors.smtp_arguments import declared_size, octets_of, read_mail, read_rcpt
 from filterd.doors.smtp_connection import SmtpConnection
 from filterd.doors.smtp_data import MessageBuffer
@@ -58,8 +59,8 @@ class SmtpProtocol(SmtpConnection):
     need_helo = replies.NEED_HELO
     no_recipients = replies.NO_RECIPIENTS
 
-    def __init__(self, door: SmtpDoor) -> None:
-        super().__init__(door)
+    def __init__(self, door: SmtpDoor, client_of: ClientOf | None = None) -> None:
+        super().__init__(door, client_of)
         self._smtp_methods = self._methods(is_tls=False)
 
     def replies_to(self, transaction: MailTransaction) -> int:

@@ -245,6 +245,9 @@ class Directory:
             expires_on=_day(row.expires_on),
             external_id=words.get("external_id"),
             second_contact=words.get("second_contact"),
+            channel=words.get("channel"),
+            starts_on=_day(words.get("starts_on")),
+            term_months=words.get("term_months"),
         )
 
     def tenants(self) -> tuple[Tenant, ...]:
@@ -281,6 +284,9 @@ class Directory:
             "reseller": tenant.reseller,
             "external_id": tenant.external_id,
             "second_contact": tenant.second_contact,
+            "channel": tenant.channel,
+            "starts_on": _day_text(tenant.starts_on),
+            "term_months": tenant.term_months,
         }
         values = {
             "agreement": tenant.agreement,

@@ -16,6 +16,7 @@ from filterd.ledger.link import Verb, Verbs, read_body, write_body
 from filterd.markers import reach
 from filterd.model.about import NOTHING
 from filterd.model.decision import Case, Counts, Decision
+from filterd.model.held import InboundHold
 from filterd.model.standing import History
 from filterd.ports import AccountRef, CountRequest, LedgerTxn
 
@@ -93,11 +94,16 @@ class LocalLedger:
         decision: Decision = await self.perform("decide", case)
         return decision
 
+    async def hold_inbound(self, given: InboundHold) -> str | None:
+        item_id: str | None = await self.perform("hold_inbound", given)
+        return item_id
+
     async def domain_owner(self, domain: str) -> str | None:
         return await self._copies.owner(domain, lambda: self.engine.submit(lambda txn: _owner(txn, domain), NOTHING))
 
-    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
-        await self.perform("object_by_mail", {"account_id": account_id, "transaction_id": transaction_id})
+    async def object_by_mail(self, account_id: str, transaction_id: str, tenant_id: str | None = None) -> None:
+        who = {"account_id": account_id, "tenant_id": tenant_id}
+        await self.perform("object_by_mail", {**who, "transaction_id": transaction_id})
 
     async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         request = self.verb(verb).request

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from filterd.errors import PortError, RefusedError, UsageError
 from filterd.ledger import evidence
@@ -21,9 +21,9 @@ from filterd.ledger.schema import QUARANTINE
 from filterd.ledger.seal import seal, unseal
 from filterd.model import records as r
 from filterd.model.evidence import WHOLE, Kept, kept
-from filterd.model.held import ENDS, NEXT, HeldMail, HeldState
+from filterd.model.held import ENDS, NEXT, NO_FACTS, WAITING, HeldMail, HeldState, HoldFacts, HoldRequest
 from filterd.model.ids import derived_id
-from filterd.model.session import Envelope, ForwardPath, Path
+from filterd.model.session import Direction, Envelope, ForwardPath, Path
 
 if TYPE_CHECKING:
     from filterd.ledger.txn import Txn
@@ -44,9 +44,13 @@ def hold(
     reason: str,
     envelope: Envelope,
     due_at: datetime,
+    facts: HoldFacts = NO_FACTS,
+    request: HoldRequest | None = None,
+    part: int = 0,
 ) -> str:
     """Take a spooled mail into quarantine; see Txn.hold_mail."""
-    item_id = derived_id("q", transaction_id)
+    name = f"{transaction_id}.{part}" if part else transaction_id
+    item_id = derived_id("q", name)
     if _row(txn.connection, item_id) is not None:
         return item_id
     raw = _octets(txn, transaction_id)
@@ -56,7 +60,7 @@ def hold(
         raise UsageError(f"{account_id} is erased: nothing can be held for it")
     values = {
         "item_id": item_id,
-        "transaction_id": transaction_id,
+        "transaction_id": name,
         "account_id": account_id,
         "tenant_id": tenant_id,
         "reason": reason,
@@ -64,7 +68,12 @@ def hold(
         "held_at": txn.now,
         "due_at": due_at,
         "digest": digest,
-        "sealed": seal(key, _written(envelope), "quarantine", item_id),
+        "sealed": seal(key, _written(envelope, request), "quarantine", item_id),
+        "direction": facts.direction.value,
+        "campaign": facts.campaign,
+        "incident_id": facts.incident_id,
+        "message_key": facts.message_key,
+        "is_harmful": facts.is_harmful,
     }
     txn.connection.execute(insert(QUARANTINE), values)
     record = r.MailHeld(
@@ -77,6 +86,8 @@ def hold(
         size_bytes=len(raw),
         recipients=len(envelope.forward_paths),
         due_at=due_at,
+        direction=facts.direction.value,
+        incident_id=facts.incident_id,
     )
     txn.append(record, account_id=account_id, tenant_id=tenant_id)
     txn.after_commit.append(lambda: txn.equipment.spool.discard(transaction_id))
@@ -114,6 +125,12 @@ def read(txn: Txn, item_id: str) -> tuple[Envelope, bytes] | None:
 
 def read_envelope(txn: Txn, item_id: str) -> Envelope | None:
     """Say an item's envelope, None when the item is gone or its subject erased. Raises PortError when altered."""
+    request = read_request(txn, item_id)
+    return None if request is None else request.envelope
+
+
+def read_request(txn: Txn, item_id: str) -> HoldRequest | None:
+    """Say how an item came, None when it is gone or its subject erased. Raises PortError when altered."""
     row = _row(txn.connection, item_id)
     if row is None or row.sealed == _ERASED:
         return None
@@ -151,6 +168,34 @@ def items(
     return tuple(_held(row) for row in connection.execute(ordered))
 
 
+def alike(
+    connection: Connection, account_id: str, *, message_key: str = "", campaign: str = "", incident_id: str = ""
+) -> tuple[HeldMail, ...]:
+    """Say an account's items of the same mail, the same campaign or the same incident, the oldest first; "" is none."""
+    wanted = {"message_key": message_key, "campaign": campaign, "incident_id": incident_id}
+    either = [QUARANTINE.c[name] == value for name, value in wanted.items() if value]
+    if not either:
+        return ()
+    query = select(QUARANTINE).where(QUARANTINE.c.account_id == account_id, or_(*either))
+    ordered = query.order_by(QUARANTINE.c.held_at, QUARANTINE.c.item_id)
+    return tuple(_held(row) for row in connection.execute(ordered))
+
+
+def holders(connection: Connection, after: str, limit: int) -> tuple[str, ...]:
+    """Say the accounts, by id and after `after`, that have something held."""
+    mine = select(QUARANTINE.c.account_id).where(
+        QUARANTINE.c.state == HeldState.HELD.value, QUARANTINE.c.account_id > after
+    )
+    return tuple(connection.execute(mine.distinct().order_by(QUARANTINE.c.account_id).limit(limit)).scalars())
+
+
+def oldest(connection: Connection) -> datetime | None:
+    """Say since when the oldest item waits that nobody has decided about, None where there is none."""
+    waiting = select(QUARANTINE.c.held_at).where(QUARANTINE.c.state == HeldState.HELD.value)
+    found: datetime | None = connection.execute(waiting.order_by(QUARANTINE.c.held_at).limit(1)).scalar()
+    return found
+
+
 def counts(connection: Connection) -> dict[HeldState, int]:
     """Say how many items are in each state."""
     query = select(QUARANTINE.c.state, func.count()).group_by(QUARANTINE.c.state)
@@ -160,7 +205,7 @@ def counts(connection: Connection) -> dict[HeldState, int]:
 
 def close_all(txn: Txn, account_id: str) -> int:
     """The account is being erased: what it has held is gone, and the record says so. Says how many items."""
-    waiting = items(txn.connection, (HeldState.HELD, HeldState.RELEASED), account_id=account_id)
+    waiting = items(txn.connection, WAITING, account_id=account_id)
     for held in waiting:
         move(txn, held.item_id, held.state, HeldState.DELETED, by=BY_ERASURE, reason="subject.erased")
     return len(waiting)
@@ -234,22 +279,43 @@ def _held(row: Row[Any]) -> HeldMail:
         due_at=row.due_at,
         settled_at=row.settled_at,
         digest=row.digest,
+        facts=HoldFacts(
+            direction=Direction(row.direction),
+            campaign=row.campaign,
+            incident_id=row.incident_id,
+            message_key=row.message_key,
+            is_harmful=row.is_harmful,
+        ),
     )
 
 
 # An envelope is written octet by octet: the codec of entries escapes lone surrogates, and what is delivered one day
 # must be what came.
-def _written(envelope: Envelope) -> bytes:
-    tree = {
+def _written(envelope: Envelope, request: HoldRequest | None) -> bytes:
+    tree: dict[str, Any] = {
         "reverse": None if envelope.reverse_path is None else _path(envelope.reverse_path),
         "parameters": [_text(item) for item in envelope.parameters],
         "forward": [[_path(to.path), [_text(item) for item in to.parameters]] for to in envelope.forward_paths],
     }
+    if request is not None:
+        names = ("listener", "message_fp", "remove", "authserv_id", "is_after_queue")
+        tree |= {name: getattr(request, name) for name in names}
     return canonical(tree)
 
 
-def _read(octets: bytes) -> Envelope:
+def _read(octets: bytes) -> HoldRequest:
     tree = decode_json(octets)
+    return HoldRequest(
+        envelope=_envelope(tree),
+        listener=tree.get("listener", ""),
+        message_fp=tree.get("message_fp", ""),
+        remove=tuple(tree.get("remove", ())),
+        authserv_id=tree.get("authserv_id"),
+        is_after_queue=tree.get("is_after_queue", False),
+    )
+
+
+def _envelope(tree: dict[str, Any]) -> Envelope:
     return Envelope(
         reverse_path=None if tree["reverse"] is None else _read_path(tree["reverse"]),
         parameters=tuple(_octet(item) for item in tree["parameters"]),

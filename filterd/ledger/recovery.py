@@ -25,6 +25,7 @@ from filterd.ledger.vault import address_of
 from filterd.model import records as r
 from filterd.model.entry import Entry
 from filterd.model.evidence import Kept
+from filterd.model.held import HeldState
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account, Tenant
 from filterd.ports import LedgerTxn, OutboxItem
@@ -268,7 +269,8 @@ class Recovery:
                 self.done.erased.append(record.subject_id)
             case r.PersonAdded():
                 self.done.people.append(f"{record.person} ({record.role})")
-            case r.HeldMailMoved():
+            case r.HeldMailMoved() if HeldState(record.state).is_end:
+                # What was on its way is held again: the promise to carry it is not in the backup.
                 item = QUARANTINE.c.item_id == record.item_id
                 moved = update(QUARANTINE).where(item).values(state=record.state, settled_at=record.at)
                 self._connection.execute(moved)

@@ -37,9 +37,15 @@ _BRINGS: dict[type[Record], str] = {
     r.StandingOrderSigned: "entry_id",
     r.NoticeDelayed: "entry_id",
     r.LegalRequestFiled: "entry_id",
+    r.TermListAdopted: "entry_id",
+    r.CategoryRaised: "entry_id",
     r.MaintenanceAnnounced: "window_id",
     r.AutomationFrozen: "freeze_id",
     r.BreakerTripped: "breaker_id",
+    r.VerificationNoted: "verification_id",
+    r.RightsNoticeFiled: "rights_id",
+    r.ReportOpened: "report_id",
+    r.ChangeAnnounced: "change_id",
 }
 # Of ids that clocks run for: sanctions and holds. What ids of accounts begin with (model.ids).
 _CLOCKED = ("s", "h")

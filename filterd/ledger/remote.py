@@ -34,6 +34,7 @@ from filterd.ledger.link import (
 )
 from filterd.ledger.trace import where
 from filterd.model.decision import Case, Counts, Decision
+from filterd.model.held import InboundHold
 from filterd.model.standing import History
 from filterd.ports import AccountRef, CountRequest
 
@@ -138,6 +139,10 @@ class RemoteLedger:
         decision: Decision = self._read(Decision, await self._ask("decide", case))
         return decision
 
+    async def hold_inbound(self, given: InboundHold) -> str | None:
+        item_id: str | None = self._read(str | None, await self._ask("hold_inbound", given))
+        return item_id
+
     async def domain_owner(self, domain: str) -> str | None:
         async def ask() -> str | None:
             found: str | None = self._read(str | None, await self._ask("domain_owner", domain))
@@ -145,8 +150,9 @@ class RemoteLedger:
 
         return await self._copies.owner(domain, ask)
 
-    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
-        await self._ask("object_by_mail", {"account_id": account_id, "transaction_id": transaction_id})
+    async def object_by_mail(self, account_id: str, transaction_id: str, tenant_id: str | None = None) -> None:
+        who = {"account_id": account_id, "tenant_id": tenant_id}
+        await self._ask("object_by_mail", {**who, "transaction_id": transaction_id})
 
     async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:
         return self._read(None, await self._ask(verb, dict(arguments)))

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from filterd.ledger.codec import instant, instant_text, storable
 
 # Of the tables, as the last of `migrations` leaves them; the version of an entry's body is model.entry.SCHEMA_VERSION.
-STORE_VERSION = 4
+STORE_VERSION = 5
 # The oldest program that can work with such tables: one of the version before, while nodes are upgraded in turn.
 OLDEST_READER = 4
 
@@ -246,6 +246,12 @@ QUARANTINE = Table(
     Column("settled_at", Instant),
     Column("digest", _plain(64), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    # model.held.HoldFacts.
+    Column("direction", _plain(16), nullable=False, server_default="outbound"),
+    Column("campaign", _plain(64), nullable=False, server_default=""),
+    Column("incident_id", Word(80), nullable=False, server_default=""),
+    Column("message_key", _plain(64), nullable=False, server_default=""),
+    Column("is_harmful", Boolean, nullable=False, server_default=false()),
     Index("quarantine_waiting", "state", "due_at"),
 )
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 _SOCKET_MODE = 0o660
 # Asked by workers only. People of the socket's group have verbs that ask for their token.
-_OWN_VERBS = frozenset({"account_for", "count", "count_many", "decide", "object_by_mail"})
+_OWN_VERBS = frozenset({"account_for", "count", "count_many", "decide", "hold_inbound", "object_by_mail"})
 _HELLO_WITHIN_S = 5.0
 # Requests of one client under way at once; more wait in its socket.
 _IN_FLIGHT = 1000

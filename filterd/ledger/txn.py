@@ -23,7 +23,7 @@ from filterd.ledger.vault import Staged
 from filterd.model.about import EVERYTHING, About
 from filterd.model.entry import Entry
 from filterd.model.evidence import WHOLE, Evidence, Portion
-from filterd.model.held import HeldMail, HeldState
+from filterd.model.held import NO_FACTS, HeldMail, HeldState, HoldFacts, HoldRequest
 from filterd.model.ids import keyed_hash
 from filterd.model.principal import Account, Tenant
 from filterd.model.records import Record, SubjectErased
@@ -189,10 +189,15 @@ class Txn:
         reason: str,
         envelope: Envelope,
         due_at: datetime,
+        facts: HoldFacts = NO_FACTS,
+        request: HoldRequest | None = None,
+        part: int = 0,
     ) -> str:
         """Take a spooled mail into quarantine, whole, on disk before this transaction is; say the item's id.
 
-        Doing it twice is harmless. Raises PortError when there is no spool, UsageError for an erased account.
+        Doing it twice is harmless. `part`: which of several items of one mail this is.
+
+        Raises PortError when there is no spool, UsageError for an erased account.
         """
         return quarantine.hold(
             self,
@@ -202,6 +207,9 @@ class Txn:
             reason=reason,
             envelope=envelope,
             due_at=due_at,
+            facts=facts,
+            request=request,
+            part=part,
         )
 
     def move_held(self, item_id: str, before: HeldState, after: HeldState, *, by: str, reason: str) -> HeldMail:
@@ -215,10 +223,36 @@ class Txn:
         return quarantine.find(self._open(), item_id)
 
     def held_mails(
-        self, states: Collection[HeldState], *, due_before: datetime | None = None, limit: int | None = None
+        self,
+        states: Collection[HeldState],
+        *,
+        due_before: datetime | None = None,
+        limit: int | None = None,
+        account_id: str | None = None,
     ) -> tuple[HeldMail, ...]:
         """Say the held mails in these states, the first due first."""
-        return quarantine.items(self._open(), states, due_before=due_before, limit=limit)
+        return quarantine.items(
+            self._open(), states, due_before=due_before, limit=limit, account_id=account_id
+        )
+
+    def held_alike(
+        self, account_id: str, *, message_key: str = "", campaign: str = "", incident_id: str = ""
+    ) -> tuple[HeldMail, ...]:
+        """Say an account's held mails of the same message, campaign or incident, the oldest first."""
+        return quarantine.alike(
+            self._open(), account_id, message_key=message_key, campaign=campaign, incident_id=incident_id
+        )
+
+    def holders(self, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """Say the accounts, by id and after `after`, that have something held."""
+        return quarantine.holders(self._open(), after, limit)
+
+    def oldest_held(self) -> datetime | None:
+        return quarantine.oldest(self._open())
+
+    def held_request(self, item_id: str) -> HoldRequest | None:
+        """Say how a held mail came, None when it or its subject is gone. Raises PortError when altered."""
+        return quarantine.read_request(self, item_id)
 
     def held_counts(self) -> dict[HeldState, int]:
         """Say how many held mails are in each state."""
@@ -232,12 +266,13 @@ class Txn:
         """Say the envelope and the octets of a held mail, None when it or its subject is gone. Raises PortError."""
         return quarantine.read(self, item_id)
 
-    def erase_subject(self, account_id: str) -> bool:
+    def erase_subject(self, account_id: str, *, is_last: bool = False) -> bool:
         """Destroy what can be read of an account (or tenant), and put that on record; say whether it had a key.
 
-        What it has in quarantine is on record as deleted. Raises RefusedError under a legal hold.
+        What it has in quarantine is on record as deleted. Raises RefusedError under a legal hold, unless `is_last`: the
+        last day of a site that was closed down.
         """
-        if evidence.freeze_of(self.connection, account_id).holds:
+        if not is_last and evidence.freeze_of(self.connection, account_id).holds:
             raise RefusedError(f"{account_id} is under legal hold; end that first: filterd evidence release")
         quarantine.close_all(self, account_id)
         had_key = self.destroy_subject(account_id)

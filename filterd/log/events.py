@@ -24,6 +24,7 @@ EVENTS = (
     "decided",
     "delivered",
     "refused",
+    "held",
     "relay_failed",
     "denied",
     "bypassed",
@@ -53,6 +54,9 @@ class _Open:
 
 # Somebody used the ledger's socket without saying who they are.
 ROOT_ACTED = "root.acted"
+# Somebody was added who can become the second of two.
+PERSON_ADDED = "person.added"
+PERSON_ADVICE = "see who and by whom (filterd person list); whoever decides vouches, or root replaces the token"
 ROOT_ADVICE = "find out who it was and why; give people tokens of their own (filterd person add)"
 
 
@@ -133,6 +137,11 @@ class Log:
             refused_recipients=refused_recipients,
         )
         return by
+
+    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
+        """Record that the mail is in quarantine, durable, and that the client was told so."""
+        self._answered(transaction_id, reply.code, item=item_id)
+        self._append("held", transaction_id, item_id=item_id, reply=facts.reply_facts(reply))
 
     def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         """Record that the relay broke; `is_unknown`: after our dot, so that nobody knows who has the mail."""
@@ -220,6 +229,8 @@ class Log:
         service_log().info("entry", kind=entry.kind, seq=entry.seq, account=entry.account_id, tenant=entry.tenant_id)
         if entry.kind == ROOT_ACTED:
             service_log().error("root_acted", verb=str(said["body"].get("verb")), seq=entry.seq, do=ROOT_ADVICE)
+        if entry.kind == PERSON_ADDED and said["body"].get("needs_second"):
+            service_log().error("second_person_added", seq=entry.seq, do=PERSON_ADVICE)
 
     def outbox_done(self, item_id: str, topic: str, *, attempts: int) -> None:
         self._append("outbox_done", None, item_id=item_id, topic=topic, attempts=attempts)

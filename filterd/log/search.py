@@ -84,7 +84,14 @@ def searched(event: Mapping[str, Any]) -> JudgedMail | MailAnswer | None:
         codes=tuple(sorted({code for code in found if code is not None})),
         reasons=tuple(c for r in _list(decision.get("reasons")) if (c := _text(_map(r).get("code"))) is not None),
         checks=tuple(row for check in checks if (row := _outcome(check)) is not None),
+        text_fp=_text(message.get("text_fp")),
+        recipients=_hashes(event) if principal.get("account_id") is not None else (),
     )
+
+
+def _hashes(event: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say the keyed hashes of the recipients of a mail."""
+    return tuple(x for x in map(_text, _list(_map(event.get("recipients")).get("hashes"))) if x is not None)
 
 
 def matches(mail: JudgedMail, query: MailQuery) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "canonical_domain",
     "canonical_login",
     "mail_arguments",
+    "mailbox_as_given",
     "parse_forward_path",
     "parse_reverse_path",
     "rcpt_arguments",
@@ -65,6 +66,19 @@ def parse_forward_path(path: bytes, *, smtputf8: bool = False) -> Path:
     if path.lower() == b"<postmaster>":
         return Path(raw=path[1:-1], local_part="postmaster", domain="")
     return _mailbox(path, smtputf8=smtputf8)
+
+
+def mailbox_as_given(octets: bytes) -> Path:
+    """Read an address that an MTA has already taken, where the grammar here would not: Postfix says addresses in their
+    internal form, without quotes, and local names without a domain."""
+    local_part, at, domain = octets.rpartition(b"@")
+    if not at:
+        local_part, domain = octets, b""
+    return Path(
+        raw=octets,
+        local_part=local_part.decode("utf-8", "backslashreplace"),
+        domain=domain.decode("utf-8", "backslashreplace").lower(),
+    )
 
 
 def _split(argument: bytes, keyword: bytes) -> tuple[bytes, tuple[bytes, ...]]:

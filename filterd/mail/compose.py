@@ -56,6 +56,31 @@ def compose(
     Raises:
         UsageError: an address, a name or a value that cannot stand in a header.
     """
+    head = letterhead(
+        sender=sender,
+        sender_name=sender_name,
+        to=to,
+        subject=subject,
+        message_id=message_id,
+        date=date,
+        auto_submitted=auto_submitted,
+        fields=fields,
+    )
+    return head + text_part(text)
+
+
+def letterhead(
+    *,
+    sender: str,
+    sender_name: str | None,
+    to: Sequence[str],
+    subject: str,
+    message_id: str,
+    date: datetime,
+    auto_submitted: str,
+    fields: Sequence[tuple[str, str]] = (),
+) -> bytes:
+    """Write the header of a mail up to its type, as `compose` does."""
     if date.tzinfo is None:
         raise UsageError("the date of a mail needs a time zone")
     if not _MESSAGE_ID.fullmatch(message_id):
@@ -65,7 +90,6 @@ def compose(
     own = {name.lower() for name, _ in fields} & _OWN
     if own:
         raise UsageError(f"written from arguments, not from fields: {', '.join(sorted(own))}")
-    body, encoding = _body(text)
     header = [
         _addresses("From", [_mailbox(sender, sender_name)]),
         _addresses("To", [_checked(address) for address in to]),
@@ -75,10 +99,17 @@ def compose(
         render_field("Auto-Submitted", auto_submitted),
         *(render_field(name, value) for name, value in fields),
         render_field("MIME-Version", "1.0"),
-        render_field("Content-Type", "text/plain; charset=utf-8"),
-        render_field("Content-Transfer-Encoding", encoding),
     ]
-    return b"".join(header) + b"\r\n" + body
+    return b"".join(header)
+
+
+def text_part(text: str) -> bytes:
+    """Write a text with the fields that say what it is."""
+    body, encoding = _body(text)
+    fields = render_field("Content-Type", "text/plain; charset=utf-8") + render_field(
+        "Content-Transfer-Encoding", encoding
+    )
+    return fields + b"\r\n" + body
 
 
 def _body(text: str) -> tuple[bytes, str]:

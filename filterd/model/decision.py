@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from filterd.model.held import HoldRequest
 from filterd.model.principal import Principal
 from filterd.model.records import Record
 from filterd.model.sanction import Rung, Violation
@@ -21,6 +22,7 @@ class Disposition(StrEnum):
 
     ACCEPT = "accept"
     TAG = "tag"
+    QUARANTINE = "quarantine"
     DEFER = "defer"
     REJECT = "reject"
     DISCARD = "discard"
@@ -29,6 +31,8 @@ class Disposition(StrEnum):
 STRENGTH: tuple[Disposition, ...] = (
     Disposition.ACCEPT,
     Disposition.TAG,
+    # What waits with its sender waits for more than a person: a check that has not been made, a rate.
+    Disposition.QUARANTINE,
     Disposition.DEFER,
     Disposition.REJECT,
     Disposition.DISCARD,
@@ -116,7 +120,10 @@ class MailFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Everything a decision depends on besides standing and terms. JSON-safe: it crosses the ledger link."""
+    """Everything a decision depends on besides standing and terms. JSON-safe: it crosses the ledger link.
+
+    `hold`: what it takes to hold the mail; None: it cannot be held.
+    """
 
     transaction_id: str
     at: datetime
@@ -129,6 +136,7 @@ class Case:
     assessment: Assessment
     policy_digest: str
     evidence_digest: str | None = None
+    hold: HoldRequest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +176,8 @@ class Decision:
             are empty where there was no account to decide about in the ledger.
         rung_before, rung_after: standing on the conduct axis.
         advice: codes of advice that is due and no violation: an undeclared run, a wrong From address.
+        held_id: the item of the quarantine that has the mail, None where it is not held.
+        held_until: when it comes back by itself if nobody decides; None where it does not.
     """
 
     decision_id: str
@@ -189,3 +199,5 @@ class Decision:
     is_retry: bool = False
     is_recorded: bool = False
     advice: tuple[str, ...] = ()
+    held_id: str | None = None
+    held_until: datetime | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 JUDGED = ("decided", "bypassed", "denied")
-ANSWERED = ("delivered", "refused", "relay_failed")
+ANSWERED = ("delivered", "refused", "held", "relay_failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ class JudgedMail:
         codes: of all findings, sorted, each once.
         reasons: of the decision.
         checks: (check, outcome, why) of every check that was not clean.
+        text_fp: digest of the text, the same for copies of one campaign; None for `denied` and `bypassed`.
+        recipients: keyed hashes, of mail of an account of ours.
     """
 
     writer: str
@@ -72,6 +74,8 @@ class JudgedMail:
     codes: tuple[str, ...]
     reasons: tuple[str, ...]
     checks: tuple[tuple[str, str, str | None], ...]
+    text_fp: str | None = None
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

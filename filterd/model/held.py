@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from filterd.model.session import Direction, Envelope
+
 
 class HeldState(StrEnum):
-    """Held: nobody has decided. Released: on its way. The others are ends."""
+    """Held: nobody has decided. Released: on its way to the next hop. Returning: on its way back to who sent it. The
+    others are ends."""
 
     HELD = "held"
     RELEASED = "released"
+    RETURNING = "returning"
     DELIVERED = "delivered"
     RETURNED = "returned"
     DELETED = "deleted"
@@ -22,15 +26,60 @@ class HeldState(StrEnum):
 
 
 ENDS = (HeldState.DELIVERED, HeldState.RETURNED, HeldState.DELETED)
+# What is still in our hands.
+WAITING = (HeldState.HELD, HeldState.RELEASED, HeldState.RETURNING)
 
-# From each state, where it can go.
+# From each state, where it can go. What the next hop does not take for good comes back, or is held again.
 NEXT: dict[HeldState, tuple[HeldState, ...]] = {
-    HeldState.HELD: (HeldState.RELEASED, HeldState.DELETED),
-    HeldState.RELEASED: ENDS,
+    HeldState.HELD: (HeldState.RELEASED, HeldState.RETURNING, HeldState.DELETED),
+    HeldState.RELEASED: (*ENDS, HeldState.RETURNING, HeldState.HELD),
+    HeldState.RETURNING: (HeldState.RETURNED, HeldState.DELETED),
     HeldState.DELIVERED: (),
     HeldState.RETURNED: (),
     HeldState.DELETED: (),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRequest:
+    """What a decision needs besides the case to hold a mail, and what must be known again when it goes on.
+
+    Args:
+        listener: by which it came in.
+        message_fp: its fingerprint, for our trace field.
+        remove: fields that are taken out on the way, such as the one with the login.
+        authserv_id: our name in Authentication-Results, None where there is none.
+        is_after_queue: a refusal would be a bounce.
+    """
+
+    envelope: Envelope
+    listener: str = ""
+    message_fp: str = ""
+    remove: tuple[str, ...] = ()
+    authserv_id: str | None = None
+    is_after_queue: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldFacts:
+    """What tells a held mail from others.
+
+    Args:
+        direction: inbound mail is the recipient's, any other its sender's.
+        campaign: the fingerprint of its text, "" for a text that says nothing.
+        incident_id: the act it is part of, "" for none.
+        message_key: the same for every try to send the same mail.
+        is_harmful: its content does not go back to anybody.
+    """
+
+    direction: Direction = Direction.OUTBOUND
+    campaign: str = ""
+    incident_id: str = ""
+    message_key: str = ""
+    is_harmful: bool = False
+
+
+NO_FACTS = HoldFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +99,26 @@ class HeldMail:
     due_at: datetime
     settled_at: datetime | None
     digest: str
+    facts: HoldFacts = HoldFacts()
+
+    @property
+    def is_inbound(self) -> bool:
+        return self.facts.direction is Direction.INBOUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundHold:
+    """A stranger's mail to be held for our accounts.
+
+    Args:
+        accounts: whose each forward-path of the envelope is, in order.
+        reason: a code.
+        campaign: the fingerprint of its text.
+    """
+
+    transaction_id: str
+    accounts: tuple[str, ...]
+    reason: str
+    request: HoldRequest
+    campaign: str = ""
+    is_harmful: bool = False

@@ -90,6 +90,10 @@ class Supplement:
         return max(day for day in days if day is not None)
 
 
+# By whom the service was sold (TX-2.1.1).
+DIRECT, DEALER = "direct", "dealer"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """The enterprise answerable for its users. `language` None: the agreement's; `domains` in lower case A-labels.
@@ -97,6 +101,9 @@ class Tenant:
     Args:
         supplement: the signed supplement on record, in force or not.
         domains_declared: somebody has said that `domains` are all; False for what first mail has shown.
+        channel: how it has bought: DIRECT from the provider, or through a DEALER; None: nobody has said.
+        starts_on: the first day of the term as agreed with the dealer (TX-2.2.3); None: the day on record.
+        term_months: for how long it has bought, from that day on; None: the last day alone is known.
         second_contact: who else is told of what concerns security, and when the first contact cannot be reached.
         reseller: in whose name notices go out where the agreement is enforced by a reseller; also called the dealer.
         plan: what it has bought, by the operator's name for it.
@@ -118,3 +125,6 @@ class Tenant:
     expires_on: date | None = None
     external_id: str | None = None
     second_contact: str | None = None
+    channel: str | None = None
+    starts_on: date | None = None
+    term_months: int | None = None

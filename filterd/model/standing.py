@@ -28,6 +28,7 @@ class IncidentFile:
     `links` are the evidence keys and text fingerprints that join later mail to it (bounded; family always joins).
     `recipients` has (category, counted recipients, of these in mode A). `excused_at`: since when its strike is not
     attributable; the incident stays. `indicators`: what speaks for a stolen account. `hypothesis`: whose doing it was.
+    `shown_at`: when a refusal first told the sending client the case; None while none did (TX-6.2).
     """
 
     opened: IncidentOpened
@@ -47,6 +48,7 @@ class IncidentFile:
     tasks: frozenset[str] = frozenset()
     indicators: frozenset[str] = frozenset()
     hypothesis: str = UNKNOWN
+    shown_at: datetime | None = None
 
     @property
     def noticed_at(self) -> datetime | None:

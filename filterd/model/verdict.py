@@ -20,6 +20,7 @@ class FailMode(StrEnum):
     """What the operator wants when a check could not do its work (MAIL-PATH §4h)."""
 
     DEFER = "defer"
+    QUARANTINE = "quarantine"
     ACCEPT = "accept"
 
 

@@ -12,17 +12,23 @@ from typing import Any
 from filterd.agreement.disposition import SENDING
 from filterd.errors import UsageError
 from filterd.model import records as r
+from filterd.model.entry import SITE
+from filterd.model.held import WAITING
 from filterd.model.principal import Account
 from filterd.model.sanction import Ground, Rung
 from filterd.model.standing import IncidentFile
+from filterd.pipeline.actors import Sides
 from filterd.pipeline.desk import Desk, iso, plain, standing_row
 from filterd.pipeline.directory_rows import account_facts
 from filterd.pipeline.effects import enforcement
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.roles import LOOK, is_scoped, permitted, reaches
 from filterd.pipeline.terminations import coming, coming_row
+from filterd.pipeline.urgent import is_kept_from_tenant
 from filterd.ports import LedgerTxn
 
+# As many as fit a screen; `quarantine list` has them all.
+HELD_SHOWN = 30
 # Fields of rows that a tenant's people do not read: who else was involved, and what somebody wrote down.
 _NOT_THEIRS = frozenset(
     {
@@ -49,6 +55,10 @@ _NOT_FOR_THEM = (
     r.EvidenceHeld,
     r.EvidenceReleased,
     r.EvidenceViewed,
+    r.EvidenceExported,
+    r.EvidenceTaken,
+    r.ReportOpened,
+    r.ReportSettled,
 )
 
 
@@ -85,6 +95,15 @@ class AccountVerbs:
         shown = standing_row(account, standing)
         shown |= account_facts(account, txn.tenant(account.tenant_id))
         shown["features_off"] = [str(f) for f in standing.features]
+        life = standing.lifecycle
+        shown["lifecycle"] = {
+            "state": life.state.value,
+            "since": iso(life.since),
+            "over_at": iso(life.over_at),
+            "because": life.because,
+            "keep_until": iso(life.keep_until),
+            "is_held": life.is_held,
+        }
         records, effectors = txn.records(account.account_id), self._desk.rules.effectors
         told = partial(enforcement, records, effectors=effectors)
         imposed_at = {s.imposed.sanction_id: s.imposed.starts_at for s in history.sanctions}
@@ -125,20 +144,25 @@ class AccountVerbs:
             for s in standing.strikes
         ]
         shown["incidents"] = [_incident_row(i) for i in history.incidents]
+        waiting = txn.held_mails(WAITING, account_id=account.account_id, limit=HELD_SHOWN)
+        shown["held_mails"] = [
+            {
+                "item_id": x.item_id,
+                "direction": x.facts.direction.value,
+                "state": x.state.value,
+                "due_at": iso(x.due_at),
+            }
+            for x in waiting
+        ]
         return shown
 
     def account_history(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         account = self._account(txn, arguments)
         actor = self._actor(txn, arguments)
         is_theirs = actor is not None and is_scoped(actor)
-        rows = [
-            {"kind": r.KIND_OF[type(x)], **plain(x)}
-            for x in txn.records(account.account_id)
-            if not (is_theirs and isinstance(x, _NOT_FOR_THEM))
-        ]
-        if not is_theirs:
-            return rows
-        return [{key: value for key, value in row.items() if key not in _NOT_THEIRS} for row in rows]
+        records, sides = txn.records(account.account_id), Sides(txn.records(SITE))
+        rows = [{"kind": r.KIND_OF[type(x)], **plain(x), "actor": sides.of_row(x)} for x in records]
+        return for_tenants_people(rows, records) if is_theirs else rows
 
     def incident_list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Say the incidents of one `account`, or of everybody, the newest first."""
@@ -228,6 +252,13 @@ class AccountVerbs:
             return list(txn.accounts())
         theirs = {tenant.tenant_id for tenant in txn.tenants() if reaches(txn, actor, tenant)}
         return [account for account in txn.accounts() if account.tenant_id in theirs]
+
+
+def for_tenants_people(rows: list[dict[str, Any]], records: tuple[r.Record, ...]) -> list[dict[str, Any]]:
+    """Say of rows, each as it is printed and as it is, what a tenant's people may read."""
+    pairs = zip(rows, records, strict=True)
+    theirs = [row for row, x in pairs if not isinstance(x, _NOT_FOR_THEM) and not is_kept_from_tenant(x)]
+    return [{key: value for key, value in row.items() if key not in _NOT_THEIRS} for row in theirs]
 
 
 def _incident_row(incident: IncidentFile) -> dict[str, Any]:

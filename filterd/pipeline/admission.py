@@ -1,7 +1,8 @@
 """May this be sent at all?  HOUSE §4 step 0, STANDING 5.11: what standing and service say, before anything is judged.
 
 Before DATA at MAIL and at each RCPT, where the door knows the login; after the dot for those it knows only then.
-Nothing here counts, judges or writes. What is said at MAIL: ops/decisions/0020-terminated-at-mail.md.
+Nothing here counts or judges; the first refusal of a case is written down (pipeline/shown). What is said at MAIL:
+ops/decisions/0020-terminated-at-mail.md.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from filterd.pipeline.author import Authors, Known
 from filterd.pipeline.facts import FactFinder
 from filterd.pipeline.gate_rules import GateRules
 from filterd.pipeline.recorder import Recorder
+from filterd.pipeline.refusal_notes import RefusalNotes
 from filterd.pipeline.replies import (
     LEDGER_AWAY,
     Wording,
@@ -28,7 +30,8 @@ from filterd.pipeline.replies import (
     wording,
 )
 from filterd.pipeline.service import ServiceDesk
-from filterd.ports import Clock
+from filterd.pipeline.shown import Shown
+from filterd.ports import AccountState, Clock
 
 
 class Admission:
@@ -44,10 +47,13 @@ class Admission:
         default_terms: Agreement,
         recorder: Recorder,
         clock: Clock,
+        shown: Shown,
+        notes: RefusalNotes,
     ):
         self._authors, self._service, self._facts = authors, service, facts
         self._rules, self._default_terms = rules, default_terms
-        self._recorder, self._clock = recorder, clock
+        self._notes = notes
+        self._recorder, self._clock, self._shown = recorder, clock, shown
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
@@ -59,6 +65,7 @@ class Admission:
             return None
         reply = self._said(session, standing_reply(known.standing(self._clock.now()), self.wording(known)))
         self._recorder.denied(session, known.account.account_id, reply, reverse_path, None)
+        await self._shown.note(known, reply, self._clock.now())
         return reply
 
     async def of_recipient(
@@ -82,7 +89,26 @@ class Admission:
         if reply is not None:
             reply = self._said(session, reply)
             self._recorder.denied(session, known.account.account_id, reply, reverse_path, forward)
+            self._notes.note(known.account.account_id, session.id, (forward.address,), reply, self._clock.now())
+            await self._shown.note(known, reply, self._clock.now())
         return reply
+
+    async def of_account(self, login: str) -> AccountState | None:
+        """Say how the account behind a canonical login stands, None for nobody's. Raises LedgerUnavailable."""
+        now = self._clock.now()
+        known = await self._authors.look_up(login, may_create=False)
+        if known is None:
+            return None
+        if known.is_last_word and not known.is_good(now):
+            raise LedgerUnavailable("standing is of before the ledger went away")
+        standing = known.standing(now)
+        words = self.wording(known)
+        refusal = None
+        if standing.lifecycle.is_over:
+            refusal = service_reply(standing.lifecycle, words)
+        elif not standing.may_send or is_terminated(standing):
+            refusal = standing_reply(standing, words)
+        return AccountState(login=known.account.login, state=state_word(standing), refusal=refusal)
 
     async def _known(self, session: Session) -> Known | Reply | None:
         """Say whose session it is; None for nobody's that is known, a reply where it cannot be said just now."""
@@ -143,6 +169,17 @@ class Admission:
         if known is None:
             return wording(self._rules.style, self._default_terms, None)
         return wording(self._rules.style, known.terms, known.account.language)
+
+
+def state_word(standing: Standing) -> str:
+    """Say in a word what the account may do."""
+    if standing.lifecycle.is_over:
+        return "unserved"
+    if standing.rung >= Rung.SUSPEND:
+        return "terminated" if is_terminated(standing) else "suspended"
+    if not standing.may_send:
+        return "locked"
+    return "restricted" if standing.features else "good"
 
 
 def is_terminated(standing: Standing) -> bool:

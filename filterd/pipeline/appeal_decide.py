@@ -30,6 +30,7 @@ from filterd.model.standing import SanctionFile
 from filterd.pipeline.appeal_desk import AppealCase, acting_on, cases_of, find, is_evidence_lost, reviewer
 from filterd.pipeline.appeal_undo import undo
 from filterd.pipeline.desk import Desk, SanctionCase, reason_in
+from filterd.pipeline.enterprise import note_appeal
 from filterd.pipeline.impose import MAX_HOURS, read_features, read_rung
 from filterd.pipeline.notice_events import announce_event
 from filterd.pipeline.people import Actor, Arguments
@@ -106,6 +107,7 @@ def _decide(desk: Desk, txn: LedgerTxn, case: AppealCase, actor: Actor, argument
         is_evidence_lost=is_lost,
     )
     desk.append(txn, case.account, decided)
+    _noted(txn, case)
     _answer(desk, txn, case, actor.name)
     if outcome == GRANTED:
         _grant(desk, txn, case, decided, arguments)
@@ -129,6 +131,13 @@ def _decide(desk: Desk, txn: LedgerTxn, case: AppealCase, actor: Actor, argument
 
 def _is_of(imposed: r.SanctionImposed, case: AppealCase) -> bool:
     return imposed.incident_id == case.incident.opened.incident_id
+
+
+def _noted(txn: LedgerTxn, case: AppealCase) -> None:
+    """The tenant's termination waits for this one no more."""
+    tenant_id = case.incident.opened.tenant_id or case.account.tenant_id
+    appeal_id, incident_id = case.appeal.appeal_id, case.incident.opened.incident_id
+    note_appeal(txn, case.account, tenant_id, appeal_id=appeal_id, incident_id=incident_id, is_open=False)
 
 
 def _answer(desk: Desk, txn: LedgerTxn, case: AppealCase, person: str) -> None:
@@ -160,6 +169,7 @@ def _grant(
                     is_self_review=decided.is_self_review,
                 ),
             )
+            _noted(txn, other)
             _answer(desk, txn, other, decided.by)
     undo(desk, txn, account, incident_id, by=decided.by, reason=decided.reason)
     keys = _stream_keys(txn, case, arguments)

@@ -17,6 +17,7 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.standing import History, IncidentFile, SanctionFile
 from filterd.pipeline.desk import Desk
+from filterd.pipeline.enterprise import note_appeal
 from filterd.pipeline.notice_events import announce_event
 from filterd.pipeline.people import Actor, Arguments
 from filterd.pipeline.roles import deciders, permitted
@@ -38,6 +39,11 @@ class AppealCase:
     appeal: AppealFile
     incident: IncidentFile
     sanction: SanctionFile | None
+
+    @property
+    def subject_id(self) -> str:
+        """Whose history has its rows."""
+        return self.account.account_id
 
     def targets(self, at: datetime) -> Targets:
         return targets(self.appeal, self.sanction, self.terms, at)
@@ -115,7 +121,13 @@ def open_targets(
     """Say what of an account can be contested now and has not been; of one sanction, incident or case id, only that."""
     history, terms = txn.history(account.account_id), desk.terms(txn, account)
     known = appeals(txn.records(account.account_id))
-    found = contestable(history, terms, txn.now, is_late_taken=is_late_taken)
+    found = contestable(
+        history,
+        terms,
+        txn.now,
+        is_late_taken=is_late_taken,
+        terms_at=lambda at: desk.rules.at_act(terms, txn.tenant(account.tenant_id), at),
+    )
     return tuple(x for x in found if not is_contested(x, known) and (case is None or _is_meant(x, case)))
 
 
@@ -142,6 +154,8 @@ def file(desk: Desk, txn: LedgerTxn, account: Account, target: Target, *, channe
         channel=channel,
     )
     desk.append(txn, account, filed, {"text": text} if text else None)
+    tenant_id = target.incident.opened.tenant_id or account.tenant_id
+    note_appeal(txn, account, tenant_id, appeal_id=filed.appeal_id, incident_id=incident_id, is_open=True)
     terms = desk.terms(txn, account)
     if target.sanction is not None:
         due = NoticeDue(

@@ -49,15 +49,25 @@ def link(base: str | None, key: bytes, *, account_id: str, incident_id: str, exp
 
 
 def case_link(
-    base: str | None, key: bytes, history: History, terms: Agreement, incident_id: str, at: datetime
+    base: str | None,
+    key: bytes,
+    history: History,
+    terms: Agreement,
+    incident_id: str,
+    at: datetime,
+    in_force: Agreement | None = None,
 ) -> str | None:
     """Say the address for a notice about an incident: good until its window closes, and where nobody was told yet, for
-    as long as the window will at least be open. None where nothing can be contested."""
+    as long as the window will at least be open. None where nothing can be contested.
+
+    Args:
+        terms: those that the case was decided by. `in_force`: those of now, where they are others.
+    """
     incident = next((i for i in history.incidents if i.opened.incident_id == incident_id), None)
     if incident is None:
         return None
     told = replace(incident, notices=incident.notices or (at,))
-    expires_at = window(told, history, terms).closes_at
+    expires_at = window(told, history, terms, in_force).closes_at
     if expires_at is None or expires_at <= at:
         return None
     return link(base, key, account_id=history.account_id, incident_id=incident_id, expires_at=expires_at)

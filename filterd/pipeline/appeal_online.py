@@ -28,6 +28,7 @@ def look_online(desk: Desk, txn: LedgerTxn, arguments: Arguments) -> dict[str, A
     account, incident = _bound(txn, arguments)
     terms, standing = desk.terms(txn, account), desk.standing(txn, account)
     history = txn.history(account.account_id)
+    at_act = desk.rules.at_act(terms, txn.tenant(account.tenant_id), incident.opened.at)
     is_strict = is_in_probation(history, terms, txn.now)
     reached = climb(terms, standing.half_points, is_in_probation=is_strict)
     above = next(
@@ -77,7 +78,7 @@ def look_online(desk: Desk, txn: LedgerTxn, arguments: Arguments) -> dict[str, A
             }
             for x in mine
         ],
-        "closes_at": iso(window(incident, history, terms).closes_at),
+        "closes_at": iso(window(incident, history, terms, at_act).closes_at),
         "can_file": bool(targets),
         "can_add": any(x.appeal.state is State.INFO_REQUESTED for x in mine),
     }

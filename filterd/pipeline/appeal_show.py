@@ -30,7 +30,8 @@ def show(desk: Desk, txn: LedgerTxn, case: AppealCase, actor: Actor) -> dict[str
     incident_id = case.incident.opened.incident_id
     acts = [x for x in case.records if isinstance(x, r.ViolationRecorded) and x.incident_id == incident_id]
     strike = case.incident.strike
-    closes_at = window(case.incident, case.history, case.terms).closes_at
+    at_act = desk.rules.at_act(case.terms, txn.tenant(case.account.tenant_id), case.incident.opened.at)
+    closes_at = window(case.incident, case.history, case.terms, at_act).closes_at
     return {
         "standing": desk.result(txn, case.account),
         "decision": {

@@ -42,6 +42,7 @@ def undo(desk: Desk, txn: LedgerTxn, account: Account, incident_id: str, *, by: 
             at=txn.now,
             by=by,
             reason=reason,
+            packs=desk.rules.by_digest.get,
         )
         rows, changed = undone.records, undone.changed_sanctions
     for row in rows:

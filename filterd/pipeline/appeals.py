@@ -11,7 +11,8 @@ from typing import Any
 from filterd.agreement.appeal import is_alarm
 from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
-from filterd.model.principal import Account
+from filterd.model.principal import Account, Tenant
+from filterd.pipeline import tenant_appeals
 from filterd.pipeline.appeal_decide import decide, decide_batch
 from filterd.pipeline.appeal_desk import (
     AppealCase,
@@ -27,9 +28,12 @@ from filterd.pipeline.appeal_desk import (
 from filterd.pipeline.appeal_online import file_online, look_online
 from filterd.pipeline.appeal_show import show
 from filterd.pipeline.desk import Desk, iso, reason_in
-from filterd.pipeline.notice_events import announce_event
+from filterd.pipeline.enterprise import note_appeal
+from filterd.pipeline.notice_events import Facts, announce_event
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
-from filterd.pipeline.roles import permitted, reaches
+from filterd.pipeline.roles import permitted, reaches, refuse_unless_reached
+from filterd.pipeline.tenant_appeals import TenantAppeal
+from filterd.pipeline.tenant_objections import file_step, in_force, open_steps
 from filterd.ports import LedgerTxn
 
 # What the ids of appeals begin with (model.ids).
@@ -67,10 +71,12 @@ class AppealVerbs:
         incident or case, in force or over. `text`: their words; `late`: out of time, and taken all the same."""
         actor = permitted(txn, arguments, "appeal.file")
         said = str(arguments["target"])
+        if (tenant := txn.tenant(said) or txn.tenant(txn.account_of(said) or "")) is not None:
+            return self._file_of_tenant(txn, actor, tenant, said, text_in(arguments.get("text")))
         account = self._desk.find_account(txn, said)
         if account is not None:
             self._desk.refuse_unless_reached(txn, actor, "appeal.file", account)
-            filed = self._desk.mail.object_to_all(txn, account, channel="cli")
+            filed = self._desk.mail.object_to_all(txn, account, channel="cli", tenant_id=account.tenant_id)
             if filed == 0:
                 raise RefusedError("nothing is in force that has not been objected to already")
             return {"filed": filed, "appeals": appeals_of(self._desk, txn, account)}
@@ -90,6 +96,24 @@ class AppealVerbs:
         file(self._desk, txn, account, target, channel="cli", text=text_in(arguments.get("text")))
         return {"filed": 1, "appeals": appeals_of(self._desk, txn, account)}
 
+    def _file_of_tenant(
+        self, txn: LedgerTxn, actor: Actor, tenant: Tenant, said: str, text: str | None
+    ) -> dict[str, Any]:
+        """File one for a tenant's side: against all steps in force, or against the one `said` names."""
+        terms = self._desk.rules.terms_for(tenant, txn.now)
+        refuse_unless_reached(txn, actor, "appeal.file", tenant, enforcing_party=terms.enforcing_party)
+        if said == tenant.tenant_id:
+            steps = in_force(txn, tenant, terms)
+        else:
+            steps = tuple(x for x in open_steps(txn, tenant, terms) if x.step_id == said)
+        if not steps:
+            raise RefusedError("nothing of it can be contested, or it has been already; one objection a step")
+        for step in steps:
+            file_step(txn, tenant, terms, step, channel="cli", text=text)
+            text = None
+        found = tenant_appeals.cases_of(self._desk.rules, txn, tenant)
+        return {"filed": len(steps), "appeals": [tenant_appeals.row_of(txn, x) for x in found]}
+
     def _why_none(self, txn: LedgerTxn, account: Account, said: str) -> str:
         known = open_targets(self._desk, txn, account, case=said, is_late_taken=True)
         if known:
@@ -98,10 +122,14 @@ class AppealVerbs:
 
     def appeal_add(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Write down what the account's side added, in `text`; who was asked has answered."""
-        _, case = self._open(txn, arguments, "appeal.file")
         text = text_in(arguments.get("text"))
         if text is None:
             raise RefusedError("say what was added: --text")
+        if (theirs := self._open_of_tenant(txn, arguments, "appeal.file")) is not None:
+            ours = {"appeal_id": theirs[1].appeal.appeal_id, "incident_id": theirs[1].step.step_id}
+            tenant_appeals.append(txn, theirs[1], r.AppealAdded(at=txn.now, channel="cli", **ours), text)
+            return self._row(txn, theirs[1].appeal.appeal_id)
+        _, case = self._open(txn, arguments, "appeal.file")
         added = r.AppealAdded(
             at=txn.now,
             appeal_id=case.appeal.appeal_id,
@@ -118,7 +146,10 @@ class AppealVerbs:
         actor = permitted(txn, arguments, "look") if arguments.get("token") else None
         rows = []
         for subject_id in txn.bearing(_APPEAL):
-            account = txn.account(subject_id)
+            account, owner = txn.account(subject_id), txn.tenant(subject_id)
+            if owner is not None and (actor is None or reaches(txn, actor, owner)):
+                found = tenant_appeals.cases_of(self._desk.rules, txn, owner)
+                rows += [tenant_appeals.row_of(txn, x) for x in found]
             if account is None:
                 continue
             if actor is None or reaches(txn, actor, txn.tenant(account.tenant_id)):
@@ -128,20 +159,23 @@ class AppealVerbs:
 
     def appeal_show(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Say all that whoever decides needs to see, but no mail: `evidence read` shows that, and puts it on record."""
+        theirs = tenant_appeals.acting_on(self._desk.rules, txn, arguments, "appeal.decide")
+        if theirs is not None:
+            return tenant_appeals.show(txn, theirs[1])
         actor, case = acting_on(self._desk, txn, arguments, "appeal.decide")
         return show(self._desk, txn, case, actor) | self._row(txn, case.appeal.appeal_id)
 
     def appeal_claim(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Take an appeal up: the first look. Whoever may not decide it cannot take it either."""
-        actor, case = self._open(txn, arguments, "appeal.decide")
-        reviewer(self._desk, txn, actor, case)
+        actor, case = self._open_of_either(txn, arguments)
+        self._refuse_unless_reviewer(txn, actor, case)
         if case.appeal.reviewer not in (None, actor.name):
             raise RefusedError(f"{case.appeal.reviewer} has it; --reviewer of appeal assign hands it over")
         return self._assign(txn, case, actor.name, by=actor.name)
 
     def appeal_assign(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Give an appeal to somebody else. It has been looked at when they claim it, not before."""
-        actor, case = self._open(txn, arguments, "appeal.decide")
+        actor, case = self._open_of_either(txn, arguments)
         name = str(arguments.get("reviewer") or "")
         if name not in dict(txn.people()):
             raise UsageError(f"nobody is called {name!r}")
@@ -149,8 +183,8 @@ class AppealVerbs:
 
     def appeal_ask(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Ask the account's side something, in `text`. The time to decide goes on."""
-        actor, case = self._open(txn, arguments, "appeal.decide")
-        reviewer(self._desk, txn, actor, case)
+        actor, case = self._open_of_either(txn, arguments)
+        self._refuse_unless_reviewer(txn, actor, case)
         text = text_in(arguments.get("text"))
         if text is None:
             raise RefusedError("say what is asked: --text")
@@ -158,22 +192,21 @@ class AppealVerbs:
         asked = r.AppealQuestioned(
             at=txn.now, appeal_id=filed.appeal_id, incident_id=filed.incident_id, by=actor.name
         )
-        self._desk.append(txn, case.account, asked, {"text": text})
-        announce_event(
-            txn,
-            "appeal_info_requested",
-            case.account.account_id,
-            {
-                "appeal_id": filed.appeal_id,
-                "incident_id": filed.incident_id,
-                "asked_at": txn.now,
-                "answer_by": case.targets(txn.now).decide_by,
-            },
-        )
+        self._append(txn, case, asked, text)
+        facts: Facts = {
+            "appeal_id": filed.appeal_id,
+            "incident_id": filed.incident_id,
+            "asked_at": txn.now,
+            "answer_by": case.targets(txn.now).decide_by,
+        }
+        announce_event(txn, "appeal_info_requested", case.subject_id, facts)
         return self._row(txn, filed.appeal_id)
 
     def appeal_decide(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Decide an appeal: see appeal_decide."""
+        """Decide an appeal: see appeal_decide, and tenant_appeals for a tenant's."""
+        theirs = tenant_appeals.acting_on(self._desk.rules, txn, arguments, "appeal.decide")
+        if theirs is not None:
+            return tenant_appeals.decide(self._desk.rules, txn, *theirs, arguments)
         return decide(self._desk, txn, arguments)
 
     def appeal_decide_batch(self, txn: LedgerTxn, arguments: Arguments) -> Any:
@@ -182,6 +215,10 @@ class AppealVerbs:
 
     def appeal_reopen(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Open a decided appeal again, once, on new evidence."""
+        theirs = tenant_appeals.acting_on(self._desk.rules, txn, arguments, "appeal.decide")
+        if theirs is not None:
+            tenant_appeals.reopen(self._desk.rules, txn, *theirs, reason_in(arguments))
+            return self._row(txn, theirs[1].appeal.appeal_id)
         actor, case = acting_on(self._desk, txn, arguments, "appeal.decide")
         if not case.appeal.can_reopen or case.incident.is_void:
             why = "it is open" if case.appeal.is_open else "it was granted, or opened again before"
@@ -195,6 +232,14 @@ class AppealVerbs:
             reason=reason_in(arguments),
         )
         self._desk.append(txn, case.account, reopened)
+        note_appeal(
+            txn,
+            case.account,
+            case.incident.opened.tenant_id or case.account.tenant_id,
+            appeal_id=filed.appeal_id,
+            incident_id=filed.incident_id,
+            is_open=True,
+        )
         due = find(self._desk, txn, filed.appeal_id).targets(txn.now)
         announce_event(
             txn,
@@ -218,16 +263,44 @@ class AppealVerbs:
             raise RefusedError(f"this appeal is over: {case.appeal.outcome or case.appeal.state.value}")
         return actor, case
 
-    def _assign(self, txn: LedgerTxn, case: AppealCase, name: str, *, by: str) -> Any:
+    def _open_of_tenant(
+        self, txn: LedgerTxn, arguments: Arguments, verb: str
+    ) -> tuple[Actor, TenantAppeal] | None:
+        """Say who acts on an open appeal of a tenant's side; None where it is an account's."""
+        theirs = tenant_appeals.acting_on(self._desk.rules, txn, arguments, verb)
+        if theirs is not None and not theirs[1].appeal.is_open:
+            raise RefusedError(f"this appeal is over: {theirs[1].appeal.outcome}")
+        return theirs
+
+    def _open_of_either(self, txn: LedgerTxn, arguments: Arguments) -> tuple[Actor, AppealCase | TenantAppeal]:
+        theirs = self._open_of_tenant(txn, arguments, "appeal.decide")
+        return theirs if theirs is not None else self._open(txn, arguments, "appeal.decide")
+
+    def _refuse_unless_reviewer(self, txn: LedgerTxn, actor: Actor, case: AppealCase | TenantAppeal) -> None:
+        if isinstance(case, TenantAppeal):
+            tenant_appeals.reviewer(self._desk.rules, txn, actor, case)
+        else:
+            reviewer(self._desk, txn, actor, case)
+
+    def _append(
+        self, txn: LedgerTxn, case: AppealCase | TenantAppeal, record: r.Record, text: str | None = None
+    ) -> None:
+        if isinstance(case, TenantAppeal):
+            tenant_appeals.append(txn, case, record, text)
+        else:
+            self._desk.append(txn, case.account, record, {"text": text} if text else None)
+
+    def _assign(self, txn: LedgerTxn, case: AppealCase | TenantAppeal, name: str, *, by: str) -> Any:
         filed = case.appeal.filed
         assigned = r.AppealAssigned(
             at=txn.now, appeal_id=filed.appeal_id, incident_id=filed.incident_id, reviewer=name, by=by
         )
-        self._desk.append(txn, case.account, assigned)
+        self._append(txn, case, assigned)
         return self._row(txn, filed.appeal_id)
 
     def _row(self, txn: LedgerTxn, appeal_id: str) -> dict[str, Any]:
-        return row_of(txn, find(self._desk, txn, appeal_id))
+        theirs = tenant_appeals.find(self._desk.rules, txn, appeal_id)
+        return tenant_appeals.row_of(txn, theirs) if theirs else row_of(txn, find(self._desk, txn, appeal_id))
 
 
 def appeals_of(desk: Desk, txn: LedgerTxn, account: Account) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ class Attestation:
             )
             self._desk.append(txn, account, attested)
             close_task(self._desk, txn, account, hold, actor.name, "attested")
-            follow_end(txn, hold, attested, account.tenant_id, terms, "attested")
+            follow_end(txn, hold, attested, "attested")
         if number >= TENANT_ANSWERS:
             self._charge(txn, held, incidents, number)
         self._excuse(txn, account, terms, incidents, actor.name, attestation_id)
@@ -148,6 +148,7 @@ class Attestation:
             at=txn.now,
             by=person,
             attestation_id=attestation_id,
+            packs=self._desk.rules.by_digest.get,
         )
         for record in undone.records:
             self._desk.append(txn, account, record)

@@ -16,7 +16,7 @@ from filterd.model.message import Message
 from filterd.model.principal import Basis
 from filterd.model.session import Session
 
-Source = Literal["none", "xclient", "received", "header"]
+Source = Literal["none", "sasl", "xclient", "received", "header"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,9 @@ def attribute(rule: AttributionRule, session: Session, message: Message) -> Clai
     match rule.source:
         case "none":
             return None
+        case "sasl":
+            # The MTA says it beside the mail (milter macro {auth_authen}).
+            return _claim(session.login, Basis.SASL, rule) if session.login_source == "sasl" else None
         case "xclient":
             if session.login_source != "xclient":
                 return None

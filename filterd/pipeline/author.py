@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from filterd.agreement.adopted import as_adopted
 from filterd.agreement.standing import standing_at
 from filterd.agreement.supplement import effective_terms
 from filterd.agreement.terms import Agreement
@@ -114,11 +115,12 @@ class Authors:
             # What nobody has heard of a tenant is no reason to stop its mail.
             tenant = self._ledger.last_history(account.tenant_id) or History(account_id=account.tenant_id)
             site = self._ledger.last_history(SITE) or History(account_id=SITE)
+        now = self._clock.now()
         return Known(
             account=account,
             history=history,
             around=surroundings_of(account, tenant, site),
-            terms=effective_terms(self._terms, account.agreement, account.supplement, self._clock.now()),
+            terms=as_adopted(effective_terms(self._terms, account.agreement, account.supplement, now), site, now),
             is_last_word=is_last_word,
         )
 

@@ -16,7 +16,7 @@ from filterd.model.entry import SITE
 from filterd.model.ids import random_id
 from filterd.pipeline.desk import Desk, iso, reason_in
 from filterd.pipeline.people import Arguments, PlainVerb, find_tenant
-from filterd.pipeline.roles import permitted, refuse_unless_reached
+from filterd.pipeline.roles import LOOK, is_scoped, permitted, reaches, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
 
@@ -84,12 +84,19 @@ class AutomationVerbs:
 
     def show(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Say what stops automation now: freezes and open breakers."""
-        everybody = (SITE, *(tenant.tenant_id for tenant in txn.tenants()))
+        actor = permitted(txn, arguments, LOOK) if arguments.get("token") else None
+        tenants = txn.tenants() if actor is None else (x for x in txn.tenants() if reaches(txn, actor, x))
+        # What stops all of the site concerns everybody.
+        everybody = (SITE, *(tenant.tenant_id for tenant in tenants))
         found = [x for owner in everybody for x in freezes(txn.history(owner), txn.now)]
-        return {"frozen": [_frozen(x) for x in found], "breakers": self.breaker_list(txn, arguments)}
+        breakers = self.breaker_list(txn, arguments)
+        return {"frozen": [_frozen(x) for x in found], "breakers": breakers}
 
     def breaker_list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Say the breakers that are open, or `all` there were."""
+        """Say the breakers that are open, or `all` there were; to a tenant's or a reseller's person none: they tell of
+        rules and of others."""
+        if arguments.get("token") and is_scoped(permitted(txn, arguments, LOOK)):
+            return []
         site = txn.history(SITE)
         reset = {x.breaker_id: x for x in site.of(r.BreakerReset)}
         known = site.of(r.BreakerTripped) if arguments.get("all") else tripped(site, txn.now)

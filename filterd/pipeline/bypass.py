@@ -16,9 +16,10 @@ from filterd.errors import FilterdError, RefusedError
 from filterd.mail.edit import prepend_fields
 from filterd.model import records as r
 from filterd.model.ids import random_id
-from filterd.pipeline.headers import MARKS, TRACE, without_claims
+from filterd.model.session import Door
+from filterd.pipeline.headers import MARKS, TRACE, edits, without_claims
 from filterd.pipeline.people import ROOT, Arguments, PlainVerb, acting_person
-from filterd.ports import BypassOrder, Intake, LedgerTxn
+from filterd.ports import Answer, BypassOrder, HeaderEdits, Intake, LedgerTxn
 
 MIN_MINUTES, MAX_MINUTES = 1, 24 * 60
 MAX_REASON_CHARS = 500
@@ -87,20 +88,24 @@ def message_id(raw: bytes) -> str | None:
 
 def marked(
     intake: Intake, at: datetime, order: BypassOrder, *, remove: tuple[str, ...], authserv_id: str | None
-) -> tuple[str, str, bytes]:
-    """Say (transaction id, SHA-256 of the canonical octets, octets for the next hop with the mark on top).
+) -> tuple[Answer, str]:
+    """Say what goes on with the mark on top, and the SHA-256 of the canonical octets.
 
     Touches as little as can be: the mail may be just what breaks us. What cannot bear the mark passes without it.
     """
     transaction_id = random_id("t", at)
-    digest = hashlib.sha256(intake.raw).hexdigest()
+    # The next hop believes fields in our name: those of strangers go, as ever.
+    names, mark = (TRACE, *MARKS, *remove), [(TRACE, f"{transaction_id} bypass={order.order_id}")]
+    raw, changes = intake.raw, None
     try:
-        # The next hop believes fields in our name: those of strangers go, as ever.
-        bare = without_claims(intake.raw, (TRACE, *MARKS, *remove), authserv_id, is_inbound=True)
-        raw = prepend_fields(bare, [(TRACE, f"{transaction_id} bypass={order.order_id}")])
+        if intake.session.door is Door.MILTER:
+            changes = edits(intake.raw, mark, names, authserv_id, is_inbound=True)
+        else:
+            raw = prepend_fields(without_claims(intake.raw, names, authserv_id, is_inbound=True), mark)
     except (FilterdError, ValueError, IndexError):
-        raw = intake.raw
-    return transaction_id, digest, raw
+        changes = HeaderEdits()
+    digest = hashlib.sha256(intake.raw).hexdigest()
+    return Answer(transaction_id=transaction_id, reply=None, raw=raw, edits=changes), digest
 
 
 def _person(txn: LedgerTxn, arguments: Arguments) -> str:

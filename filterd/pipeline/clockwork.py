@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from filterd.agreement.deletion import run_out
-from filterd.agreement.due import RELOOK, Due, not_struck, of_account, of_tenant_steps
+from filterd.agreement.due import RELOOK, Due, not_struck, of_account
 from filterd.agreement.due_service import of_deletion, of_service
+from filterd.agreement.due_tenant import of_tenant_steps
 from filterd.agreement.free_mx import MxState, ends_on, mx_state, of_domains
 from filterd.agreement.maintenance import windows
-from filterd.agreement.standing import standing_at
+from filterd.agreement.requests import of_requests
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.entry import SITE
@@ -24,9 +25,8 @@ from filterd.model.evidence import frozen
 from filterd.model.principal import Tenant
 from filterd.model.standing import History, Surroundings
 from filterd.pipeline.notice_events import announce_event
-from filterd.pipeline.protecting import EFFECT, MTA_QUEUE, RELEASE
 from filterd.pipeline.standing_orders import order_termination
-from filterd.pipeline.verbs import DeskRules, surroundings
+from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
 BY_CLOCK = "system:clock"
@@ -117,8 +117,9 @@ def strike_tenant(
     if tenant is None:
         return ()
     terms, history = rules.terms_for(tenant, at), txn.history(tenant_id)
-    found = of_tenant_steps(history, at, since=since)
+    found = of_tenant_steps(history, terms, at, since=since)
     found += of_service(history, tenant.expires_on, terms, at)
+    found += not_struck(history, of_requests(history, windows(txn.history(SITE))), at)
     return _carried_out(txn, history, found, terms, at, tenant.expires_on, None, tenant_id, is_dry, may_read)
 
 
@@ -144,13 +145,11 @@ def _carried_out(
         if reading is not None:
             txn.append(reading, account_id=account_id, tenant_id=tenant_id)
         for item in found:
-            _strike(txn, item, at, account_id, tenant_id, terms)
+            _strike(txn, item, at, account_id, tenant_id)
     return tuple(_said(item) for item in found)
 
 
-def _strike(
-    txn: LedgerTxn, item: Due, at: datetime, account_id: str | None, tenant_id: str, terms: Agreement
-) -> None:
+def _strike(txn: LedgerTxn, item: Due, at: datetime, account_id: str | None, tenant_id: str) -> None:
     """Write that it struck, and whatever follows, in this transaction or not at all."""
     struck = r.ClockStruck(
         at=at, clock=item.clock, subject_id=item.subject_id, object_id=item.object_id, due_at=item.due_at
@@ -158,27 +157,8 @@ def _strike(
     txn.append(struck, account_id=account_id, tenant_id=tenant_id)
     if item.event is not None:
         announce_event(txn, item.event, item.subject_id, item.facts)
-    if item.frees_queue and account_id is not None:
-        _free_queue(txn, item, account_id, tenant_id, terms)
     if item.task is not None and not _has_open(txn.records(item.subject_id), item.task.incident_id):
         txn.append(item.task, account_id=account_id, tenant_id=tenant_id)
-
-
-def _free_queue(txn: LedgerTxn, item: Due, account_id: str, tenant_id: str, terms: Agreement) -> None:
-    """Let what waits in the MTA's queue go, unless something else still locks sending (STANDING 5.7-20)."""
-    standing = standing_at(txn.history(account_id), terms, txn.now, surroundings(txn, account_id, tenant_id))
-    if not standing.may_send or standing.lifecycle.is_over:
-        return
-    owner_id = item.object_id.partition("@")[0]
-    payload = {
-        "effector": MTA_QUEUE,
-        "act": RELEASE,
-        "account_id": account_id,
-        "tenant_id": tenant_id,
-        "owner_id": owner_id,
-        "incident_id": item.facts.get("incident_id"),
-    }
-    txn.post(EFFECT, payload, due_at=txn.now, merge_key=f"{MTA_QUEUE}:{RELEASE}:{owner_id}")
 
 
 def _has_open(records: Iterable[r.Record], incident_id: str) -> bool:
@@ -246,7 +226,7 @@ def take_probe(
         return ()
     out = not_struck(txn.history(tenant_id), _of_mx(tenant_id, state, terms, at), at)
     for item in out:
-        _strike(txn, item, at, None, tenant_id, terms)
+        _strike(txn, item, at, None, tenant_id)
     return tuple(_said(item) for item in out)
 
 

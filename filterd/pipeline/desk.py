@@ -175,6 +175,7 @@ class Desk:
             at=txn.now,
             by=person,
             reason=reason,
+            packs=self.rules.by_digest.get,
         )
 
     def result(self, txn: LedgerTxn, account: Account) -> dict[str, Any]:

@@ -19,6 +19,7 @@ Subject = TypeVar("Subject", Tenant, Account)
 # What a row says of a change in clear.
 _IN_CLEAR = frozenset(
     {"agreement", "domains", "domains_declared", "language", "seats", "supplement", "plan", "expires_on"}
+    | {"channel", "starts_on", "term_months"}
 )
 
 

@@ -1,42 +1,57 @@
 """What a sanction or a hold has to do outside the ledger.  STANDING 5.7-14, 5.7-17, 5.7-20.
 
-`promises_of` says of each row, in the row's own transaction, whether the account's queue is to be looked at; what a
-hold asks of the identity system besides stands in pipeline/protecting. But for a person's, nothing is done by the name
+`promises_of` says of each row, in the row's own transaction, what is to be done: whether the account's queue is to be
+looked at, whether credentials are to be revoked. But for a person's, nothing is done by the name
 of an act: whoever carries it out asks `EffectDesk` how the account stands by then, so that a promise that comes late,
 twice or in another order does the same.
 
 Mail of an account that may not send is held in the MTA's queue; so it stays during the trickle of a stolen account.
-What was held goes on when it may send again, except after an attestation: then somebody else did use the account, and
-a person says what of it leaves (`release` or `delete`). Nothing is deleted but by a person.
+What was held goes on when it may send again, except after an attestation: then somebody else did use the account. What
+is known to be no copy of that campaign (pipeline/campaign) goes on; the copies, and what nobody knows, stay until a
+person says what becomes of them (`release` or `delete`). The copies come back to the sender as one summary, and users
+of ours who got one are warned. Nothing is deleted but by a person; and where two people have
+ended the account or its tenant, once that is in effect: then what is held is returned with a report (`return`) to the
+tenant's contact, and kept where nobody takes the report. A termination by standing order keeps it held (STANDING 5.9).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeGuard
 
 from filterd.agreement.disposition import SENDING
+from filterd.agreement.due import TERMINATED
+from filterd.agreement.due_tenant import TERMINATED as TENANT_TERMINATED
 from filterd.agreement.standing import standing_at
-from filterd.agreement.tenant_steps import SUSPEND
-from filterd.errors import PeerError, RefusedError
+from filterd.agreement.takeover import COMPROMISE
+from filterd.agreement.tenant_steps import SUSPEND, running_steps
+from filterd.agreement.tenant_termination import TERMINATE
+from filterd.agreement.terms import Agreement
+from filterd.errors import PeerError
 from filterd.mail.address import parse_forward_path
 from filterd.mail.names import canonical_login
 from filterd.model import records as r
-from filterd.model.principal import Account
+from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Rung
-from filterd.model.standing import Standing
-from filterd.pipeline.desk import Desk, reason_in
-from filterd.pipeline.people import Arguments, PlainVerb
-from filterd.pipeline.protecting import EFFECT, HOLD, MTA_QUEUE, RELEASE
+from filterd.model.standing import History, Standing
+from filterd.pipeline.campaign import Campaign, campaign_of
+from filterd.pipeline.notice_events import Facts, announce_event
+from filterd.pipeline.protecting import CREDENTIALS, EFFECT, HOLD, MTA_QUEUE, RELEASE, REVOKE
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.verbs import DeskRules, surroundings
 from filterd.ports import FollowUp, LedgerTxn, Promise, QueuedMail
 
 # Acts of promises besides those of pipeline/protecting: see to the queue, by standing alone; and a person's.
 SETTLE, LOOK = "settle", "look"
+# The copies of a campaign come back as one letter; users of ours who got one are told.
+SUMMARY, WARN, MAILBOX = "summary", "warn", "mailbox"
+# The search index follows the event stream; what it has not read by then is looked for again at the attestation.
+_WARN_AFTER = timedelta(minutes=2)
 DELETE = "delete"
+# Reported to the tenant's contact, and then deleted.
+RETURN = "return"
 SYSTEM = "system"
 # Outcomes of rows. BEGUN is written before the MTA is told, with the ids: what filterd put on hold is known from it.
 BEGUN, APPLIED, FAILED, NOTHING_DONE = "begun", "applied", "failed", "nothing"
@@ -61,10 +76,36 @@ def promises_of(effectors: Collection[str]) -> FollowUp:
     """Say what rows promise where these effectors are configured; nothing that nobody could carry out."""
 
     def follow_up(record: r.Record, account_id: str | None, tenant_id: str | None) -> Iterable[Promise]:
-        if (due := _touches_queue(record)) is not None:
+        if MTA_QUEUE in effectors and (due := _touches_queue(record)) is not None:
             yield _settle(account_id, tenant_id, due_at=due)
+        if not isinstance(record, (r.HoldPlaced, r.HoldAttested)):
+            return
+        is_stolen = isinstance(record, r.HoldAttested) or record.because == COMPROMISE
+        if CREDENTIALS in effectors and isinstance(record, r.HoldPlaced) and is_stolen:
+            yield revoke(record, tenant_id)
+        if MTA_QUEUE in effectors and is_stolen:
+            key = f"{WARN}:{record.hold_id}:{record.at.isoformat()}"
+            due = record.at if isinstance(record, r.HoldAttested) else record.at + _WARN_AFTER
+            yield _promise(MAILBOX, WARN, account_id, tenant_id, owner_id=record.hold_id, due_at=due, merge_key=key)
 
-    return follow_up if MTA_QUEUE in effectors else lambda record, account_id, tenant_id: ()
+    return follow_up if effectors else lambda record, account_id, tenant_id: ()
+
+
+def revoke(hold: r.HoldPlaced, tenant_id: str | None) -> Promise:
+    """Promise that the identity system is asked to revoke an account's credentials; once a hold."""
+    key = f"{CREDENTIALS}:{REVOKE}:{hold.hold_id}"
+    return _promise(CREDENTIALS, REVOKE, hold.account_id, tenant_id, owner_id=hold.hold_id, merge_key=key)
+
+
+def summarise(order: QueueOrder) -> Promise:
+    """Promise the one letter about an account's campaign copies; one at a time."""
+    key = f"{SUMMARY}:{order.account_id}"
+    return _promise(MTA_QUEUE, SUMMARY, order.account_id, order.tenant_id, merge_key=key)
+
+
+def asked_by(person: str, act: str, account: Account) -> Promise:
+    """Promise what a person wants done with the mail that is held of an account."""
+    return _promise(MTA_QUEUE, act, account.account_id, account.tenant_id, by=person)
 
 
 def look_again(account_id: str, tenant_id: str | None, due_at: datetime) -> Promise:
@@ -80,7 +121,10 @@ def _touches_queue(record: r.Record) -> datetime | None:
         case r.HoldPlaced():
             return record.starts_at if SENDING in record.features else None
         case r.TenantStepTaken():
-            return record.starts_at if record.step == SUSPEND else None
+            return record.starts_at if record.step in (SUSPEND, TERMINATE) else None
+        case r.ClockStruck():
+            # What held a termination up is over.
+            return record.at if record.clock in (TERMINATED, TENANT_TERMINATED) else None
         case _:
             return record.at if isinstance(record, (*_CHANGES_SENDING, *_CHANGES_TENANT)) else None
 
@@ -119,9 +163,14 @@ class QueueOrder:
         until: when that ends by itself, None: nobody knows.
         owner_id: what stops it; of an account that may send, empty.
         held: what filterd has put on hold and not let go.
-        kept: of this, what a person has to say about.
+        kept: of this, what was held when somebody attested that another had used the account.
+        campaign: by what the other's copies are known.
+        summed: of the copies, those the sender was written about.
+        login: whose it is, and where the summary goes.
         addresses: the account's own, in the spelling of look-ups.
         is_told: a row about `owner_id` says already how it went.
+        is_ended: people have ended its service, and that is in effect.
+        contacts: who is told of mail that is returned then, the first first.
     """
 
     account_id: str
@@ -131,18 +180,25 @@ class QueueOrder:
     owner_id: str
     held: frozenset[str]
     kept: frozenset[str]
+    campaign: Campaign
+    summed: frozenset[str]
+    login: str
     addresses: frozenset[str]
     domains: tuple[str, ...]
     is_told: bool
     has_failed: bool
+    is_ended: bool = False
+    contacts: tuple[str, ...] = ()
 
 
 class EffectDesk:
     """The ledger's side of effectors: plain functions of one open transaction."""
 
-    def __init__(self, rules: Callable[[], DeskRules], reach: Reach):
-        """`rules` says those in force now."""
-        self._rules, self._reach = rules, reach
+    def __init__(
+        self, rules: Callable[[], DeskRules], reach: Reach, hash_of: Callable[[str], str] = lambda address: address
+    ):
+        """`rules` says those in force now; `hash_of` an address as the event stream has it."""
+        self._rules, self._reach, self._hash = rules, reach, hash_of
 
     def accounts(self, txn: LedgerTxn, payload: Mapping[str, Any], senders: Collection[str]) -> tuple[str, ...]:
         """Say whose queue is meant: one account's, or those of a tenant's that one of `senders` is an address of."""
@@ -150,7 +206,7 @@ class EffectDesk:
             return (payload["account_id"],) if txn.account(payload["account_id"]) is not None else ()
         mine = [a for a in txn.accounts() if a.tenant_id == payload["tenant_id"]]
         named = {login for sender in senders if (login := _login(sender)) is not None}
-        held = [a for a in mine if _held(txn.records(a.account_id))]
+        held = [a for a in mine if held_of(txn.records(a.account_id))]
         found = [a.account_id for a in mine if not named.isdisjoint(_addresses(a))]
         return tuple(dict.fromkeys((*found, *(a.account_id for a in held))))
 
@@ -161,7 +217,8 @@ class EffectDesk:
             return None
         tenant = txn.tenant(account.tenant_id)
         around = surroundings(txn, account_id, account.tenant_id)
-        standing = standing_at(txn.history(account_id), self._rules().terms_for(tenant, txn.now), txn.now, around)
+        terms = self._rules().terms_for(tenant, txn.now)
+        standing = standing_at(txn.history(account_id), terms, txn.now, around)
         records = txn.records(account_id)
         reports = [x for x in records if isinstance(x, r.EffectReported) and x.effector == MTA_QUEUE]
         owner_id, until = _stopped_by(standing)
@@ -172,12 +229,17 @@ class EffectDesk:
             is_stopped=bool(owner_id),
             until=until,
             owner_id=owner_id,
-            held=_held(records),
+            held=held_of(records),
             kept=_kept(records),
+            campaign=campaign_of(records),
+            summed=frozenset(i for x in reports if (x.act, x.outcome) == (SUMMARY, APPLIED) for i in x.ids),
+            login=account.login,
             addresses=_addresses(account),
             domains=tenant.domains if tenant is not None else (),
             is_told=bool(mine),
             has_failed=bool(reports) and reports[-1].outcome == FAILED,
+            is_ended=_is_ended(standing, around.tenant, terms),
+            contacts=_contacts(account, tenant),
         )
 
     def is_reachable(self, mail: QueuedMail, domains: tuple[str, ...]) -> bool:
@@ -187,6 +249,28 @@ class EffectDesk:
         except PeerError:
             return False
         return bool(paths) and all(self._reach.covers(path, domains) for path in paths)
+
+    def warn(
+        self, txn: LedgerTxn, account_id: str, got: Mapping[str, tuple[datetime, frozenset[str]]]
+    ) -> tuple[str, ...]:
+        """Promise a warning to each user of ours who got a campaign copy and was not told of it; say of which copies.
+
+        Args:
+            got: by transaction, when it was delivered and the keyed hashes of its recipients.
+        """
+        told = {i for x in txn.records(account_id) if _is_warning(x) for i in x.ids}
+        new = {tx: mail for tx, mail in got.items() if tx not in told}
+        if not new:
+            return ()
+        first: dict[str, datetime] = {}
+        for at, hashes in new.values():
+            first |= {who: min(at, first.get(who, at)) for who in hashes}
+        for account in txn.accounts():
+            times = [first[mark] for address in _addresses(account) if (mark := self._hash(address)) in first]
+            if times and account.account_id != account_id:
+                facts: Facts = {"received_at": min(times), "kind": "phishing", "is_moved": False}
+                announce_event(txn, "recipient_warning", account.account_id, facts)
+        return tuple(sorted(new))
 
     def login(self, txn: LedgerTxn, account_id: str, hold_id: str) -> str | None:
         """Say whose credentials are to be revoked; None when the hold is over or the account is gone."""
@@ -211,6 +295,21 @@ def _stopped_by(standing: Standing) -> tuple[str, datetime | None]:
     return "", None
 
 
+def _is_ended(standing: Standing, tenant: History | None, terms: Agreement) -> bool:
+    """Say whether people have ended the service of the account or of its tenant. What a standing order ends keeps the
+    mail effect of a suspension (STANDING 5.9)."""
+    if any(x.rung is Rung.TERMINATE and not x.is_automatic for x in standing.sanctions):
+        return True
+    return tenant is not None and any(x.step == TERMINATE for x in running_steps(tenant, terms, standing.at))
+
+
+def _contacts(account: Account, tenant: Tenant | None) -> tuple[str, ...]:
+    """Say who answers for the account besides its own mailbox."""
+    own = {account.login.lower(), *(x.lower() for x in account.aliases)}
+    known = (tenant.contact, tenant.second_contact) if tenant is not None else ()
+    return tuple(x for x in known if x and x.lower() not in own)
+
+
 def _addresses(account: Account) -> frozenset[str]:
     return frozenset(login for text in (account.login, *account.aliases) if (login := _login(text)) is not None)
 
@@ -222,14 +321,18 @@ def _login(text: str) -> str | None:
         return None
 
 
-def _held(records: Iterable[r.Record]) -> frozenset[str]:
+def _is_warning(record: r.Record) -> TypeGuard[r.EffectReported]:
+    return isinstance(record, r.EffectReported) and (record.effector, record.act) == (MAILBOX, WARN)
+
+
+def held_of(records: Iterable[r.Record]) -> frozenset[str]:
     """Say which queue ids filterd has put on hold and not let go."""
     held: set[str] = set()
     for record in records:
         if isinstance(record, r.EffectReported) and record.effector == MTA_QUEUE:
             if record.act == HOLD and record.outcome == BEGUN:
                 held.update(record.ids)
-            elif record.act in (RELEASE, DELETE) and record.outcome == APPLIED:
+            elif record.act in (RELEASE, DELETE, RETURN) and record.outcome == APPLIED:
                 held.difference_update(record.ids)
     return frozenset(held)
 
@@ -237,7 +340,7 @@ def _held(records: Iterable[r.Record]) -> frozenset[str]:
 def _kept(records: tuple[r.Record, ...]) -> frozenset[str]:
     """Say which of these were held before somebody attested that the account had been taken over."""
     last = max((i for i, x in enumerate(records) if isinstance(x, r.HoldAttested)), default=None)
-    return frozenset() if last is None else _held(records) & _held(records[:last])
+    return frozenset() if last is None else held_of(records) & held_of(records[:last])
 
 
 def enforcement(records: Iterable[r.Record], owner_id: str, since: datetime, effectors: Collection[str]) -> str:
@@ -255,43 +358,3 @@ def enforcement(records: Iterable[r.Record], owner_id: str, since: datetime, eff
     if not mine:
         return "pending"
     return "failed" if mine[-1].outcome == FAILED else "applied"
-
-
-# --- by a person ------------------------------------------------------------------------------------------------------
-
-
-class EffectVerbs:
-    """What people do about the queue. One instance a ledger process."""
-
-    def __init__(self, desk: Desk):
-        self._desk = desk
-
-    def table(self) -> dict[str, PlainVerb]:
-        """Say every verb by name."""
-        return {"effect.queue": self.queue, "effect.list": self.list}
-
-    def queue(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Let what is held of an account's mail go on (`release`), or take it out of the queue (`delete`)."""
-        person, account = self._desk.person(txn, arguments), self._desk.account(txn, arguments["account"])
-        reason_in(arguments)
-        act = arguments["act"]
-        if act not in (RELEASE, DELETE):
-            raise RefusedError(f"{act!r} is neither {RELEASE} nor {DELETE}")
-        if MTA_QUEUE not in self._desk.rules.effectors:
-            raise RefusedError("no effector configured: [effectors.mta_queue]")
-        held = _held(txn.records(account.account_id))
-        if not held:
-            raise RefusedError(f"nothing of {account.login} is held in the queue")
-        work = _promise(MTA_QUEUE, act, account.account_id, account.tenant_id, by=person)
-        txn.post(work.topic, work.payload, due_at=txn.now)
-        return {"account_id": account.account_id, "act": act, "held": len(held)}
-
-    def list(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Say what effectors did for an account, the newest last."""
-        account = self._desk.account(txn, arguments["account"])
-        rows = [x for x in txn.records(account.account_id) if isinstance(x, r.EffectReported)]
-        return [
-            {"at": x.at.isoformat(), "effector": x.effector, "act": x.act, "outcome": x.outcome, "count": x.count}
-            | {"owner_id": x.owner_id, "detail": x.detail, "by": x.by}
-            for x in rows
-        ]

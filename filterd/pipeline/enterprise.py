@@ -11,9 +11,11 @@ from dataclasses import replace
 from datetime import datetime
 from statistics import median
 
+from filterd.agreement.due_tenant import numbers
 from filterd.agreement.tenancy import settle
 from filterd.agreement.tenant_score import charges, custodies
 from filterd.agreement.tenant_steps import PROPOSE, QUOTA, SUSPEND
+from filterd.agreement.tenant_termination import TERMINATE
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.principal import Account, Tenant
@@ -81,6 +83,34 @@ def write_tenant_rows(
     return tuple(written)
 
 
+def note_appeal(
+    txn: LedgerTxn, account: Account, tenant_id: str | None, *, appeal_id: str, incident_id: str, is_open: bool
+) -> None:
+    """Have the tenant that answers for an incident know that an appeal about it is open, or is not any more: its
+    termination waits for one that could change its score (STANDING 5.4 row 4).
+
+    Args:
+        tenant_id: whom rows may be added about; None: nobody.
+    """
+    if not tenant_id or txn.tenant(tenant_id) is None:
+        return
+    history = txn.history(tenant_id)
+    if incident_id not in {*charges(history.further), *custodies(history.further)}:
+        return
+    known = [x for x in history.of(r.TenantAppealNoted) if x.appeal_id == appeal_id]
+    if (known[-1].is_open if known else False) is is_open:
+        return
+    noted = r.TenantAppealNoted(
+        at=txn.now,
+        tenant_id=tenant_id,
+        account_id=account.account_id,
+        appeal_id=appeal_id,
+        incident_id=incident_id,
+        is_open=is_open,
+    )
+    txn.append(noted, account_id=None, tenant_id=tenant_id)
+
+
 def settle_tenant(txn: LedgerTxn, account: Account, terms: Agreement) -> tuple[r.Record, ...]:
     """Have the tenant follow when strikes of an account were annulled, excused or made milder (STANDING 5.4 row 7); and
     any other that the account belonged to before, and that answers for what was done there."""
@@ -110,7 +140,7 @@ def _tell(txn: LedgerTxn, row: r.Record, tenant_id: str, terms: Agreement) -> No
                 "quota": row.quota,
                 "score_milli": row.score_milli or None,
                 "is_technical": row.is_technical,
-                "clauses": _numbers(row.clauses, terms),
+                "clauses": numbers(row.clauses, terms),
             }
             announce_event(txn, "tenant_quota", tenant_id, facts)
             tell_co_users(txn, tenant_id, QUOTA, row.starts_at, row.ends_at, quota=row.quota)
@@ -119,7 +149,7 @@ def _tell(txn: LedgerTxn, row: r.Record, tenant_id: str, terms: Agreement) -> No
                 "step_id": row.step_id,
                 "starts_at": row.starts_at,
                 "ends_at": row.ends_at,
-                "clauses": _numbers(row.clauses, terms),
+                "clauses": numbers(row.clauses, terms),
             }
             announce_event(txn, "tenant_suspended", tenant_id, facts)
             tell_co_users(txn, tenant_id, SUSPEND, row.starts_at, row.ends_at)
@@ -149,7 +179,7 @@ def _tell_warning(txn: LedgerTxn, row: r.TenantStepTaken, terms: Agreement) -> N
         "next_milli": round(rules.quota_at * 1000) if rules is not None else None,
         "accounts": len(_charged_accounts(history, mine)),
         "incidents": len(mine),
-        "clauses": _numbers(row.clauses, terms),
+        "clauses": numbers(row.clauses, terms),
     }
     announce_event(txn, "tenant_warning", row.tenant_id, facts)
 
@@ -183,12 +213,8 @@ def _charged_accounts(history: History, incident_ids: Container[str] | None = No
 
 
 def _step_of(txn: LedgerTxn, row: r.TenantStepEnded) -> r.TenantStepTaken | None:
-    """Say the step that has ended; None for a proposal, of which only the desk has heard."""
+    """Say the step that has ended; None for a proposal, of which only the desk has heard, and for a termination, of
+    which whoever ends it tells (pipeline/tenant_end)."""
     taken = txn.history(row.tenant_id).of(r.TenantStepTaken)
-    return next((x for x in taken if x.step_id == row.step_id and x.step != PROPOSE), None)
-
-
-def _numbers(clauses: tuple[str, ...], terms: Agreement) -> tuple[str, ...]:
-    """Say the clauses by the agreement's own numbers; one it has no more is left out."""
-    return tuple(terms.clause[key].number for key in clauses if key in terms.clause)
+    return next((x for x in taken if x.step_id == row.step_id and x.step not in (PROPOSE, TERMINATE)), None)
 

@@ -14,10 +14,10 @@ from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
 from filterd.model.evidence import Evidence, frozen
 from filterd.model.ids import random_id
-from filterd.pipeline.people import Arguments, PlainVerb, acting_person
+from filterd.pipeline.people import Actor, Arguments, PlainVerb
+from filterd.pipeline.roles import permitted, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
-VIEWING = ("moderator", "reviewer", "appeals_reviewer")
 HOLDING = ("moderator", "approver", "appeals_reviewer")
 
 # A frame of the link takes 64 MB, and base64 makes four octets of three.
@@ -41,8 +41,9 @@ def table() -> dict[str, PlainVerb]:
 
 def evidence_show(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Say what is kept of the mails of a case, or of one mail; of their content nothing."""
-    person, reason = person_for(txn, arguments, VIEWING, "looking at evidence"), reason_of(arguments)
-    account_id, mails = _mails(txn, arguments["target"])
+    actor, reason = permitted(txn, arguments, "evidence.show"), reason_of(arguments)
+    account_id, mails = mails_of(txn, arguments["target"])
+    person = named(txn, actor, "evidence.show", account_id)
     kept = {item.transaction_id: item for item in txn.evidence_of(account_id)}
     viewed(txn, account_id, mails, by=person, reason=reason, has_content=False)
     freeze = frozen(txn.records(account_id))
@@ -56,8 +57,9 @@ def evidence_show(txn: LedgerTxn, arguments: Arguments) -> Any:
 
 def evidence_read(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Hand out octets of what is kept of one mail, from `offset` on; `next` is where more begin, None at the end."""
-    person, reason = person_for(txn, arguments, VIEWING, "looking at evidence"), reason_of(arguments)
-    account_id, mails = _mails(txn, arguments["target"])
+    actor, reason = permitted(txn, arguments, "evidence.read"), reason_of(arguments)
+    account_id, mails = mails_of(txn, arguments["target"])
+    person = named(txn, actor, "evidence.read", account_id)
     if len(mails) != 1:
         raise UsageError(f"{arguments['target']} has {len(mails)} mails; name one transaction")
     offset = int(arguments.get("offset") or 0)
@@ -76,8 +78,9 @@ def evidence_read(txn: LedgerTxn, arguments: Arguments) -> Any:
 
 def evidence_hold(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Keep everything of an account from being erased, until the hold is released."""
-    person, reason = person_for(txn, arguments, HOLDING, "a legal hold"), reason_of(arguments)
+    actor, reason = permitted(txn, arguments, "evidence.hold"), reason_of(arguments)
     account_id = _account_id(txn, arguments["case"])
+    person = named(txn, actor, "evidence.hold", account_id)
     hold = r.EvidenceHeld(
         at=txn.now,
         hold_id=random_id("l", txn.now),
@@ -93,8 +96,9 @@ def evidence_hold(txn: LedgerTxn, arguments: Arguments) -> Any:
 
 def evidence_release(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Ask that a hold ends, or agree to it; it ends with the second person."""
-    person, reason = person_for(txn, arguments, HOLDING, "a legal hold"), reason_of(arguments)
+    actor, reason = permitted(txn, arguments, "evidence.release"), reason_of(arguments)
     account_id = _account_id(txn, arguments["case"])
+    person = named(txn, actor, "evidence.release", account_id)
     hold = _hold(txn, account_id, arguments.get("hold"))
     standing = [
         record
@@ -137,12 +141,12 @@ def viewed(
     _append(txn, account_id, record)
 
 
-def person_for(txn: LedgerTxn, arguments: Arguments, roles: tuple[str, ...], what: str) -> str:
-    """Say the acting person's name. Raises RefusedError for nobody, and for another role."""
-    name, role = acting_person(txn, arguments)
-    if role not in roles:
-        raise RefusedError(f"{name} has role {role}; {what} takes one of {', '.join(roles)}")
-    return name
+def named(txn: LedgerTxn, actor: Actor, verb: str, account_id: str) -> str:
+    """Say the actor's name. Raises RefusedError about their own mailbox, and the tenant they belong to."""
+    account = txn.account(account_id)
+    tenant = txn.tenant(account.tenant_id) if account is not None else None
+    refuse_unless_reached(txn, actor, verb, tenant, account, enforcing_party="")
+    return actor.name
 
 
 def reason_of(arguments: Arguments) -> str:
@@ -153,7 +157,7 @@ def reason_of(arguments: Arguments) -> str:
     return reason
 
 
-def _mails(txn: LedgerTxn, target: str) -> tuple[str, list[r.ViolationRecorded]]:
+def mails_of(txn: LedgerTxn, target: str) -> tuple[str, list[r.ViolationRecorded]]:
     """Find the mail of a transaction, or those of a case, by the ids people quote."""
     account_id = txn.account_of(target)
     digits = target.strip().lower().rpartition("_")[2]

@@ -13,12 +13,7 @@ from dataclasses import replace
 
 from filterd import markers
 from filterd.agreement.decide import decide, is_for_the_record
-from filterd.agreement.disposition import (
-    EXTERNAL_DAY,
-    RATES,
-    strongest,
-    without_bounce,
-)
+from filterd.agreement.disposition import strongest
 from filterd.agreement.protection import protect
 from filterd.agreement.terms import Agreement
 from filterd.agreement.versions import in_force
@@ -26,26 +21,27 @@ from filterd.checks.run import run
 from filterd.checks.spec import Check, Context
 from filterd.errors import LedgerUnavailable
 from filterd.mail.fingerprint import delivery_key, evidence_key
-from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts
-from filterd.model.ids import keyed_hash
-from filterd.model.principal import Strength
+from filterd.model.decision import Case, Decision, Disposition, MailFacts
 from filterd.model.reply import Reply
-from filterd.model.session import Direction, Path, Session, Transaction
+from filterd.model.session import Direction, Door, Path, Session, Transaction
 from filterd.model.standing import ALONE
 from filterd.model.verdict import Assessment
 from filterd.pipeline.acquaintances import Acquaintances
 from filterd.pipeline.admission import Admission
+from filterd.pipeline.adviser import Adviser
 from filterd.pipeline.attribution import attribute
 from filterd.pipeline.author import Author, Authors
 from filterd.pipeline.bypass import marked, message_id
-from filterd.pipeline.client import client_id
+from filterd.pipeline.counting import Counting
 from filterd.pipeline.facts import FactFinder
 from filterd.pipeline.gate_rules import GateRules as GateRules
 from filterd.pipeline.gate_rules import ListenerRule as ListenerRule
-from filterd.pipeline.headers import edited
+from filterd.pipeline.headers import Marking
+from filterd.pipeline.holding import Holding, hold_request, wants_hold
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.notice_reports import ReportReader
 from filterd.pipeline.recorder import Recorder
+from filterd.pipeline.refusal_notes import BY_STANDING, RefusalNotes
 from filterd.pipeline.replies import (
     LEDGER_AWAY,
     UNREADABLE_LOGIN,
@@ -53,12 +49,13 @@ from filterd.pipeline.replies import (
     waiting,
 )
 from filterd.pipeline.service import ServiceDesk
+from filterd.pipeline.shown import Shown
 from filterd.ports import (
+    AccountState,
     Answer,
     Bypass,
     BypassOrder,
     Clock,
-    CountRequest,
     EvidenceSpool,
     Intake,
     Keys,
@@ -69,7 +66,7 @@ from filterd.ports import (
 
 
 class MailGate:
-    """Implements ports.Gate."""
+    """Implements ports.Gate and ports.AccountStates."""
 
     def __init__(
         self,
@@ -89,10 +86,13 @@ class MailGate:
         self._ledger, self._spool, self._clock, self._keys = ledger, spool, clock, keys
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
-        self._bypass = bypass
+        self._bypass, self._holding = bypass, Holding(ledger, spool)
         self._acquaintances = Acquaintances(
             ledger, keys, lambda err: recorder.troubled(None, "acquaintances", err)
         )
+        self._adviser = Adviser(ledger, lambda err: recorder.troubled(None, "adviser", err))
+        self._shown = Shown(ledger, lambda err: recorder.troubled(None, "case.shown", err))
+        self._notes = RefusalNotes(ledger, lambda err: recorder.troubled(None, "refusal.notes", err))
         self._furnish()
 
     def adopt(
@@ -116,6 +116,13 @@ class MailGate:
         self._authors = Authors(self._ledger, self._clock, self._terms)
         self._service = ServiceDesk(self._ledger, self._terms, self._rules.reach)
         self._facts = FactFinder(self._ledger, self._keys, self._rules.reach)
+        self._counting = Counting(
+            self._ledger,
+            self._keys,
+            self._clock,
+            self._facts,
+            lambda tx, err: self._recorder.troubled(tx, "counters", err),
+        )
         self._reports = ReportReader(self._ledger, self._rules.report_address)
         self._admission = Admission(
             authors=self._authors,
@@ -125,11 +132,15 @@ class MailGate:
             default_terms=self._default_terms,
             recorder=self._recorder,
             clock=self._clock,
+            shown=self._shown,
+            notes=self._notes,
         )
 
     async def flush(self) -> None:
         """Write down what is kept together for a while: before a process ends."""
         await self._acquaintances.flush()
+        await self._adviser.flush()
+        await self._notes.flush()
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
@@ -145,6 +156,10 @@ class MailGate:
         if self._bypass_order() is not None:
             return None
         return await self._admission.of_recipient(session, reverse_path, forward, accepted)
+
+    async def account_state(self, login: str) -> AccountState | None:
+        """Say how an account stands (ports.AccountStates)."""
+        return await self._admission.of_account(login)
 
     # --- after the dot ------------------------------------------------------------------------------------------------
 
@@ -182,6 +197,8 @@ class MailGate:
                 sender = item.transaction.envelope.reverse_path
                 self._recorder.denied(intake.session, known.account.account_id, refusal, sender, None)
                 self._recorder.refused(item.transaction.id, refusal)
+                self._note_refused(item, author, refusal)
+                await self._shown.note(known, refusal, self._clock.now())
                 return Answer(transaction_id=item.transaction.id, reply=refusal)
             if known.is_last_word and not known.is_good(self._clock.now()):
                 self._recorder.refused(item.transaction.id, LEDGER_AWAY)
@@ -190,35 +207,56 @@ class MailGate:
         try:
             await self._reports.note(intake)
             case, decision, assessment = await self._judge(item, author, direction, dns)
+            history, terms = (known.history, known.terms) if known is not None else (None, self._default_terms)
+            decision = await self._holding.settle(item, case, decision, rule, history, terms)
         except LedgerUnavailable as err:
             self._recorder.troubled(item.transaction.id, "ledger", err)
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
-        if rule.is_after_queue:
-            decision = without_bounce(decision, known.history if known is not None else None)
         markers.reach("gate.decided")
         self._recorder.decided(item, case, decision, time.monotonic() - started, dns.asked if dns else ())
         markers.reach("gate.recorded")
         reply = self._reply(case, decision, author)
+        if reply is not None and decision.held_id is not None:
+            markers.reach("gate.held")
+            self._recorder.held(item.transaction.id, decision.held_id, reply)
+            return Answer(transaction_id=item.transaction.id, reply=reply)
         if reply is not None:
             self._recorder.refused(item.transaction.id, reply)
+            if any(x.code.startswith(BY_STANDING) for x in decision.reasons):
+                self._note_refused(item, author, reply)
+            await self._shown.note(known, reply, self._clock.now(), (decision.incident_id,))
             return Answer(transaction_id=item.transaction.id, reply=reply)
         if direction is Direction.INBOUND:
             envelope = item.transaction.envelope
             at = item.transaction.received_at
             await self._acquaintances.note(item.message, envelope, assessment, at, item.text_fp)
-        raw = edited(
-            intake.raw,
+        return self._passed(intake, item, direction, decision, assessment)
+
+    def _note_refused(self, item: Read, author: Author, reply: Reply) -> None:
+        """Remember what standing refused: an annulment owes the list (CLAUSES §7)."""
+        account_id = author.known.account.account_id if author.known is not None else None
+        recipients = (f.path.address for f in item.transaction.envelope.forward_paths)
+        self._notes.note(account_id, item.transaction.id, recipients, reply, self._clock.now())
+
+    def _passed(
+        self, intake: Intake, item: Read, direction: Direction, decision: Decision, assessment: Assessment
+    ) -> Answer:
+        """Say what goes on: the mail with our fields on top, or what the MTA must do to its own copy."""
+        rule = self._rules.listeners[intake.session.listener]
+        made = Marking(
             transaction_id=item.transaction.id,
             message_fp=item.transaction.message_fp,
             direction=direction,
             disposition=decision.disposition,
             spam_score=assessment.score("spam"),
-            remove=(rule.attribution.header_name,) if rule.attribution.header_name else (),
             is_complete=assessment.is_complete,
+            remove=(rule.attribution.header_name,) if rule.attribution.header_name else (),
             assessment=assessment,
             authserv_id=rule.authserv_id,
         )
-        return Answer(transaction_id=item.transaction.id, reply=None, raw=raw)
+        if intake.session.door is Door.MILTER:
+            return Answer(transaction_id=item.transaction.id, reply=None, edits=made.edits(intake.raw))
+        return Answer(transaction_id=item.transaction.id, reply=None, raw=made.applied(intake.raw))
 
     def _reply(self, case: Case, decision: Decision, author: Author) -> Reply | None:
         if decision.disposition in (Disposition.ACCEPT, Disposition.TAG):
@@ -244,9 +282,9 @@ class MailGate:
         rule = self._rules.listeners[intake.session.listener]
         remove = (rule.attribution.header_name,) if rule.attribution.header_name else ()
         now = self._clock.now()
-        transaction_id, digest, raw = marked(intake, now, order, remove=remove, authserv_id=rule.authserv_id)
-        self._recorder.bypassed(transaction_id, intake, order.order_id, digest, message_id(intake.raw))
-        return Answer(transaction_id=transaction_id, reply=None, raw=raw)
+        answer, digest = marked(intake, now, order, remove=remove, authserv_id=rule.authserv_id)
+        self._recorder.bypassed(answer.transaction_id, intake, order.order_id, digest, message_id(intake.raw))
+        return answer
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -264,7 +302,7 @@ class MailGate:
     async def _judge(
         self, item: Read, author: Author, direction: Direction, dns: Lookups | None
     ) -> tuple[Case, Decision, Assessment]:
-        counts = await self._count(item, author, direction)
+        counts = await self._counting.count(item, author, direction)
         context = Context(
             transaction=item.transaction,
             message=item.message,
@@ -295,57 +333,28 @@ class MailGate:
         if self._is_for_the_desk(item.transaction, author):
             decision = self._unjudged(case, author)
         elif is_for_the_record(case, terms, known.history if known is not None else None):
-            self._spool.put(item.transaction.id, item.message.raw)
-            forwards = tuple(f.path for f in envelope.forward_paths)
-            case = self._facts.for_the_record(case, forwards, author)
-            decision = await self._ledger.decide(await self._facts.with_received(case, item.message, author))
-            markers.reach("gate.committed")
+            case, decision = await self._record(item, case, author)
         else:
             history, around = (known.history, known.around) if known is not None else (None, ALONE)
             decision = decide(case, terms, self._rules.preset, history, (), around)
+            rule = self._rules.listeners[item.transaction.session.listener]
+            if known is not None and direction is not Direction.INBOUND and wants_hold(decision, rule):
+                # What is held is durable before anybody is told so.
+                case, decision = await self._record(item, case, author)
+        if not self._is_for_the_desk(item.transaction, author):
+            self._adviser.note(case, decision)
         if direction is Direction.INBOUND or known is None:
             decision = self._protect(decision, assessment, direction)
         return case, decision, assessment
 
-    async def _count(self, item: Read, author: Author, direction: Direction) -> Counts | None:
-        account = author.principal.account_id
-        if account is None or direction is Direction.INBOUND:
-            return None
-        paths = tuple(f.path for f in item.transaction.envelope.forward_paths)
-        forwards = [path.address for path in paths]
-        fp = item.transaction.message_fp
-        request = CountRequest(
-            account_id=account,
-            at=item.transaction.received_at,
-            evidence_key=evidence_key(account, direction.value, fp),
-            delivery_keys=tuple(delivery_key(fp, address) for address in forwards),
-            recipient_hashes=tuple(keyed_hash(self._keys.pseudonym, address.lower()) for address in forwards),
-            unknown=item.unknown_recipients,
-            tenant_id=author.principal.tenant_id,
-            client_id=self._client_id(item, author, direction),
-            is_external=self._facts.externals(paths, author.domains),
-            keeps_external=author.known is not None and EXTERNAL_DAY in author.known.features_off(self._clock.now()),
-        )
-        try:
-            return await self._ledger.count(request)
-        except LedgerUnavailable as err:
-            # Clean mail of an account in good standing goes on without the ledger; the rate check says so.
-            self._recorder.troubled(item.transaction.id, "counters", err)
-            if self._has_rates(author):
-                raise
-            return None
-
-    def _client_id(self, item: Read, author: Author, direction: Direction) -> str | None:
-        """Say under which address authenticated mail to the outside is counted."""
-        if direction is not Direction.OUTBOUND or author.principal.strength is not Strength.STRONG:
-            return None
-        return client_id(self._keys.pseudonym, item.transaction.session)
-
-    def _has_rates(self, author: Author) -> bool:
-        """Say whether the account is kept to a number an hour or a day: such mail waits until it can be counted."""
-        if author.known is None:
-            return False
-        return not RATES.isdisjoint(author.known.features_off(self._clock.now()))
+    async def _record(self, item: Read, case: Case, author: Author) -> tuple[Case, Decision]:
+        """Have the ledger decide; the mail lies ready for it."""
+        self._spool.put(item.transaction.id, item.message.raw)
+        forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
+        case = self._facts.for_the_record(case, forwards, author)
+        decision = await self._ledger.decide(await self._facts.with_received(case, item.message, author))
+        markers.reach("gate.committed")
+        return case, decision
 
     def _case(
         self,
@@ -369,6 +378,7 @@ class MailGate:
             facts=facts,
             assessment=assessment,
             policy_digest=terms.digest,
+            hold=hold_request(item.transaction, self._rules.listeners[item.transaction.session.listener]),
         )
 
     async def _file_objection(self, transaction: Transaction, author: Author) -> None:
@@ -376,7 +386,9 @@ class MailGate:
         say that we took the mail (TX-6.1)."""
         wants_review = any(self._rules.reach.is_appeal(f.path) for f in transaction.envelope.forward_paths)
         if author.principal.account_id is not None and wants_review:
-            await self._ledger.object_by_mail(author.principal.account_id, transaction.id)
+            await self._ledger.object_by_mail(
+                author.principal.account_id, transaction.id, author.principal.tenant_id
+            )
 
     def _is_for_the_desk(self, transaction: Transaction, author: Author) -> bool:
         domains = author.domains

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from filterd.errors import UsageError
 from filterd.mail import authres
@@ -20,6 +22,7 @@ from filterd.mail.limits import Limits
 from filterd.model.decision import Disposition
 from filterd.model.session import Direction
 from filterd.model.verdict import Assessment, Outcome
+from filterd.ports import HeaderEdits
 
 TRACE = "X-Filterd-Id"
 # Names Sieve scripts act on. Inbound copies would let a stranger switch off or forge our mark.
@@ -43,20 +46,9 @@ _UNSCANNED = "virus.unscannable."
 Fields = list[tuple[str, str]]
 
 
-def edited(
-    raw: bytes,
-    *,
-    transaction_id: str,
-    message_fp: str,
-    direction: Direction,
-    disposition: Disposition,
-    spam_score: float | None = None,
-    remove: tuple[str, ...] = (),
-    is_complete: bool = True,
-    assessment: Assessment | None = None,
-    authserv_id: str | None = None,
-) -> bytes:
-    """Make the octets for the next hop: canonical mail with our fields on top.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marking:
+    """What we do to the header of a mail that goes on.
 
     Args:
         spam_score: the model's probability; None: there is none.
@@ -66,15 +58,41 @@ def edited(
         authserv_id: our name in Authentication-Results; copies that claim it go, whichever way the mail is going.
             None: nothing is known about such fields.
     """
-    is_inbound = direction is Direction.INBOUND
-    fields: Fields = []
-    if is_inbound and assessment is not None and authserv_id is not None:
-        fields += _authentication(authserv_id, assessment)
-    fields.append((TRACE, f"{transaction_id} fp={message_fp}" + ("" if is_complete else " unchecked")))
-    if is_inbound:
-        fields += _marks(disposition is Disposition.TAG, spam_score, _codes(assessment))
-        fields += _virus_scanned(assessment, authserv_id)
-    return prepend_fields(without_claims(raw, (TRACE, *remove), authserv_id, is_inbound=is_inbound), fields)
+
+    transaction_id: str
+    message_fp: str
+    direction: Direction
+    disposition: Disposition
+    spam_score: float | None = None
+    remove: tuple[str, ...] = ()
+    is_complete: bool = True
+    assessment: Assessment | None = None
+    authserv_id: str | None = None
+
+    def applied(self, raw: bytes) -> bytes:
+        """Make the octets for the next hop: canonical mail with our fields on top."""
+        names = (TRACE, *self.remove)
+        return prepend_fields(without_claims(raw, names, self.authserv_id, is_inbound=self._is_inbound), self._fields())
+
+    def edits(self, raw: bytes) -> HeaderEdits:
+        """Say the same for a door whose MTA keeps the mail."""
+        names = (TRACE, *self.remove)
+        return edits(raw, self._fields(), names, self.authserv_id, is_inbound=self._is_inbound)
+
+    @property
+    def _is_inbound(self) -> bool:
+        return self.direction is Direction.INBOUND
+
+    def _fields(self) -> Fields:
+        fields: Fields = []
+        if self._is_inbound and self.assessment is not None and self.authserv_id is not None:
+            fields += _authentication(self.authserv_id, self.assessment)
+        trace = f"{self.transaction_id} fp={self.message_fp}" + ("" if self.is_complete else " unchecked")
+        fields.append((TRACE, trace))
+        if self._is_inbound:
+            fields += _marks(self.disposition is Disposition.TAG, self.spam_score, _codes(self.assessment))
+            fields += _virus_scanned(self.assessment, self.authserv_id)
+        return fields
 
 
 def points(probability: float) -> float:
@@ -129,6 +147,28 @@ def _authentication(authserv_id: str, assessment: Assessment) -> Fields:
 
 
 def without_claims(raw: bytes, names: tuple[str, ...], authserv_id: str | None, *, is_inbound: bool) -> bytes:
+    is_doomed = _claims(names, authserv_id, is_inbound=is_inbound)
+    block = fields_of_mail.split(raw, limits=None)
+    closed = _closed(raw, block, is_doomed)
+    return remove_where(closed, is_doomed, block if closed is raw else None)
+
+
+def edits(
+    raw: bytes, fields: Fields, names: tuple[str, ...], authserv_id: str | None, *, is_inbound: bool
+) -> HeaderEdits:
+    """Say what puts `fields` on top and takes out what `without_claims` does."""
+    is_doomed = _claims(names, authserv_id, is_inbound=is_inbound)
+    seen: Counter[bytes] = Counter()
+    removed = []
+    for whole, name, _, _ in fields_of_mail.split(raw, limits=None).fields:
+        seen[name.lower()] += 1
+        if is_doomed(name.lower(), whole):
+            removed.append((name, seen[name.lower()]))
+    return HeaderEdits(added=tuple(render_field(name, value) for name, value in fields), removed=tuple(removed))
+
+
+def _claims(names: tuple[str, ...], authserv_id: str | None, *, is_inbound: bool) -> Callable[[bytes, bytes], bool]:
+    """Say which fields, by their name in lower case and the whole of them, claim to be ours."""
     doomed = {name.lower().encode("ascii") for name in (*names, *(MARKS if is_inbound else ()))}
     prefixes = tuple(prefix.encode("ascii") for prefix in FOREIGN_PREFIXES) if is_inbound else ()
 
@@ -137,9 +177,7 @@ def without_claims(raw: bytes, names: tuple[str, ...], authserv_id: str | None, 
             return True
         return authserv_id is not None and name.startswith(_AUTHRES) and authres.is_own(whole, authserv_id)
 
-    block = fields_of_mail.split(raw, limits=None)
-    closed = _closed(raw, block, is_doomed)
-    return remove_where(closed, is_doomed, block if closed is raw else None)
+    return is_doomed
 
 
 def _closed(raw: bytes, block: fields_of_mail.Block, is_doomed: Callable[[bytes, bytes], bool]) -> bytes:

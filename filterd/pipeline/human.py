@@ -5,22 +5,28 @@ A line here adds a group of verbs, or an act that takes two people.
 
 from __future__ import annotations
 
-from filterd.pipeline import mandates
+from filterd.pipeline import mandates, person_acts, tenant_history
 from filterd.pipeline.accounts import AccountVerbs
+from filterd.pipeline.adopting import ADOPT_TERMS, RAISE_CATEGORY
 from filterd.pipeline.appeals import AppealVerbs
 from filterd.pipeline.automation import AutomationVerbs
+from filterd.pipeline.changes import ChangeVerbs
+from filterd.pipeline.claims import REPORTED, ClaimVerbs
 from filterd.pipeline.cure import CureVerbs
 from filterd.pipeline.decommission import DECOMMISSION
 from filterd.pipeline.desk import Desk
-from filterd.pipeline.effects import EffectVerbs
+from filterd.pipeline.effect_verbs import EffectVerbs
+from filterd.pipeline.exporting import EXPORT_EVIDENCE, ExportVerbs
 from filterd.pipeline.people import PlainVerb
 from filterd.pipeline.proposals import Acts, ProposalVerbs
 from filterd.pipeline.purge import PURGE
+from filterd.pipeline.quarantine_acts import QuarantineVerbs
 from filterd.pipeline.queue import QueueVerbs
 from filterd.pipeline.recall import RECALL, RecallVerbs
 from filterd.pipeline.register_acts import REGISTER_ACTS
 from filterd.pipeline.registers import RegisterVerbs
 from filterd.pipeline.registration_acts import CONFIRM_REGISTRATION, RegistrationVerbs
+from filterd.pipeline.requests import RequestVerbs
 from filterd.pipeline.review import ReviewVerbs
 from filterd.pipeline.security import SecurityVerbs
 from filterd.pipeline.service_verbs import ServiceVerbs
@@ -28,8 +34,9 @@ from filterd.pipeline.staffing import StaffingVerbs
 from filterd.pipeline.standing_orders import OrderVerbs
 from filterd.pipeline.tenancy import TenancyVerbs
 from filterd.pipeline.tenant_acts import SUSPEND_TENANT
-from filterd.pipeline.tenant_end import TERMINATE_TENANT
+from filterd.pipeline.tenant_end import REINSTATE_TENANT, TERMINATE_TENANT
 from filterd.pipeline.terminations import REINSTATE, TERMINATE
+from filterd.pipeline.urgent import UrgentVerbs
 from filterd.pipeline.verbs import DeskRules, MailVerbs
 
 # What takes two people (STANDING 5.5).
@@ -38,10 +45,15 @@ ACTS = (
     REINSTATE,
     SUSPEND_TENANT,
     TERMINATE_TENANT,
+    REINSTATE_TENANT,
     CONFIRM_REGISTRATION,
     PURGE,
     DECOMMISSION,
     RECALL,
+    ADOPT_TERMS,
+    RAISE_CATEGORY,
+    EXPORT_EVIDENCE,
+    REPORTED,
     *REGISTER_ACTS,
 )
 
@@ -54,6 +66,7 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         AccountVerbs(desk).table(),
         review,
         QueueVerbs(desk, review).table(),
+        QuarantineVerbs(desk, review).table(),
         ProposalVerbs(desk, Acts(*ACTS)).table(),
         CureVerbs(desk).table(),
         AppealVerbs(desk).table(),
@@ -65,7 +78,14 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         RegisterVerbs(desk).table(),
         RegistrationVerbs(desk).table(),
         OrderVerbs(desk).table(),
+        ExportVerbs(desk).table(),
         mandates.table(),
+        person_acts.table(),
+        tenant_history.table(),
+        ClaimVerbs(desk).table(),
+        ChangeVerbs(rules).table(),
+        RequestVerbs(desk).table(),
+        UrgentVerbs(desk).table(),
         StaffingVerbs(rules).table(),
         ServiceVerbs(rules, is_settable=rules.is_clock_settable).table(),
     )

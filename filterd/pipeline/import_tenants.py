@@ -7,9 +7,9 @@ other tenant's domain can be taken by a list.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol, cast
 
 from filterd.agreement.supplement import misbound, ordinary
@@ -17,9 +17,10 @@ from filterd.errors import PeerError
 from filterd.mail.names import canonical_domain
 from filterd.model.ids import random_id
 from filterd.model.principal import Tenant
-from filterd.pipeline import import_supplement
+from filterd.pipeline import import_sale, import_supplement
 from filterd.pipeline.directory_plan import MAX_PLAN_CHARS
 from filterd.pipeline.import_rows import Plan, Row, contact, day, external_id, kept, language, text, words
+from filterd.pipeline.import_sale import read_sale
 from filterd.pipeline.import_supplement import read_supplement, why_not_in_force
 from filterd.pipeline.registration import read_key
 from filterd.pipeline.verbs import DeskRules
@@ -39,6 +40,7 @@ COLUMNS = (
     "expires_on",
     "external_id",
     "registration_keys",
+    *import_sale.COLUMNS,
     *import_supplement.COLUMNS,
 )
 
@@ -57,12 +59,19 @@ def every_tenant(txn: LedgerTxn) -> tuple[Tenant, ...]:
     return cast(_KnowsTenants, txn).tenants()
 
 
-def plan_tenants(rows: Sequence[Row], known: Sequence[Tenant], rules: DeskRules, now: datetime) -> Plan[Tenant]:
+def plan_tenants(
+    rows: Sequence[Row],
+    known: Sequence[Tenant],
+    rules: DeskRules,
+    now: datetime,
+    recorded_on: Callable[[Tenant | None], date],
+) -> Plan[Tenant]:
     """Say what the rows come to.
 
     Args:
         known: every tenant there is.
         now: goes into the ids of new ones.
+        recorded_on: says on which day a tenant came into our record, a new one for None.
     """
     plan: Plan[Tenant] = Plan()
     by_name: dict[str, list[Tenant]] = {}
@@ -74,7 +83,7 @@ def plan_tenants(rows: Sequence[Row], known: Sequence[Tenant], rules: DeskRules,
     claimed: dict[str, int] = {}
     said: dict[str, int] = {}
     for row in rows:
-        read = _read(plan, row, by_name, by_external, owners, rules, now)
+        read = _read(plan, row, by_name, by_external, owners, rules, now, recorded_on)
         if read is None:
             continue
         before, after = read
@@ -108,6 +117,7 @@ def _read(
     owners: dict[str, Tenant],
     rules: DeskRules,
     now: datetime,
+    recorded_on: Callable[[Tenant | None], date],
 ) -> tuple[Tenant | None, Tenant] | None:
     """Say the tenant before (None: new) and after, or note what is wrong with the row."""
     key = "name"
@@ -152,6 +162,7 @@ def _read(
         after = replace(after, plan=kept(row, key, base.plan, _plan))
         key = "expires_on"
         after = replace(after, expires_on=kept(row, key, base.expires_on, day))
+        after = read_sale(row, base, after, recorded_on(before))
         key = REGISTRATION_KEYS
         registration_of(row)
         after = replace(after, supplement=read_supplement(row, base.supplement, rules.terms, agreement))

@@ -21,9 +21,10 @@ from filterd.model.principal import Tenant
 from filterd.pipeline.directory_rows import write_account, write_leaving, write_tenant
 from filterd.pipeline.import_accounts import plan_accounts
 from filterd.pipeline.import_rows import rows_of
+from filterd.pipeline.import_sale import recorded_on, sale_facts
 from filterd.pipeline.import_supplement import supplement_facts
 from filterd.pipeline.import_tenants import every_tenant, plan_tenants, registration_of
-from filterd.pipeline.people import ROOT, Arguments, PlainVerb, acting_person, person_add, person_list
+from filterd.pipeline.people import ROOT, Arguments, PlainVerb, acting_person
 from filterd.pipeline.registration import Screening, has_come, note_keys
 from filterd.pipeline.roles import LOOK, permitted, reaches
 from filterd.pipeline.tenancy_view import tenancy_facts
@@ -44,8 +45,6 @@ class ImportVerbs:
             "account.import": self.account_import,
             "tenant.list": self.tenant_list,
             "tenant.show": self.tenant_show,
-            "person.add": person_add,
-            "person.list": person_list,
         }
 
     def tenant_import(self, txn: LedgerTxn, arguments: Arguments) -> Any:
@@ -53,7 +52,9 @@ class ImportVerbs:
         person = _importer(txn, arguments)
         is_dry = bool(arguments.get("dry_run"))
         rows = rows_of(arguments)
-        plan = plan_tenants(rows, every_tenant(txn), self._rules, txn.now)
+        plan = plan_tenants(
+            rows, every_tenant(txn), self._rules, txn.now, lambda x: recorded_on(txn, x, self._rules)
+        )
         said = {} if plan.errors else {row.line: registration_of(row) for row in rows}
         screening, held = Screening(txn, self._rules), []
         for item in () if plan.errors or is_dry else plan.items:
@@ -113,6 +114,7 @@ class ImportVerbs:
             "contact": tenant.contact,
             "seats": tenant.seats,
             "reseller": tenant.reseller,
+            **sale_facts(txn, tenant, self._rules),
             "plan": tenant.plan,
             "expires_on": tenant.expires_on.isoformat() if tenant.expires_on is not None else None,
             "external_id": tenant.external_id,

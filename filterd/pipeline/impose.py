@@ -9,8 +9,8 @@ the notice it rests on. Ending an account's service takes two people (pipeline/t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from filterd.agreement.standing import SENDING, standing_at
@@ -23,6 +23,7 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Account
 from filterd.model.sanction import RECIPIENT, Feature, Rung, feature
 from filterd.model.standing import History
+from filterd.pipeline.grounds import GROUND, Given
 from filterd.pipeline.notice_events import announce_event
 from filterd.pipeline.relook import relook_task
 from filterd.pipeline.written_notice import written_notice
@@ -38,6 +39,10 @@ RUNGS = (Rung.WARN, Rung.RESTRICT, Rung.SUSPEND)
 _TEMPLATES = {Rung.WARN: "warning", Rung.RESTRICT: "restriction", Rung.SUSPEND: "suspension"}
 
 
+# Says the version of an agreement that was in force at an instant.
+TermsAt = Callable[[datetime], Agreement]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a person wants.
@@ -47,6 +52,7 @@ class Wanted:
         hours: None: a warning as long as the lightest strike counts, a suspension open-ended.
         case: an incident id or the case id people quote, None for none.
         notice: id of the written notice, or of the warning or case it told of; None for none.
+        given: what the clauses ask for besides.
     """
 
     rung: Rung
@@ -57,6 +63,7 @@ class Wanted:
     notice: str | None
     by: str
     reason: str
+    given: Given = field(default_factory=Given)
 
 
 def read_rung(text: str | None) -> Rung:
@@ -109,20 +116,31 @@ def find_clauses(terms: Agreement, text: str) -> tuple[str, ...]:
     """
     if text in terms.clause:
         return (text,)
-    found = tuple(key for key, clause in terms.clause.items() if clause.number == text)
+    # What asks for more than the clause is named by its key: no number cites it by the way (pipeline/grounds).
+    found = tuple(key for key, c in terms.clause.items() if c.number == text and c.needs is None)
     if not found:
         raise RefusedError(f"agreement {terms.id} has no clause {text!r}; it has {', '.join(terms.clause)}")
     return found
 
 
-def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Wanted) -> tuple[str, NoticeDue]:
-    """Append the rows of a sanction; says its id and the notice to be promised."""
+def impose(
+    txn: LedgerTxn, account: Account, terms: Agreement, wanted: Wanted, terms_at: TermsAt | None = None
+) -> tuple[str, NoticeDue]:
+    """Append the rows of a sanction; says its id and the notice to be promised.
+
+    Args:
+        terms: those in force. `terms_at` says the version in force at an act: what is imposed for one before a change
+            holds by both, the milder where they differ (STANDING 5.7-7). None: there is but one.
+    """
     _refuse_misfit(wanted)
     history = txn.history(account.account_id)
-    ends_at = _end(terms, wanted, txn.now)
-    _refuse_if_in_force(history, terms, wanted, txn.now, ends_at)
-    notice = written_notice(txn, account, terms, wanted.notice) if wanted.rung > Rung.WARN else None
+    between = _between(history, wanted.case, terms, terms_at)
+    notice = _written(txn, account, between, wanted)
     case = wanted.case or (notice.incident_ids[0] if notice is not None else None)
+    between = _between(history, case, terms, terms_at)
+    _refuse_if_unfounded(between, wanted)
+    ends_at = min((end for x in between if (end := _end(x, wanted, txn.now)) is not None), default=None)
+    _refuse_if_in_force(history, terms, wanted, txn.now, ends_at)
     decision_id = derived_id("d", account.account_id, wanted.by, wanted.rung.word, txn.now.isoformat())
     incident_id = incident_for(txn, account, history, case, decision_id)
     imposed = r.SanctionImposed(
@@ -144,6 +162,9 @@ def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Wanted) -
         by=wanted.by,
         warranted=wanted.rung,
         notice_id=notice.notice_id if notice is not None else None,
+        statute=wanted.given.provision,
+        has_words=bool(wanted.given.words),
+        rests_on=wanted.given.rests_on,
     )
     confirmed = r.SanctionConfirmed(
         at=txn.now,
@@ -155,7 +176,8 @@ def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Wanted) -
     again = relook_task(imposed, terms, txn.now) if ends_at is None else None
     records: list[r.Record] = [imposed, confirmed, *([again] if again is not None else [])]
     for record in records:
-        txn.append(record, account_id=account.account_id, tenant_id=account.tenant_id)
+        personal = {GROUND: wanted.given.words} if record is imposed and wanted.given.words else None
+        txn.append(record, account_id=account.account_id, tenant_id=account.tenant_id, personal=personal)
     if wanted.rung is Rung.WARN and terms.incident.suspension_notice_hours is not None:
         _write_to_tenant(txn, account, terms, imposed)
     return imposed.sanction_id, NoticeDue(
@@ -164,6 +186,36 @@ def impose(txn: LedgerTxn, account: Account, terms: Agreement, wanted: Wanted) -
         incident_id=incident_id,
         sanction_ids=(imposed.sanction_id,),
     )
+
+
+def _between(
+    history: History, case: str | None, terms: Agreement, terms_at: TermsAt | None
+) -> tuple[Agreement, ...]:
+    """Say the versions that a sanction has to hold by: that of the case's first act, and the one in force."""
+    prefix = (case or "").split("_", 1)[-1]
+    opened = next(
+        (i.opened for i in history.incidents if prefix and i.opened.incident_id.split("_", 1)[-1].startswith(prefix)),
+        None,
+    )
+    at_act = terms_at(opened.at) if opened is not None and terms_at is not None else terms
+    return (terms,) if at_act.digest == terms.digest else (at_act, terms)
+
+
+def _written(
+    txn: LedgerTxn, account: Account, between: Sequence[Agreement], wanted: Wanted
+) -> r.NoticeSent | None:
+    """Find the written notice that a sanction rests on: where either version asks for one, and as long before."""
+    found = [written_notice(txn, account, x, wanted.notice) for x in between] if wanted.rung > Rung.WARN else []
+    return next((x for x in found if x is not None), None)
+
+
+def _refuse_if_unfounded(between: Sequence[Agreement], wanted: Wanted) -> None:
+    """No ground, no sanction: what was none at the act does not become one by a later version."""
+    for terms in between:
+        if missing := [key for key in wanted.clauses if key not in terms.clause]:
+            raise RefusedError(
+                f"version {terms.version} of agreement {terms.id}, in force at the act, has no clause {missing[0]!r}"
+            )
 
 
 def step_of(terms: Agreement, rung: Rung, *, is_open_ended: bool) -> int:

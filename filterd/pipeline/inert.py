@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from filterd.agreement.decide import decide
+from filterd.agreement.holding import can_hold, return_at, unheld
 from filterd.agreement.terms import Agreement
 from filterd.errors import LedgerUnavailable, UsageError
 from filterd.log.dns import Asked
-from filterd.model.decision import Case, Counts, Decision
+from filterd.model.decision import Case, Counts, Decision, Disposition
+from filterd.model.held import InboundHold
 from filterd.model.reply import Reply
 from filterd.model.sanction import Preset
 from filterd.model.standing import History
@@ -17,7 +20,7 @@ from filterd.pipeline.intake import Read
 from filterd.pipeline.recorder import Recorder
 from filterd.ports import AccountRef, CountRequest
 
-_ACCOUNT, _TENANT = "a_scan", "n_scan"
+_ACCOUNT, _TENANT, _ITEM = "a_scan", "n_scan", "q_scan"
 
 
 class Ear(Recorder):
@@ -33,6 +36,9 @@ class Ear(Recorder):
         self.heard = (item, case, decision)
 
     def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
+        pass
+
+    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
         pass
 
     def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
@@ -83,16 +89,23 @@ class NoLedger:
     async def decide(self, case: Case) -> Decision:
         # Without recipients nothing new would be delivered, and the mail would pass for a retry.
         new = case.delivery_keys or (case.evidence_key,)
-        return decide(case, self._terms, self._preset, History(account_id=_ACCOUNT), new)
+        decision = decide(case, self._terms, self._preset, History(account_id=_ACCOUNT), new)
+        if decision.disposition is not Disposition.QUARANTINE or not can_hold(self._terms):
+            return unheld(decision, self._terms)
+        # What would be held; nothing is.
+        return replace(decision, held_id=_ITEM, held_until=return_at(case.at, self._terms))
+
+    async def hold_inbound(self, given: InboundHold) -> str | None:
+        return _ITEM
 
     async def domain_owner(self, domain: str) -> str | None:
         return None
 
-    async def object_by_mail(self, account_id: str, transaction_id: str) -> None:
+    async def object_by_mail(self, account_id: str, transaction_id: str, tenant_id: str | None = None) -> None:
         pass
 
     async def call(self, verb: str, arguments: Mapping[str, Any]) -> Any:
-        if verb in ("senders.known", "senders.note"):
-            # Nobody has written before.
+        if verb in ("senders.known", "senders.note", "advice.note", "case.shown"):
+            # Nobody has written before, and nobody is told.
             return []
         raise UsageError(f"a scan has no ledger to ask for {verb!r}")

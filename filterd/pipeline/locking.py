@@ -11,6 +11,7 @@ from typing import Any
 
 from filterd.model.about import EVERYTHING, NOTHING, About, about
 from filterd.model.decision import Case
+from filterd.model.held import InboundHold
 
 # Verbs that only look, or write what no row is about. One of them that tried to add a row would be refused.
 _LOOKS = frozenset(
@@ -18,6 +19,7 @@ _LOOKS = frozenset(
         "account.history",
         "account.list",
         "account.show",
+        "advice.note",
         "appeal.list",
         "effect.list",
         "appeal.look_online",
@@ -27,6 +29,7 @@ _LOOKS = frozenset(
         "cure.list",
         "incident.list",
         "incident.show",
+        "change.list",
         "clock.list",
         "ledger.rows",
         "notice.list",
@@ -39,6 +42,10 @@ _LOOKS = frozenset(
         "proposal.show",
         "quarantine.list",
         "recall.preview",
+        "registration.list",
+        "registration.show",
+        "report.list",
+        "rights.list",
         "security.show",
         "senders.known",
         "senders.note",
@@ -47,6 +54,8 @@ _LOOKS = frozenset(
         "service.facts",
         "service.show",
         "task.list",
+        "tenant.deletions",
+        "tenant.history",
         "tenant.list",
         "tenant.show",
     }
@@ -58,6 +67,11 @@ def of_case(case: Case) -> About:
     return about(tenants=(case.principal.tenant_id,), accounts=(case.principal.account_id,))
 
 
+def of_recipients(given: InboundHold) -> About:
+    """A stranger's mail: the accounts it is held for."""
+    return about(accounts=given.accounts)
+
+
 def of_login(given: Mapping[str, Any]) -> About:
     """An account found, or made with its tenant, at its first mail."""
     login = str(given.get("login") or "")
@@ -67,8 +81,8 @@ def of_login(given: Mapping[str, Any]) -> About:
 
 
 def of_account(given: Mapping[str, Any]) -> About:
-    """What an account's own user does."""
-    return about(accounts=(str(given.get("account_id") or ""),))
+    """What an account's own user does, and the administrator for the tenant."""
+    return about(tenants=(given.get("tenant_id"),), accounts=(str(given.get("account_id") or ""),))
 
 
 def of_verb(name: str, _: object) -> About:

@@ -13,7 +13,7 @@ from filterd.model import records as r
 from filterd.model.ids import random_id
 from filterd.pipeline.desk import iso, reason_in
 from filterd.pipeline.people import RESELLER, Actor, Arguments, PlainVerb
-from filterd.pipeline.roles import dealer_hash, dealer_of, mandates, permitted
+from filterd.pipeline.roles import LOOK, dealer_hash, dealer_of, is_scoped, mandates, permitted
 from filterd.ports import LedgerTxn
 
 MAX_DOCUMENT_CHARS = 120
@@ -63,8 +63,10 @@ def mandate_end(txn: LedgerTxn, arguments: Arguments) -> Any:
 
 
 def mandate_list(txn: LedgerTxn, arguments: Arguments) -> Any:
-    """Say the mandates in force; a reseller is named by a keyed hash."""
-    return [_shown(mandate) for mandate in mandates(txn)]
+    """Say the mandates in force; a reseller is named by a keyed hash, and sees their own."""
+    actor = permitted(txn, arguments, LOOK) if arguments.get("token") else None
+    is_all = actor is None or not is_scoped(actor)
+    return [_shown(x) for x in mandates(txn) if is_all or (actor is not None and actor.scope == f"dealer:{x.dealer}")]
 
 
 def _refuse_others(actor: Actor, dealer: str) -> None:

@@ -78,6 +78,9 @@ def announce_event(
     if row.every is not None:
         due_at = _end_of_period(txn.now, row.every)
         key.append(due_at.isoformat())
+        if to is not None:
+            # What is for some of them must not reach the others with what is for all.
+            key.append(",".join(sorted(x.value for x in audiences)))
     else:
         key.append(json.dumps(checked, sort_keys=True))
     return txn.post(TOPIC, payload, due_at=due_at, merge_key=derived_id("y", *key))

@@ -48,6 +48,7 @@ class EventFacts:
         is_for_people: its case holds what only people may judge: the tenant's side reads one line (`tenant_copy`).
         is_decided: a person has imposed something in its case; before that, of such a case, the tenant reads nothing.
         link: the signed address of its case's page; None: `object_url` with the case id.
+        statute: the law that a step against a tenant names as its ground; None: it stands on clauses.
     """
 
     request: EventRequest
@@ -62,6 +63,7 @@ class EventFacts:
     is_for_people: bool = False
     is_decided: bool = False
     link: str | None = None
+    statute: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def render_event(
     values = {
         **_letterhead(facts.tenant, facts.terms, settings, at, case),
         "f": request.facts[0],
-        "items": request.facts,
+        "items": _together(request.facts) if request.event == "advice" else request.facts,
         "who": who,
         "account": who,
         "is_copy": audience in COPIES and is_about_account,
@@ -100,6 +102,8 @@ def render_event(
         "url": (facts.link or f"{settings.object_url}{case}") if has_page and not is_suspect else None,
         "reachable": reachable(facts.account, facts.tenant, settings),
         "is_good": facts.is_good,
+        "hotline": {language: settings.hotline.get(language, "") for language in LANGUAGES},
+        "statute": facts.statute,
     }
     languages = LANGUAGES if audience is Audience.OTHER else choose_languages(facts.account, facts.tenant, facts.terms)
     return assemble(templates, request.event, request.event, languages, facts.terms, values)
@@ -197,3 +201,13 @@ def _letterhead(
         "appeals": settings.appeals_address,
         "at": at,
     }
+
+
+def _together(found: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]:
+    """Say the same advice once, with how often and since when: workers hand it over as it comes."""
+    out: dict[str, dict[str, Any]] = {}
+    for facts in found:
+        known = out.setdefault(facts["code"], {**facts, "count": 0})
+        known["count"] += facts["count"]
+        known["since"] = min(known["since"], facts["since"])
+    return list(out.values())

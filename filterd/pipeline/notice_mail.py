@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parseaddr
 
 from filterd.agreement.standing import standing_at
 from filterd.agreement.statement import Statement, points_at, statement
 from filterd.agreement.terms import Agreement
-from filterd.errors import PeerError, UsageError
-from filterd.mail.address import parse_forward_path
-from filterd.mail.compose import compose as compose_mail
+from filterd.errors import UsageError
 from filterd.model import records as r
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account, Supplement, Tenant
-from filterd.model.sanction import Conduct, Mode
+from filterd.model.sanction import Conduct, Mode, Rung
 from filterd.model.standing import History
 from filterd.pipeline.appeal_link import case_link
+from filterd.pipeline.grounds import PersonsGround, named_in
+from filterd.pipeline.notice_addresses import addresses as addresses
+from filterd.pipeline.notice_addresses import compose as compose
+from filterd.pipeline.notice_addresses import is_address
 from filterd.pipeline.notice_letters import EventFacts, render_event, render_tenant_copy
 from filterd.pipeline.notice_paths import reverse_path
 from filterd.pipeline.notice_requests import EventRequest, Request
@@ -32,14 +33,16 @@ from filterd.pipeline.notice_table import NOBODY
 from filterd.pipeline.notice_templates import TENANT_COPY
 from filterd.pipeline.notices import (
     COPIES,
+    NO_WORDS,
+    NOTHING_REFUSED,
     Audience,
     NoticeSettings,
     RenderedNotice,
     Templates,
     dealer_of,
-    plain,
     render,
 )
+from filterd.pipeline.refusal_notes import RefusedList, refused_between
 from filterd.pipeline.replies import case_id
 from filterd.pipeline.verbs import DeskRules, surroundings
 from filterd.ports import LedgerTxn
@@ -65,6 +68,8 @@ class NoticeFacts:
     is_for_people: bool = False
     is_decided: bool = False
     link: str | None = None
+    refused: RefusedList = NOTHING_REFUSED
+    persons_ground: PersonsGround = NO_WORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +138,19 @@ class NoticeDesk:
             statement=facts,
             is_for_people=_is_for_people(history, request.incident_id, terms),
             is_decided=_is_decided(history, request.incident_id),
-            link=self._link(history, terms, request.incident_id, txn.now),
+            link=self._link(history, terms, tenant, request.incident_id, txn.now),
+            persons_ground=_named(txn, history, request),
+            refused=_refused(txn, request.account_id, facts) if "annulled" in about else NOTHING_REFUSED,
         )
 
-    def _link(self, history: History, terms: Agreement, incident_id: str, at: datetime) -> str | None:
+    def _link(
+        self, history: History, terms: Agreement, tenant: Tenant | None, incident_id: str, at: datetime
+    ) -> str | None:
         if self._token_key is None:
             return None
-        return case_link(self._settings.object_url, self._token_key, history, terms, incident_id, at)
+        url, now = self._settings.object_url, self._rules.terms_for(tenant, at)
+        in_force = now if now.id == terms.id else None
+        return case_link(url, self._token_key, history, terms, incident_id, at, in_force)
 
     def event_facts(
         self,
@@ -158,7 +169,10 @@ class NoticeDesk:
             terms = self._rules.terms_of_incident(records, incident_id, tenant, txn.now)
         base = self._rules.terms.get(terms.supplements) if terms.supplements is not None else None
         if account is None:
-            return EventFacts(request=request, account=None, tenant=tenant, terms=terms, base=base)
+            statute = _statute(txn, tenant, request)
+            return EventFacts(
+                request=request, account=None, tenant=tenant, terms=terms, base=base, statute=statute
+            )
         history = txn.history(account.account_id)
         now = standing_at(history, terms, txn.now, surroundings(txn, account.account_id, account.tenant_id))
         # The fact may name an incident of the tenant's, or one that a restore has not brought back.
@@ -181,7 +195,7 @@ class NoticeDesk:
             is_good=now.conduct is Conduct.GOOD,
             is_for_people=incident_id is not None and _is_for_people(history, incident_id, terms),
             is_decided=incident_id is not None and _is_decided(history, incident_id),
-            link=self._link(history, terms, incident_id, txn.now) if incident_id is not None else None,
+            link=self._link(history, terms, tenant, incident_id, txn.now) if incident_id is not None else None,
         )
 
     def letters(self, facts: Facts, at: datetime) -> tuple[Letter, ...]:
@@ -240,6 +254,8 @@ class NoticeDesk:
             at,
             audience=audience,
             link=facts.link,
+            refused=facts.refused,
+            persons_ground=facts.persons_ground,
         )
 
     def _one_line(self, facts: Facts, at: datetime) -> RenderedNotice:
@@ -258,9 +274,13 @@ class NoticeDesk:
     def _readers(self, facts: Facts) -> tuple[tuple[Audience, str], ...]:
         request = facts.request
         if isinstance(request, EventRequest) and request.recipient is not None:
-            return ((Audience.OTHER, request.recipient),) if _is_address(request.recipient) else ()
+            return ((Audience.OTHER, request.recipient),) if is_address(request.recipient) else ()
         desk = self.desk_of(facts.tenant, facts.terms)
         return addresses(facts.account, facts.tenant, self._settings, desk=desk)
+
+    def sender_of(self, facts: Facts) -> str:
+        """Say the From field of a letter, in the name of whoever enforces the agreement."""
+        return self._settings.sender_for(dealer_of(facts.tenant, facts.terms))
 
     def known(self, facts: Facts) -> frozenset[Audience]:
         """Say who has an address."""
@@ -321,61 +341,6 @@ def spread(txn: LedgerTxn, request: EventRequest, after: str) -> None:
         txn.post("notice", more, due_at=txn.now)
 
 
-def addresses(
-    account: Account | None, tenant: Tenant | None, settings: NoticeSettings, *, desk: str | None = None
-) -> tuple[tuple[Audience, str], ...]:
-    """Say who can be written to and where, each address once; what is no address, or is our own, is left out."""
-    known = [
-        # A retired account's login is another person's address by now.
-        (Audience.ACCOUNT, account.login if account is not None and account.retired_at is None else None),
-        (Audience.CONTACT, account.contact if account is not None else None),
-        (Audience.TENANT, tenant.contact if tenant is not None and settings.copy_to_tenant else None),
-        (Audience.SECOND, tenant.second_contact if tenant is not None and settings.copy_to_tenant else None),
-        (Audience.PARTY, desk),
-    ]
-    seen = {parseaddr(settings.sender)[1].lower(), settings.appeals_address.lower()}
-    out = []
-    for audience, address in known:
-        if address and address.lower() not in seen and _is_address(address):
-            seen.add(address.lower())
-            out.append((audience, address))
-    return tuple(out)
-
-
-def compose(
-    notice: RenderedNotice,
-    settings: NoticeSettings,
-    recipient: str,
-    at: datetime,
-    *,
-    notice_id: str,
-    audience: Audience,
-    dealer: str | None = None,
-) -> bytes:
-    """Make the mail. The Message-ID is the same however often it is sent again, so that a second copy can be known.
-
-    An answer goes to the appeals address, with the case in its subject: answering is objecting (TX-6.1). The
-    reverse-path, mostly the null one, is the mailer's part. `dealer`: the reseller who enforces the agreement, None for
-    the operator; where it has no sender of its own, the text says on whose behalf the address writes (CLAUSES §7).
-    """
-    name, address = parseaddr(settings.sender_for(dealer))
-    if dealer is not None and dealer not in settings.notice_from:
-        name = plain(dealer)
-    domain = parse_forward_path(f"<{address}>".encode(), smtputf8=True).domain
-    return compose_mail(
-        sender=address,
-        sender_name=name or None,
-        to=[recipient],
-        subject=notice.subject,
-        text=notice.text,
-        message_id=f"<{notice_id}.{audience}@{domain}>",
-        date=at,
-        # RFC 3834 §5, and the same said to Exchange: nothing answers a notice by itself (FAULTS row 56).
-        auto_submitted="auto-generated",
-        fields=(("Reply-To", settings.appeals_address), ("X-Auto-Response-Suppress", "All")),
-    )
-
-
 def delayed_until(records: Iterable[r.Record], now: datetime) -> datetime | None:
     """Say until when an authority forbids telling anybody about this account, None when none does."""
     ended, delays = set(), []
@@ -386,6 +351,28 @@ def delayed_until(records: Iterable[r.Record], now: datetime) -> datetime | None
             case r.EntryEnded():
                 ended.add(record.entry_id)
     return max((x.until for x in delays if x.entry_id not in ended), default=None)
+
+
+def _named(txn: LedgerTxn, history: History, request: NoticeRequest) -> PersonsGround:
+    told = set(request.sanction_ids)
+    mine = {s.imposed.sanction_id: s.imposed for s in history.sanctions if s.imposed.sanction_id in told}
+    if not any(x.statute or x.has_words for x in mine.values()):
+        return NO_WORDS
+    return named_in(txn.opened_entries(request.account_id), mine)
+
+
+def _refused(txn: LedgerTxn, account_id: str, facts: Statement) -> RefusedList:
+    spans = [(x.since, x.until) for x in facts.undone if x.rung > Rung.WARN]
+    return refused_between(txn.opened_entries(account_id), spans) if spans else NOTHING_REFUSED
+
+
+def _statute(txn: LedgerTxn, tenant: Tenant | None, request: EventRequest) -> str | None:
+    """Say the law that the step in question rests on. It is a person's words, so it is no fact of a notice."""
+    step_id = request.facts[0].get("step_id")
+    if tenant is None or step_id is None:
+        return None
+    steps = txn.history(tenant.tenant_id).of(r.TenantStepTaken)
+    return next((x.statute for x in steps if x.step_id == step_id), None)
 
 
 def _is_for_people(history: History, incident_id: str, terms: Agreement) -> bool:
@@ -401,11 +388,3 @@ def _is_decided(history: History, incident_id: str) -> bool:
 def _still_true(history: History, request: NoticeRequest) -> tuple[str, ...]:
     is_annulled = any(i.is_annulled for i in history.incidents if i.opened.incident_id == request.incident_id)
     return tuple(name for name in request.templates if not (is_annulled and name in _OVERTAKEN))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parse_forward_path(b"<" + text.encode("utf-8", "replace") + b">", smtputf8=True)
-    except PeerError:
-        return False
-    return True

@@ -12,10 +12,11 @@ LETTERS = {
     Audience.TENANT: "t",
     Audience.SECOND: "s",
     Audience.PARTY: "p",
+    Audience.DEALER: "d",
     Audience.OTHER: "o",
 }
 _BY_LETTER = {letter: audience for audience, letter in LETTERS.items()}
-_TAG = re.compile(r"(m_[0-9a-f]{40})\.([actspo])")
+_TAG = re.compile(r"(m_[0-9a-f]{40})\.([actspod])")
 
 
 def reverse_path(report_address: str | None, notice_id: str, audience: Audience) -> str | None:

@@ -173,8 +173,8 @@ class EventRequest:
 Request = NoticeRequest | EventRequest
 
 
-# Who is told instead when nobody who was to read it can be reached (TX-2.1.3, 6.2: the dealer's desk at last).
-_INSTEAD = (Audience.CONTACT, Audience.TENANT, Audience.SECOND, Audience.PARTY)
+# Who is told instead when nobody who was to read it can be reached (TX-2.1.3, 6.2: the dealer and the desk at last).
+_INSTEAD = (Audience.CONTACT, Audience.TENANT, Audience.SECOND, Audience.DEALER, Audience.PARTY)
 
 
 def fallback(request: Request, known: Collection[Audience], now: datetime) -> Mapping[str, Any] | None:
@@ -185,6 +185,8 @@ def fallback(request: Request, known: Collection[Audience], now: datetime) -> Ma
         known: who has an address.
     """
     if request.is_fallback or request.tenant_id is None or request.deemed_at is not None:
+        return None
+    if isinstance(request, EventRequest) and request.row.is_private:
         return None
     # The second contact stands among the readers of an incident for holds alone: it may be untried.
     is_tried = set(request.audiences) - ({Audience.SECOND} if isinstance(request, NoticeRequest) else set())

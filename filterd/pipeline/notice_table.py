@@ -17,8 +17,8 @@ class Audience(StrEnum):
     """Who reads a copy.
 
     `contact` is an address of the account's user outside the mailbox, `second` the tenant's second contact, `party` the
-    desk of whoever enforces the agreement, `co_users` every other account of the tenant, `other` somebody outside who
-    wrote to us, such as a complainant.
+    desk of whoever enforces the agreement, `dealer` the desk of the dealer it was bought from, `co_users` every other
+    account of the tenant, `other` somebody outside who wrote to us, such as a complainant.
     """
 
     ACCOUNT = "account"
@@ -26,6 +26,7 @@ class Audience(StrEnum):
     TENANT = "tenant"
     SECOND = "second"
     PARTY = "party"
+    DEALER = "dealer"
     CO_USERS = "co_users"
     OTHER = "other"
 
@@ -50,6 +51,7 @@ class Event:
         is_sanction: it says the points, the next step, when strikes fade and how to object; no limit applies to it.
         can_object: it says how to object, without points.
         is_security: no link goes to the mailbox it is about, and the second contact is told besides.
+        is_private: for nobody else's eyes: where its reader cannot be reached, nobody is told instead.
         every: at most one in such a time for a subject, with all that happened in it; None: each by itself, at once.
     """
 
@@ -59,6 +61,7 @@ class Event:
     is_sanction: bool = False
     can_object: bool = False
     is_security: bool = False
+    is_private: bool = False
     every: timedelta | None = None
 
     @property
@@ -73,6 +76,11 @@ def _of(spec: str) -> dict[str, str]:
 
 def _sanction(spec: str) -> Event:
     return Event(about=ACCOUNT, to=_ALL, facts=_of(spec), is_sanction=True, can_object=True)
+
+
+def _appeal(spec: str) -> Event:
+    """About a decision against an account, or of a tenant's side about a step: that one has no points."""
+    return Event(about=EITHER, to=_ALL, facts=_of(spec), is_sanction=True, can_object=True)
 
 
 def _tenant(spec: str, *, can_object: bool = False, is_security: bool = False) -> Event:
@@ -126,10 +134,10 @@ EVENTS: Mapping[str, Event] = {
     "terminated": _sanction("incident_id:id sanction_id:id at:instant kept_until:date?"),
     "reinstated": _sanction("at:instant sanction_id:id is_empty:flag"),
     # Appeals.
-    "appeal_acknowledged": _sanction("appeal_id:id incident_id:id filed_at:instant decide_by:instant"),
-    "appeal_info_requested": _sanction("appeal_id:id incident_id:id asked_at:instant answer_by:instant?"),
-    "appeal_decided": _sanction("appeal_id:id incident_id:id outcome:code decided_at:instant can_reopen:flag"),
-    "appeal_reopened": _sanction("appeal_id:id incident_id:id at:instant decide_by:instant"),
+    "appeal_acknowledged": _appeal("appeal_id:id incident_id:id filed_at:instant decide_by:instant"),
+    "appeal_info_requested": _appeal("appeal_id:id incident_id:id asked_at:instant answer_by:instant?"),
+    "appeal_decided": _appeal("appeal_id:id incident_id:id outcome:code decided_at:instant can_reopen:flag"),
+    "appeal_reopened": _appeal("appeal_id:id incident_id:id at:instant decide_by:instant"),
     # Breach in writing, and its cure.
     "breach_notice": Event(
         about=TENANT,
@@ -189,6 +197,12 @@ EVENTS: Mapping[str, Event] = {
     "tenant_suspended": _tenant(
         "step_id:id starts_at:instant ends_at:instant? clauses:clauses", can_object=True
     ),
+    "tenant_termination_proposed": _tenant(
+        "step_id:id proposal_id:id proposed_at:instant earliest_at:instant clauses:clauses", can_object=True
+    ),
+    "tenant_termination_withdrawn": _tenant("step_id:id at:instant because:code"),
+    "tenant_terminated": _tenant("step_id:id at:instant clauses:clauses", can_object=True),
+    "tenant_reinstated": _tenant("step_id:id at:instant because:code is_empty:flag"),
     "tenant_step_ended": _tenant("step_id:id step:code at:instant because:code"),
     "tenant_locked": _tenant("lock_id:id at:instant until:instant", can_object=True, is_security=True),
     "tenant_unlocked": _tenant("lock_id:id at:instant", is_security=True),
@@ -203,8 +217,9 @@ EVENTS: Mapping[str, Event] = {
     "service_renewed": _service("at:instant expires_on:date"),
     "service_stopped": _service("stopped_on:date kept_until:date"),
     "mx_warning": _service("first_bad_on:date ends_on:date"),
-    "service_ended": _service("because:code ended_on:date cleared_from:date"),
+    "service_ended": _service("because:code ended_on:date cleared_from:date copy_until:date"),
     "law_change": _service("ends_on:date"),
+    "service_change": _service("change_id:id what:code effective_at:instant document:code"),
     "deletion_imminent": _service("because:code delete_on:date"),
     "deletion_complete": _service("at:instant purge_id:id evidence:number held_mails:number"),
     "maintenance": _service("window_id:id since:instant until:instant is_emergency:flag"),
@@ -228,6 +243,12 @@ EVENTS: Mapping[str, Event] = {
     "complaint_closed": Event(
         about=NOBODY, to=(Audience.OTHER,), facts=_of("complaint_id:id outcome:code closed_at:instant")
     ),
+    # A rights holder whose notice lacks something: what, and of which of the rights (TX-3.3.2 tail-f).
+    "rights_incomplete": Event(
+        about=NOBODY, to=(Audience.OTHER,), facts=_of("rights_id:id right:code missing:codes received_at:instant")
+    ),
+    # Care for whoever may come to harm: where help is found (STANDING 5.7-25).
+    "care": Event(about=ACCOUNT, to=(Audience.ACCOUNT,), facts=_of("at:instant"), is_private=True),
     # The enforcing party's own desk.
     "desk_task": Event(
         about=EITHER, to=(Audience.PARTY,), facts=_of("task_id:id what:code due_at:instant"), every=_HOUR

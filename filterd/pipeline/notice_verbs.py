@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from filterd.errors import UsageError
+from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
 from filterd.model.principal import Account, Tenant
 from filterd.pipeline.notice_events import TOPIC, check_facts
@@ -23,6 +23,7 @@ from filterd.pipeline.notice_samples import sample_facts
 from filterd.pipeline.notice_table import EITHER, EVENTS, NOBODY, TENANT, Audience
 from filterd.pipeline.notices import LANGUAGES
 from filterd.pipeline.people import Arguments, PlainVerb
+from filterd.pipeline.roles import LOOK, is_scoped, permitted, reaches
 from filterd.ports import LedgerTxn, OutboxItem
 
 # Ids of things that do not exist: nobody takes them for real ones.
@@ -89,7 +90,20 @@ class NoticeVerbs:
         personal = {name: text for row in rows for name, text in (row.personal or {}).items()}
         known = [x for x in self.listed(txn, {"subject": subject_id}) if x["notice_id"] == notice_id]
         letters = {n.removeprefix(_LETTER): text for n, text in personal.items() if n.startswith(_LETTER)}
+        if arguments.get("token"):
+            letters = self._theirs(txn, arguments, subject_id, letters)
         return {"notice_id": notice_id, "outcomes": known, "letters": letters}
+
+    def _theirs(
+        self, txn: LedgerTxn, arguments: Arguments, subject_id: str, letters: dict[str, str]
+    ) -> dict[str, str]:
+        """Say which letters somebody may read: of a tenant's or a reseller's people, the tenant's own copy."""
+        actor = permitted(txn, arguments, LOOK)
+        account = txn.account(subject_id)
+        tenant = txn.tenant(account.tenant_id if account is not None else subject_id)
+        if not reaches(txn, actor, tenant):
+            raise RefusedError(f"{subject_id} is not yours to look at")
+        return {name: text for name, text in letters.items() if not is_scoped(actor) or name == Audience.TENANT}
 
     def preview(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Word a general notice about a real account or tenant, or one made up, with made-up facts. Nothing is sent.

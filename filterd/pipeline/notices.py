@@ -15,12 +15,14 @@ from typing import Any
 from filterd.agreement.statement import Statement
 from filterd.agreement.terms import Agreement
 from filterd.errors import UsageError
-from filterd.model.principal import Account, Tenant
+from filterd.model.principal import DEALER, Account, Tenant
+from filterd.pipeline.grounds import PersonsGround
 from filterd.pipeline.notice_table import Audience as Audience
 from filterd.pipeline.notice_templates import LANGUAGES as LANGUAGES
 from filterd.pipeline.notice_templates import TEMPLATES as TEMPLATES
 from filterd.pipeline.notice_templates import Templates as Templates
 from filterd.pipeline.notice_templates import plain as plain
+from filterd.pipeline.refusal_notes import RefusedList
 from filterd.pipeline.replies import case_id
 from filterd.pipeline.texts import known_language
 
@@ -38,9 +40,11 @@ _FITS: dict[str, Callable[[Statement], bool]] = {
 RESELLER = "reseller"
 
 _RULE = "-" * 60
+NOTHING_REFUSED = RefusedList()
+NO_WORDS = PersonsGround()
 
 # Copies for those who answer for the user.
-COPIES = frozenset({Audience.TENANT, Audience.SECOND, Audience.PARTY})
+COPIES = frozenset({Audience.TENANT, Audience.SECOND, Audience.DEALER, Audience.PARTY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,10 @@ class NoticeSettings:
         always_reachable: whole addresses a suspended account can still write to, besides the appeals address.
         reachable_local_parts: the same, at the tenant's own domains.
         desk_address: where the enforcing party's own people read notices; None: nowhere.
-        reseller_desks: the same for resellers, by name.
+        reseller_desks: the same for resellers, by name; also the desks of dealers (TX-2.1.3).
         report_address: delivery reports come back to it, with the notice's id behind a `+`; None: notices have the null
             reverse-path and nothing comes back.
+        hotline: where help is found, by language, for whoever may harm themselves; the operator's own words.
     """
 
     sender: str
@@ -69,6 +74,7 @@ class NoticeSettings:
     desk_address: str | None = None
     reseller_desks: Mapping[str, str] = field(default_factory=dict)
     report_address: str | None = None
+    hotline: Mapping[str, str] = field(default_factory=dict)
 
     def sender_for(self, dealer: str | None) -> str:
         """Say the From field of a notice that is in this reseller's name, or the operator's for None."""
@@ -100,6 +106,8 @@ def render(
     *,
     audience: Audience = Audience.ACCOUNT,
     link: str | None = None,
+    refused: RefusedList = NOTHING_REFUSED,
+    persons_ground: PersonsGround = NO_WORDS,
 ) -> RenderedNotice:
     """Word one notice for one reader.
 
@@ -108,6 +116,8 @@ def render(
         account: None when the directory no longer has it; its id stands for it then.
         at: the instant the statement is of.
         link: the signed address of the case's page; None: `object_url` with the case id.
+        refused: the reader's own mails that were refused by what is annulled.
+        persons_ground: what the decider named besides the clause.
 
     Raises:
         UsageError: `about` is empty or names an unknown template, or one whose sanction the statement lacks.
@@ -117,7 +127,10 @@ def render(
     told = [name for name in TEMPLATES if name in about]
     if not _FITS[told[0]](statement):
         raise UsageError(f"{statement.incident_id} gives no reason for a notice of {told[0]}")
-    values = _values(statement, about, account, tenant, terms, settings, at, audience, link)
+    values = _values(statement, about, account, tenant, terms, settings, at, audience, link) | {
+        "refused": refused,
+        "persons_ground": persons_ground,
+    }
     return assemble(templates, told[0], "+".join(told), choose_languages(account, tenant, terms), terms, values)
 
 
@@ -212,6 +225,13 @@ def _values(
 def dealer_of(tenant: Tenant | None, terms: Agreement) -> str | None:
     """Say the reseller in whose name this tenant is written to, None for the operator."""
     return tenant.reseller if tenant is not None and terms.enforcing_party == RESELLER else None
+
+
+def dealer_desk(tenant: Tenant | None, settings: NoticeSettings) -> str | None:
+    """Say where the dealer of a tenant reads what its customer's contact could not be told (TX-2.1.3)."""
+    if tenant is None or tenant.channel != DEALER or tenant.reseller is None:
+        return None
+    return settings.reseller_desks.get(tenant.reseller)
 
 
 def reachable(account: Account | None, tenant: Tenant | None, settings: NoticeSettings) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ which is counted and alarmed.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,79 +105,9 @@ def guarded(name: str, verb: PlainVerb) -> PlainVerb:
     return run
 
 
-def person_add(txn: LedgerTxn, arguments: Arguments) -> Any:
-    """Add somebody under `name` with `role`, or give them another role and token; the answer has the token.
-
-    By a person with role admin; by nobody while there is none yet; `as_root` by whoever may use the socket. `tenant` or
-    `dealer` is what a tenant's or a reseller's person is limited to; for others `tenant` is where they belong
-    themselves, and `account` their own mailbox: about these they decide nothing.
-    """
-    name, role = str(arguments.get("name") or "").strip(), str(arguments.get("role") or "")
-    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-        raise RefusedError(f"a name has 1 to {MAX_NAME_CHARS} printable characters")
-    if name in (BY_FIRST, BY_ROOT):
-        raise RefusedError(f"nobody can be called {name!r}: entries use it where no person acted")
-    if role not in ROLES:
-        raise RefusedError(f"role is one of {', '.join(ROLES)}")
-    scope, account_id = _scope(txn, arguments, role), _own_account(txn, arguments)
-    by = _added_by(txn, arguments)
-    known = dict(txn.people())
-    if name in known and by != BY_ROOT:
-        raise RefusedError(f"there is a {name}; only the system's administrator replaces a token (--as-root)")
-    # With a prefix, so that none begins with a dash and people know one when they see it.
-    token = f"ft_{secrets.token_urlsafe(TOKEN_BYTES)}"
-    txn.put_person(name, role, token)
-    added = r.PersonAdded(at=txn.now, person=name, role=role, by=by, scope=scope, account_id=account_id)
-    txn.append(added, account_id=None, tenant_id=None)
-    said = {"name": name, "role": role, "by": by, "token": token, "replaced_role": known.get(name)}
-    return said | ({"scope": scope} if scope is not None else {})
-
-
 def find_tenant(txn: LedgerTxn, said: str) -> Tenant:
     """Find a tenant by its id, its name or one of its domains. Raises UsageError."""
     found = [t for t in txn.tenants() if said in (t.name, t.tenant_id) or said.lower() in t.domains]
     if len(found) != 1:
         raise UsageError(f"{len(found) or 'no'} tenants have the name, id or domain {said!r}")
     return found[0]
-
-
-def _scope(txn: LedgerTxn, arguments: Arguments, role: str) -> str | None:
-    tenant, dealer = str(arguments.get("tenant") or ""), str(arguments.get("dealer") or "")
-    if dealer and (role != RESELLER or tenant):
-        raise RefusedError(f"--dealer is for role {RESELLER}, and instead of --tenant")
-    if dealer:
-        return f"dealer:{txn.pseudonym(' '.join(dealer.split()))}"
-    if tenant:
-        return f"tenant:{find_tenant(txn, tenant).tenant_id}"
-    if role in (TENANT_ADMIN, RESELLER):
-        raise RefusedError(f"role {role} needs to know whose: --tenant{' or --dealer' if role == RESELLER else ''}")
-    return None
-
-
-def _own_account(txn: LedgerTxn, arguments: Arguments) -> str | None:
-    said = str(arguments.get("account") or "")
-    if not said:
-        return None
-    found = txn.account(said) if said.startswith("a_") else txn.find_account(said)
-    if found is None:
-        raise UsageError(f"no account {said}")
-    return found.account_id
-
-
-def _added_by(txn: LedgerTxn, arguments: Arguments) -> str:
-    if arguments.get("as_root"):
-        note_root(txn, {**arguments, VERB: "person.add"})
-        return BY_ROOT
-    if not arguments.get("token") and not txn.people():
-        return BY_FIRST
-    name, role = acting_person(txn, arguments)
-    if role != ADMIN:
-        raise RefusedError(f"{name} has role {role}; people are added by role {ADMIN}, or with --as-root")
-    return name
-
-
-def person_list(txn: LedgerTxn, arguments: Arguments) -> Any:
-    """Say everybody who may act."""
-    scopes = {x.person: x.scope for x in txn.history(SITE).of(r.PersonAdded)}
-    rows = ({"name": name, "role": role, "scope": scopes.get(name)} for name, role in txn.people())
-    return [{key: value for key, value in row.items() if value is not None} for row in rows]

@@ -1,8 +1,7 @@
-"""What a hold asks of programs outside, and whom it is told to.  STANDING 5.4 row 9, 5.7-14, 5.7-20.
+"""Whom a hold and its end are told to.  STANDING 5.4 row 9, 5.7-14.
 
-Promises only, in the transaction that makes them true: items of the outbox (topic `effect`) that somebody carries out
-and reports back. Mail of the account that waits in the MTA's queue is held and let go with the hold; a stolen account's
-credentials are to be revoked. A hold with an incident is told of in that incident's notice, any other in its own.
+Promises only, in the transaction that makes them true. A hold with an incident is told of in that incident's notice,
+any other in its own. What programs outside do for a hold follows from its row: pipeline/effects.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from filterd.agreement.security import SENDING
-from filterd.agreement.standing import standing_at
-from filterd.agreement.takeover import COMPROMISE
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.entry import SITE
@@ -27,25 +23,8 @@ MTA_QUEUE, CREDENTIALS = "mta_queue", "credentials"
 HOLD, RELEASE, REVOKE = "hold", "release", "revoke"
 
 
-def ask(txn: LedgerTxn, effector: str, act: str, hold: r.HoldPlaced, tenant_id: str | None) -> str:
-    """Promise that a program outside will be asked to do something for a hold; once, however often it is promised."""
-    payload = {
-        "effector": effector,
-        "act": act,
-        "account_id": hold.account_id,
-        "tenant_id": tenant_id,
-        "owner_id": hold.hold_id,
-        "incident_id": hold.incident_id or None,
-    }
-    return txn.post(EFFECT, payload, due_at=txn.now, merge_key=f"{effector}:{act}:{hold.hold_id}")
-
-
-def follow_hold(txn: LedgerTxn, hold: r.HoldPlaced, tenant_id: str | None) -> None:
-    """Promise what follows from a hold that was just placed."""
-    if SENDING in hold.features:
-        ask(txn, MTA_QUEUE, HOLD, hold, tenant_id)
-    if hold.because == COMPROMISE:
-        ask(txn, CREDENTIALS, REVOKE, hold, tenant_id)
+def follow_hold(txn: LedgerTxn, hold: r.HoldPlaced) -> None:
+    """Promise the notice of a hold that was just placed; what programs outside do follows from its row (effects)."""
     if not hold.incident_id:
         tell_hold(txn, hold)
 
@@ -67,13 +46,9 @@ def follow_end(
     txn: LedgerTxn,
     hold: r.HoldPlaced,
     ended: r.HoldReleased | r.HoldAttested,
-    tenant_id: str | None,
-    terms: Agreement,
     because: str,
 ) -> None:
-    """Promise what follows from the end of a hold; the queue is let go when nothing else locks sending."""
-    if SENDING in hold.features and standing_at(txn.history(hold.account_id), terms, txn.now).may_send:
-        ask(txn, MTA_QUEUE, RELEASE, hold, tenant_id)
+    """Promise the notice of a hold's end."""
     facts: Facts = {
         "hold_id": hold.hold_id,
         "at": ended.at,

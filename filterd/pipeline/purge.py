@@ -72,7 +72,7 @@ def purge(
         # Its users' mail goes with the enterprise: the accounts first, so that no half of it is left.
         for account_id in (*(accounts_of(txn, tenant) if tenant is not None else ()), subject_id):
             # Of an enterprise nobody is left to tell: its address goes with it, and the notice before was the last.
-            _erase(txn, account_id, found.kept.clock, proposal_id, by, approver, is_told=tenant is None)
+            erase_one(txn, account_id, found.kept.clock, proposal_id, by, approver, is_told=tenant is None)
             purged.append(account_id)
     return {"purged": purged, "skipped": skipped}
 
@@ -82,9 +82,19 @@ def accounts_of(txn: LedgerTxn, tenant: Tenant) -> tuple[str, ...]:
     return tuple(x.account_id for x in txn.accounts() if x.tenant_id == tenant.tenant_id)
 
 
-def _erase(
-    txn: LedgerTxn, subject_id: str, clock: str, proposal_id: str, by: str, approver: str, *, is_told: bool
+def erase_one(
+    txn: LedgerTxn,
+    subject_id: str,
+    clock: str,
+    proposal_id: str,
+    by: str,
+    approver: str,
+    *,
+    is_told: bool,
+    is_last: bool = False,
 ) -> None:
+    """Erase what is kept of one subject, with its certificate. `is_last`: on the last day of the site, when no hold
+    keeps anything any more (TX-8.2.8)."""
     account = txn.account(subject_id)
     states = (HeldState.HELD, HeldState.RELEASED)
     certificate = r.SubjectPurged(
@@ -107,7 +117,7 @@ def _erase(
         announce_event(txn, "deletion_complete", subject_id, facts)
     tenant_id = account.tenant_id if account is not None else subject_id
     txn.append(certificate, account_id=account.account_id if account is not None else None, tenant_id=tenant_id)
-    txn.erase_subject(subject_id)
+    txn.erase_subject(subject_id, is_last=is_last)
 
 
 def _name(freeze: Freeze) -> str:

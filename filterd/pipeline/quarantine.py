@@ -1,7 +1,4 @@
-"""What people do with held mail: list it, see to whom it was to go, delete it.  HOUSE rule 1.
-
-Letting a mail go is not among them, as long as nothing carries it out.
-"""
+"""What people see of held mail, and its deletion.  HOUSE rule 1. What else they decide: quarantine_acts."""
 
 from __future__ import annotations
 
@@ -10,9 +7,12 @@ from typing import Any
 
 from filterd.errors import UsageError
 from filterd.model import records as r
-from filterd.model.held import HeldMail, HeldState
-from filterd.pipeline.evidence import HOLDING, VIEWING, person_for, reason_of
+from filterd.model.held import WAITING, HeldMail, HeldState
+from filterd.model.principal import Tenant
+from filterd.pipeline.evidence import named, reason_of
+from filterd.pipeline.held import close_task
 from filterd.pipeline.people import Arguments, PlainVerb
+from filterd.pipeline.roles import LOOK, permitted, reaches, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
 # As many as a person looks through; the first due come first.
@@ -30,14 +30,17 @@ def table() -> dict[str, PlainVerb]:
 
 def quarantine_list(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Say what is held; with `all` what was, too."""
-    states = tuple(HeldState) if arguments.get("all") else (HeldState.HELD, HeldState.RELEASED)
-    return [_row(txn, held) for held in txn.held_mails(states, limit=LISTED)]
+    states = tuple(HeldState) if arguments.get("all") else WAITING
+    actor = permitted(txn, arguments, LOOK) if arguments.get("token") else None
+    found = txn.held_mails(states, limit=LISTED)
+    return [row(txn, x) for x in found if actor is None or reaches(txn, actor, _tenant_of(txn, x))]
 
 
 def quarantine_show(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Say who wanted to send a held mail to whom; a row says who saw that."""
-    person, reason = person_for(txn, arguments, VIEWING, "looking at held mail"), reason_of(arguments)
-    held = _find(txn, arguments["item"])
+    actor, reason = permitted(txn, arguments, "evidence.show"), reason_of(arguments)
+    held = find(txn, arguments["item"])
+    person = named(txn, actor, "evidence.show", held.account_id)
     envelope = txn.held_envelope(held.item_id)
     viewed = r.EvidenceViewed(
         at=txn.now,
@@ -49,7 +52,7 @@ def quarantine_show(txn: LedgerTxn, arguments: Arguments) -> Any:
         has_content=False,
     )
     txn.append(viewed, account_id=held.account_id, tenant_id=held.tenant_id)
-    shown = _row(txn, held) | {"envelope": None}
+    shown = row(txn, held) | {"envelope": None}
     if envelope is not None:
         reverse = envelope.reverse_path
         shown["envelope"] = {
@@ -61,20 +64,29 @@ def quarantine_show(txn: LedgerTxn, arguments: Arguments) -> Any:
 
 def quarantine_delete(txn: LedgerTxn, arguments: Arguments) -> Any:
     """Delete a held mail: it will never be delivered, and its sender was told that it was taken."""
-    person, reason = person_for(txn, arguments, HOLDING, "deleting held mail"), reason_of(arguments)
-    held = _find(txn, arguments["item"])
-    txn.move_held(held.item_id, HeldState.HELD, HeldState.DELETED, by=person, reason=reason)
-    return _row(txn, _find(txn, held.item_id))
+    actor, reason = permitted(txn, arguments, "quarantine.delete"), reason_of(arguments)
+    held = find(txn, arguments["item"])
+    # Whose agreement it is changes nothing: it is the customer's own mail (AL-6.1).
+    refuse_unless_reached(txn, actor, "quarantine.delete", _tenant_of(txn, held), enforcing_party="")
+    txn.move_held(held.item_id, HeldState.HELD, HeldState.DELETED, by=actor.name, reason=reason)
+    close_task(txn, held, actor.name, reason)
+    return row(txn, find(txn, held.item_id))
 
 
-def _find(txn: LedgerTxn, item_id: str) -> HeldMail:
+def _tenant_of(txn: LedgerTxn, held: HeldMail) -> Tenant | None:
+    return txn.tenant(held.tenant_id) if held.tenant_id is not None else None
+
+
+def find(txn: LedgerTxn, item_id: str) -> HeldMail:
+    """Say an item. Raises UsageError when there is none."""
     held = txn.held_mail(item_id)
     if held is None:
         raise UsageError(f"no held mail {item_id}")
     return held
 
 
-def _row(txn: LedgerTxn, held: HeldMail) -> dict[str, Any]:
+def row(txn: LedgerTxn, held: HeldMail) -> dict[str, Any]:
+    """Say what is known of an item without looking into it."""
     account = txn.account(held.account_id)
     return {
         "item_id": held.item_id,
@@ -82,6 +94,8 @@ def _row(txn: LedgerTxn, held: HeldMail) -> dict[str, Any]:
         "account_id": held.account_id,
         "login": account.login if account is not None else None,
         "reason": held.reason,
+        "direction": held.facts.direction.value,
+        "incident_id": held.facts.incident_id or None,
         "state": held.state.value,
         "held_at": _iso(held.held_at),
         "due_at": _iso(held.due_at),

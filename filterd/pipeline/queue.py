@@ -23,6 +23,7 @@ from filterd.pipeline.desk import Desk, iso, plain, reason_in
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.relook import WHAT as RELOOK
 from filterd.pipeline.roles import is_tenants_side, permitted, reaches, refuse_unless_reached
+from filterd.pipeline.urgent import is_kept_from_tenant, is_urgent
 from filterd.ports import LedgerTxn
 
 DONE, NOT_NEEDED, HANDED_BACK = "done", "not_needed", "handed_back"
@@ -31,8 +32,6 @@ DONE, NOT_NEEDED, HANDED_BACK = "done", "not_needed", "handed_back"
 _TASK, _PROPOSAL, _CURE, _APPEAL = "w", "q", "u", "p"
 # In this order within the list: what is urgent, then what is late, then by when it is due.
 URGENT, LATE, DUE = 0, 1, 2
-# What begins so is looked at within the hour (STANDING 5.3, S4).
-_URGENT_WORDS = ("S4", "urgent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class OpenTask:
     claimed: r.TaskClaimed | None
 
     def priority(self, now: datetime) -> int:
-        if self.task.what.startswith(_URGENT_WORDS):
+        if is_urgent(self.task):
             return URGENT
         return LATE if self.task.due_at < now else DUE
 
@@ -169,7 +168,12 @@ class QueueVerbs:
         found = [task for owner in txn.bearing(_TASK) for task in self._of(txn, owner)]
         # What is to be looked at again in its time waits for nobody before that.
         due = [task for task in found if task.task.what != RELOOK or task.task.due_at <= txn.now]
-        return [task for task in due if actor is None or reaches(txn, actor, task.tenant)]
+        return [task for task in due if actor is None or self._may_see(txn, actor, task)]
+
+    def _may_see(self, txn: LedgerTxn, actor: Actor, task: OpenTask) -> bool:
+        party = self._desk.rules.terms_for(task.tenant, txn.now).enforcing_party
+        is_hidden = is_tenants_side(actor, party) and is_kept_from_tenant(task.task)
+        return reaches(txn, actor, task.tenant) and not is_hidden
 
     def _of(self, txn: LedgerTxn, subject_id: str) -> list[OpenTask]:
         """Say the open tasks of an account or a tenant."""

@@ -52,6 +52,10 @@ class Recorder:
             if self._log.refused(transaction_id, reply, refused_recipients) == "next_hop":
                 metrics.observe_reply(reply)
 
+    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
+        with _counted():
+            self._log.held(transaction_id, item_id, reply)
+
     def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         metrics.observe_relay_failure(is_unknown=is_unknown)
         with _counted():

@@ -14,12 +14,11 @@ from datetime import UTC, datetime
 
 from filterd.model.found import MailQuery
 from filterd.pipeline.appeal_page import Refusal, Refusals
+from filterd.pipeline.refusal_notes import BY_STANDING
 from filterd.ports import VerdictIndex
 
 # More than anybody reads; the count of a page is that of its rows.
 _AT_MOST = 2000
-# Reasons of a decision by what the account may not do.
-_BY_STANDING = ("standing.", "feature.")
 
 
 def refusals_in(opened: Callable[[], VerdictIndex]) -> Refusals:
@@ -39,7 +38,7 @@ def _look(opened: Callable[[], VerdictIndex], account_id: str, since: datetime) 
         for disposition in ("denied", "reject"):
             query = MailQuery(since_us=since_us, account_id=account_id, disposition=disposition, limit=_AT_MOST)
             for found in index.find(query):
-                if disposition == "denied" or any(x.startswith(_BY_STANDING) for x in found.judged.reasons):
+                if disposition == "denied" or any(x.startswith(BY_STANDING) for x in found.judged.reasons):
                     at = datetime.fromtimestamp(found.judged.at_us / 1_000_000, UTC)
                     minutes[at.replace(second=0, microsecond=0)] += 1
     finally:

@@ -6,6 +6,7 @@ and carrying it out writes the entry with both names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +31,7 @@ AUTHORITIES = ("state_security", "public_security", "legal_process")
 PROTECTED_KINDS = ("hospital", "payroll", "emergency")
 
 Said = Mapping[str, Any]
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def _nothing(desk: Desk, txn: LedgerTxn, subject: Subject, said: Said) -> Said:
@@ -229,9 +231,14 @@ def _prepare_request(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Ar
     kind = required(arguments, "authority_kind")
     if kind not in AUTHORITIES:
         raise RefusedError(f"content goes to {', '.join(AUTHORITIES)} only (AL-4.2, TX-4.2.3), not to {kind!r}")
+    digest = required(arguments, "document_digest").lower()
+    if not _SHA256.fullmatch(digest):
+        raise RefusedError("document_digest is the SHA-256 of the request's document, 64 hex digits: sha256sum FILE")
     return {
         "authority_kind": kind,
         "document": required(arguments, "document"),
+        # What two people have read is this file and no other (TX-3.5.5).
+        "document_digest": digest,
         "scope": required(arguments, "scope"),
     }
 
@@ -244,6 +251,7 @@ def _request(desk: Desk, txn: LedgerTxn, decided: Decided) -> Said:
         account_id=account.account_id,
         authority_kind=said["authority_kind"],
         document=said["document"],
+        document_digest=said["document_digest"],
         scope=said["scope"],
         by=decided.proposal.by,
         approver=decided.approved.by,

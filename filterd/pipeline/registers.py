@@ -29,6 +29,8 @@ _ENTRIES = (
     r.StandingOrderSigned,
     r.NoticeDelayed,
     r.LegalRequestFiled,
+    r.TermListAdopted,
+    r.CategoryRaised,
 )
 # What the tenant's side does not learn of: that somebody may not be told, and what was handed out about them.
 SECRET = (r.NoticeDelayed, r.LegalRequestFiled)

@@ -123,7 +123,7 @@ def _rests_on(desk: Desk, txn: LedgerTxn, subject: Subject, terms: Mapping[str, 
     return {
         "agreement": agreement.digest,
         "matches": sorted(x.match_id for x in open_matches(history, txn.now)),
-        "suspensions": sorted(x.step_id for x in running_steps(history, txn.now) if x.step == SUSPEND),
+        "suspensions": sorted(x.step_id for x in running_steps(history, agreement, txn.now) if x.step == SUSPEND),
     }
 
 

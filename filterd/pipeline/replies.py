@@ -12,6 +12,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from filterd.agreement.disposition import BULK_RECIPIENTS, RATES, SENDING, owners
+from filterd.agreement.holding import WAITING
 from filterd.agreement.tenant_steps import REGISTRATION, SUSPEND
 from filterd.agreement.terms import Agreement
 from filterd.model.decision import Decision, Disposition, Reason
@@ -225,10 +226,25 @@ def decision_reply(decision: Decision, standing: Standing | None, words: Wording
                 under=_under(decision.clauses, words),
                 id=_same(decision.transaction_id),
             )
+        case Disposition.QUARANTINE:
+            return _held_reply(decision, words)
         case Disposition.REJECT:
             return _by_reason(_first(decision, Disposition.REJECT, words), decision, standing, words)
         case Disposition.DEFER:
             return waiting(_by_reason(_waited_for(decision, words), decision, standing, words))
+
+
+def _held_reply(decision: Decision, words: Wording) -> Reply:
+    """Say that it was taken and who decides: 250, for it is durable by now (HOUSE rule 1). Without an item it is not:
+    then it waits."""
+    if decision.held_id is None:
+        return _reply(451, "4.7.1", Why.UNCHECKED, words, id=_same(decision.transaction_id))
+    held_id = _same(decision.held_id)
+    if decision.held_until is None:
+        return _reply(250, "2.0.0", Why.HELD_INBOUND, words, id=held_id)
+    case = case_id(decision.incident_id, decision.transaction_id)
+    until = _until(decision.held_until, words)
+    return _reply(250, "2.0.0", Why.HELD, words, ask=_objection(case, words), id=held_id, until=until)
 
 
 def _first(decision: Decision, disposition: Disposition, words: Wording) -> Reason:
@@ -248,12 +264,15 @@ def _waited_for(decision: Decision, words: Wording) -> Reason:
     """What made the mail wait: behind the queue, what would have refused it."""
     if any(r.code == "after_queue" for r in decision.reasons):
         return _first(decision, Disposition.REJECT, words)
-    return _first(decision, Disposition.DEFER, words)
+    copies = next((x for x in decision.reasons if x.code == WAITING), None)
+    return copies or _first(decision, Disposition.DEFER, words)
 
 
 def _by_reason(reason: Reason, decision: Decision, standing: Standing | None, words: Wording) -> Reply:
     case = case_id(decision.incident_id, decision.transaction_id)
     area, _, rest = reason.code.partition(".")
+    if area == "campaign":
+        return _reply(451, "4.7.1", Why.COPIES, words, ask=_objection(case, words))
     if standing is not None and area == "standing":
         return standing_reply(standing, words)
     if standing is not None and area == "feature":

@@ -12,6 +12,7 @@ from filterd.errors import RefusedError
 from filterd.model import records as r
 from filterd.model.sanction import Rung
 from filterd.pipeline.desk import Desk, SanctionCase, reason_in
+from filterd.pipeline.grounds import given_for
 from filterd.pipeline.impose import Wanted, find_clauses, impose, read_features, read_rung
 from filterd.pipeline.people import Arguments, PlainVerb
 from filterd.pipeline.relook import relook_task
@@ -37,24 +38,32 @@ class ReviewVerbs:
         """Impose `rung` (warn, restrict, suspend) on an account under `clause`; nothing of it is automatic.
 
         `features` are what a restriction switches off, `hours` how long, left out for a suspension without an end;
-        `notice` is the written notice where the agreement asks for one.
+        `notice` is the written notice where the agreement asks for one; `provision`, `ground` and `rests_on` what the
+        clause asks for (pipeline/grounds).
         """
         account = self._desk.account(txn, arguments["account"])
         person = self._desk.permit(txn, arguments, "sanction.impose", account).name
         terms = self._desk.terms(txn, account)
         rung = read_rung(arguments.get("rung"))
         features = arguments.get("features") or []
+        clauses = find_clauses(terms, arguments["clause"])
         wanted = Wanted(
             rung=rung,
             features=read_features(txn, features) if features or rung is Rung.RESTRICT else (),
             hours=arguments.get("hours"),
-            clauses=find_clauses(terms, arguments["clause"]),
+            clauses=clauses,
             case=arguments.get("case"),
             notice=arguments.get("notice"),
             by=person,
             reason=reason_in(arguments),
+            given=given_for(
+                txn, terms, clauses, arguments, tenant_id=account.tenant_id, account_id=account.account_id
+            ),
         )
-        sanction_id, notice = impose(txn, account, terms, wanted)
+        tenant = txn.tenant(account.tenant_id)
+        sanction_id, notice = impose(
+            txn, account, terms, wanted, lambda at: self._desk.rules.at_act(terms, tenant, at)
+        )
         self._desk.mail.announce(txn, notice, account.tenant_id)
         said = self._desk.result(txn, account)
         features_off = [str(f) for f in self._desk.standing(txn, account).features]

@@ -67,6 +67,7 @@ tenant.decide         .   .   x   x   x   .   .   .   .   o   .   x
 mandate.give          .   .   .   .   .   .   .   x   .   o   .   x
 mandate.end           .   .   .   .   .   .   .   x   .   o   .   x
 person.add            .   .   .   .   .   .   .   x   .   .   .   x
+person.vouch          .   .   x   x   x   .   .   .   .   .   .   .
 tenant.import         .   .   x   .   .   .   .   x   .   .   .   x
 account.import        .   .   x   .   .   .   .   x   .   .   .   x
 register.declare      .   .   x   x   x   .   .   .   o   o   .   .
@@ -78,16 +79,31 @@ service.renew         .   .   x   .   .   .   .   x   .   o   .   x
 service.mx            .   .   x   .   .   .   .   x   o   o   .   x
 maintenance.announce  .   .   x   .   .   .   .   x   .   .   .   x
 maintenance.end       .   .   x   .   .   .   .   x   .   .   .   x
+change.announce       .   .   x   .   .   .   .   x   .   .   .   x
+request.open          .   x   x   x   x   .   .   x   o   o   .   x
+tenant.verify         .   x   x   x   x   .   .   x   .   o   .   .
+rights.file           .   x   x   x   x   .   .   x   .   o   .   .
+report.open           .   x   x   x   x   .   x   x   .   .   .   .
+report.settle         .   .   x   x   x   .   .   .   .   .   .   .
+urgent.open           .   x   x   x   x   .   .   .   .   o   .   .
 clock.run             .   .   x   x   .   .   .   x   .   .   .   x
 automation.freeze     .   .   x   x   .   .   .   x   .   o   .   x
 automation.thaw       .   .   x   x   .   .   .   x   .   .   .   x
 breaker.reset         .   .   x   x   .   .   .   x   .   .   .   x
 bypass.on             .   .   x   x   .   .   .   x   .   .   .   x
 bypass.off            .   .   x   x   .   .   .   x   .   .   .   x
+quarantine.delete     .   .   x   x   x   .   .   .   o   o   .   .
+quarantine.read       .   x   x   .   x   .   .   .   .   .   .   .
+quarantine.release    .   .   x   x   x   .   .   .   .   o   .   .
+quarantine.return     .   .   x   x   x   .   .   .   .   o   .   .
+quarantine.confirm    .   .   x   x   x   .   .   .   .   o   .   .
+effect.queue          .   .   x   x   x   .   .   .   .   .   .   .
 evidence.show         .   x   x   .   x   .   .   .   .   .   .   .
 evidence.read         .   x   x   .   x   .   .   .   .   .   .   .
 evidence.hold         .   .   x   x   x   .   .   .   .   .   .   .
 evidence.release      .   .   x   x   x   .   .   .   .   .   .   .
+evidence.take         .   .   x   x   x   .   .   .   .   o   .   .
+evidence.reads        .   .   .   .   x   .   x   x   .   .   .   x
 """
 
 LOOK = "look"
@@ -100,6 +116,16 @@ PUNITIVE = frozenset(
         "proposal.approve",
         "review.decide",
         "tenant.decide",
+    }
+)
+# What takes somebody who is a person of their own, because it is the second word on another one's.
+SECOND = frozenset(
+    {
+        "proposal.approve",
+        "appeal.decide",
+        "tenant.lock_confirm",
+        "evidence.release",
+        "person.vouch",
     }
 )
 # Agreements of this enforcing party are the reseller's to enforce.
@@ -128,6 +154,9 @@ def roles_for(verb: str) -> tuple[str, ...]:
     return tuple(role for role, mark in MATRIX[verb].items() if mark != _NO)
 
 
+SECONDING = frozenset(role for verb in SECOND for role in roles_for(verb)) - {ROOT}
+
+
 def permitted(txn: LedgerTxn, arguments: Arguments, verb: str) -> Actor:
     """Say who acts. Raises RefusedError for nobody, and for a role that may not."""
     actor = acting(txn, arguments)
@@ -135,7 +164,23 @@ def permitted(txn: LedgerTxn, arguments: Arguments, verb: str) -> Actor:
         what = "deciding about accounts" if verb in PUNITIVE else verb
         known = ", ".join(role for role in roles_for(verb) if role != ROOT)
         raise RefusedError(f"{actor.name} has role {actor.role}; {what} takes one of {known}")
+    if verb in SECOND and not actor.is_root and not is_second(txn, actor.name):
+        raise RefusedError(
+            f"{actor.name} was added by one person: nobody's second until another one who decides has vouched"
+            " (filterd person vouch), or a day has passed where nobody could; see filterd person list"
+        )
     return actor
+
+
+def is_second(txn: LedgerTxn, name: str) -> bool:
+    """Say whether somebody counts as a person of their own where an act takes two (STANDING 5.5)."""
+    site = txn.history(SITE)
+    added = next((x for x in reversed(site.of(r.PersonAdded)) if x.person == name), None)
+    if added is None or not added.needs_second:
+        return True
+    if added.second_from is not None and added.second_from <= txn.now:
+        return True
+    return any(x.person == name and x.at >= added.at for x in site.of(r.PersonVouched))
 
 
 def refuse_unless_reached(
@@ -173,7 +218,7 @@ def refuse_unless_reached(
         )
 
 
-# What undoes or eases a measure: nobody does it for themselves either.
+# What undoes or eases a measure, and what is kept of one's own mail: nobody does it for themselves either.
 _FAVOURS = frozenset(
     {
         "sanction.lift",
@@ -187,6 +232,13 @@ _FAVOURS = frozenset(
         "proposal.veto",
         "proposal.refuse",
         "review.close",
+        "quarantine.release",
+        "effect.queue",
+        "evidence.show",
+        "evidence.read",
+        "evidence.hold",
+        "evidence.release",
+        "evidence.take",
     }
 )
 
@@ -198,8 +250,8 @@ def is_tenants_side(actor: Actor, enforcing_party: str) -> bool:
 
 
 def is_scoped(actor: Actor) -> bool:
-    """Say whether somebody is a tenant's or a reseller's, not the platform's."""
-    return actor.role in (TENANT_ADMIN, RESELLER)
+    """Say whether somebody is a tenant's or a reseller's, not the platform's; a program of theirs, too (TX-7.2)."""
+    return actor.role in (TENANT_ADMIN, RESELLER) or (actor.role == SERVICE and actor.scope is not None)
 
 
 def reaches(txn: LedgerTxn, actor: Actor, tenant: Tenant | None) -> bool:
@@ -241,4 +293,4 @@ def mandates(txn: LedgerTxn) -> tuple[r.MandateGiven, ...]:
 def deciders(txn: LedgerTxn) -> tuple[str, ...]:
     """Say the people of the platform who may decide about accounts: the roster that staffing is computed from."""
     able = {role for role in roles_for("proposal.approve") if role not in (ROOT, RESELLER, SERVICE)}
-    return tuple(name for name, role in txn.people() if role in able)
+    return tuple(name for name, role in txn.people() if role in able and is_second(txn, name))

@@ -16,6 +16,7 @@ from filterd.agreement.security import SENDING
 from filterd.agreement.takeover import BY_PERSON, COMPROMISE, REGISTRATION, attestable, attestation_number
 from filterd.agreement.tenancy import Act, charge
 from filterd.agreement.terms import Agreement
+from filterd.agreement.versions import knows, milder_of, pinned_by
 from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
 from filterd.model.ids import derived_id
@@ -24,11 +25,12 @@ from filterd.model.security import WATCHED
 from filterd.model.standing import COMPROMISED, MALICIOUS, UNKNOWN, History, IncidentFile
 from filterd.pipeline.attest import MODERATORS_ONLY, Attestation
 from filterd.pipeline.desk import Desk, iso, reason_in
+from filterd.pipeline.effects import revoke
 from filterd.pipeline.enterprise import settle_tenant, with_enterprise, write_tenant_rows
 from filterd.pipeline.holds import close_task, find_hold, protection_row
 from filterd.pipeline.impose import read_features
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
-from filterd.pipeline.protecting import CREDENTIALS, REVOKE, ask, follow_end, follow_hold
+from filterd.pipeline.protecting import CREDENTIALS, follow_end, follow_hold
 from filterd.pipeline.roles import LOOK, is_tenants_side
 from filterd.pipeline.verbs import surroundings
 from filterd.ports import LedgerTxn
@@ -119,9 +121,12 @@ class SecurityVerbs:
         if SENDING in self._desk.standing(txn, account).security.scope and SENDING in hold.features:
             raise RefusedError("sending is locked already")
         self._desk.append(txn, account, hold)
-        follow_hold(txn, hold, account.tenant_id)
+        follow_hold(txn, hold)
         if arguments.get("revoke") and not is_stolen:
-            ask(txn, CREDENTIALS, REVOKE, hold, account.tenant_id)
+            if CREDENTIALS not in self._desk.rules.effectors:
+                raise RefusedError("no effector configured: [effectors.credentials]")
+            work = revoke(hold, account.tenant_id)
+            txn.post(work.topic, work.payload, due_at=txn.now, merge_key=work.merge_key)
         if is_stolen:
             self._desk.append(txn, account, attestation_task(hold.hold_id, account.account_id, txn.now, terms))
         return protection_row(self._desk, txn, account) | {"hold_id": hold.hold_id}
@@ -144,7 +149,7 @@ class SecurityVerbs:
         )
         self._desk.append(txn, held.account, released)
         close_task(self._desk, txn, held.account, held.hold, actor.name, "released")
-        follow_end(txn, held.placed, released, held.account.tenant_id, held.terms, "released")
+        follow_end(txn, held.placed, released, "released")
         return protection_row(self._desk, txn, held.account)
 
     def hold_answer(self, txn: LedgerTxn, arguments: Arguments) -> Any:
@@ -220,7 +225,15 @@ class SecurityVerbs:
         tenant = txn.tenant(account.tenant_id)
         records = txn.records(account.account_id)
         terms = self._desk.rules.terms_of_incident(records, settled.incident_id, tenant, txn.now)
-        outcome = commit_hypothesis(history, settled, terms, self._desk.rules.preset)
+        # By the versions its acts were weighed by and by what has become of them: the milder counts (5.7-7).
+        acts = [x for x in records if isinstance(x, r.ViolationRecorded) and x.incident_id == settled.incident_id]
+        between = [x for act in acts for x in pinned_by(act, terms, self._desk.rules.by_digest.get)] or [terms]
+        now = self._desk.rules.at_act(between[0], tenant, txn.now)
+        between += [now] if all(knows(now, act) for act in acts) else []
+        terms, outcome = milder_of(
+            lambda x: commit_hypothesis(history, settled, x, self._desk.rules.preset),
+            {x.digest: x for x in between}.values(),
+        )
         self._write(txn, account, outcome.records)
         around = surroundings(txn, account.account_id, account.tenant_id)
         act = Act(
@@ -242,7 +255,7 @@ class SecurityVerbs:
         for record in records:
             self._desk.append(txn, account, record)
             if isinstance(record, r.HoldPlaced):
-                follow_hold(txn, record, account.tenant_id)
+                follow_hold(txn, record)
         for notice in notices_of(records):
             self._desk.mail.announce(txn, notice, account.tenant_id)
 

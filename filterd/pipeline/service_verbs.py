@@ -22,19 +22,22 @@ from filterd.model.entry import SITE
 from filterd.model.ids import random_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.standing import Surroundings
+from filterd.pipeline.changes import announced_stop
 from filterd.pipeline.clockwork import Struck, began_at, begin, strike_account, strike_tenant
 from filterd.pipeline.desk import iso, reason_in
 from filterd.pipeline.directory_rows import write_account, write_tenant
+from filterd.pipeline.held_clocks import strike_held
 from filterd.pipeline.notice_events import Facts, announce_event, announce_to_all
 from filterd.pipeline.people import Arguments, PlainVerb
 from filterd.pipeline.purge import fate
 from filterd.pipeline.registration_files import erase_undone
 from filterd.pipeline.roles import permitted, refuse_unless_reached
+from filterd.pipeline.site_clock import strike_site
 from filterd.pipeline.verbs import DeskRules, surroundings
 from filterd.ports import LedgerTxn
 
 # Why a person ends a service; `mx` is the clock's, `shutdown` takes two people for the whole site.
-REASONS = ("refused_terms", "insolvency", "law_change", "other")
+REASONS = ("refused_terms", "insolvency", "law_change", "policy", "other")
 
 
 class ServiceVerbs:
@@ -112,6 +115,12 @@ class ServiceVerbs:
             effective_at = law_change_end(txn.now, terms)
             if effective_at is None:
                 raise RefusedError(f"{terms.id} has no clock for a change of law ([lifecycle] law_change_days)")
+        if because == "policy":
+            # TX-5.1: no service stops for reasons of policy that nobody was told of.
+            stop = announced_stop(txn, tenant)
+            if stop is None:
+                raise RefusedError("announce it first: filterd change announce stop --on DAY")
+            effective_at = max(stop.effective_at, txn.now)
         record = r.ServiceEnded(
             at=txn.now,
             tenant_id=tenant.tenant_id,
@@ -121,7 +130,7 @@ class ServiceVerbs:
             effective_at=effective_at,
         )
         txn.append(record, account_id=None, tenant_id=tenant.tenant_id)
-        if effective_at is not None:
+        if because == "law_change" and effective_at is not None:
             facts = {"ends_on": terms.calendar.day_of(effective_at)}
             announce_event(txn, "law_change", tenant.tenant_id, facts)
         return {"tenant_id": tenant.tenant_id, "because": because, "ends_at": iso(record.ends_at), "by": by}
@@ -257,7 +266,11 @@ class ServiceVerbs:
             struck += strike_tenant(txn, tenant.tenant_id, self._rules, at, since=since, is_dry=is_dry)
         for account_id in txn.clocked():
             struck += strike_account(txn, account_id, self._rules, at, since=since, is_dry=is_dry)
+        for account_id in txn.holders():
+            struck += strike_held(txn, account_id, self._rules, at, since=since, is_dry=is_dry)
         struck += erase_undone(txn, self._rules, at, is_dry=is_dry)
+        # What is shredded for good takes the job, whose clock is watched (STANDING 5.7-16).
+        struck += strike_site(txn, at, is_dry=is_dry, may_erase=is_dry)
         return {"at": iso(at), "dry_run": is_dry, "struck": _rows(struck)}
 
     # --- finding ------------------------------------------------------------------------------------------------------

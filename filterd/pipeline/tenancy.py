@@ -12,6 +12,7 @@ from typing import Any
 
 from filterd.agreement.sections_tenant import TenantSection
 from filterd.agreement.tenant_steps import is_idle, open_proposals, running_locks, running_steps
+from filterd.agreement.tenant_termination import standing_ones
 from filterd.agreement.terms import Agreement
 from filterd.errors import RefusedError
 from filterd.model import records as r
@@ -167,7 +168,13 @@ class TenancyVerbs:
         tenant, terms, actor = self._acting(txn, arguments, "tenant.step_lift")
         history = txn.history(tenant.tenant_id)
         wanted = str(arguments.get("step") or "")
-        found = [x for x in (*running_steps(history, txn.now), *open_proposals(history)) if wanted == x.step_id]
+        if any(x.step_id == wanted for x in standing_ones(history, txn.now)):
+            raise RefusedError(
+                "giving an enterprise its service back takes two people: filterd proposal make tenant.reinstate; before"
+                " it has ended, one person stops it: filterd proposal veto"
+            )
+        running = running_steps(history, terms, txn.now)
+        found = [x for x in (*running, *open_proposals(history)) if wanted == x.step_id]
         if not found:
             raise RefusedError(f"{tenant.tenant_id} has no step {wanted} in force")
         if not found[0].is_technical:

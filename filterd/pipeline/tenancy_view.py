@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from filterd.agreement.cooling_off import Outlook
 from filterd.agreement.tenant_score import Score, tenant_score
 from filterd.agreement.tenant_steps import open_proposals, running_locks, running_steps, task_of, tenant_limits
+from filterd.agreement.tenant_termination import coming
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.principal import Tenant
@@ -33,7 +35,8 @@ def tenancy_facts(txn: LedgerTxn, tenant: Tenant, terms: Agreement) -> dict[str,
         "seats_in_use": around.active_seats,
         "score": _score(score) if score is not None else None,
         "charges": _charges(score, history) if score is not None else [],
-        "steps": [_step(x) for x in running_steps(history, txn.now)],
+        "steps": [_step(x) for x in running_steps(history, terms, txn.now)],
+        "coming": [coming_row(step, seen) for step, seen in coming(history, terms, txn.now)],
         "proposals": [_step(x) | {"task_id": task_of(x)} for x in open_proposals(history)],
         "locks": [
             {
@@ -77,6 +80,18 @@ def _charges(score: Score, history: History) -> list[dict[str, Any]]:
     ]
 
 
+def coming_row(step: r.TenantStepTaken, seen: Outlook) -> dict[str, Any]:
+    """Say a termination that has not taken effect, and what holds it up."""
+    return {
+        "step_id": step.step_id,
+        "decided_at": iso(step.at),
+        "earliest_at": iso(step.starts_at),
+        "begins_at": iso(seen.begins_at),
+        "held_up_by": list(seen.held_up_by),
+        "channels": list(seen.channels),
+    }
+
+
 def _step(step: r.TenantStepTaken) -> dict[str, Any]:
     return {
         "step_id": step.step_id,
@@ -88,6 +103,7 @@ def _step(step: r.TenantStepTaken) -> dict[str, Any]:
         "score": step.score_milli / 1000,
         "incident_ids": list(step.incident_ids),
         "clauses": list(step.clauses),
+        "statute": step.statute,
         "automatic": step.is_automatic,
         "technical": step.is_technical,
         "by": step.by,

@@ -22,6 +22,7 @@ from filterd.model.ids import derived_id
 from filterd.model.principal import Tenant
 from filterd.pipeline.desk import Desk, iso
 from filterd.pipeline.enterprise import tenant_surroundings, write_tenant_rows
+from filterd.pipeline.grounds import given_for, terms_of_given
 from filterd.pipeline.impose import MAX_HOURS, find_clauses
 from filterd.pipeline.notice_events import announce_event
 from filterd.pipeline.people import Arguments
@@ -124,6 +125,8 @@ def taken(
         is_automatic=False,
         by=by,
         reason=reason,
+        seats=around.seats,
+        active_seats=around.active_seats,
     )
 
 
@@ -147,10 +150,11 @@ def _prepare(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Arguments)
     clauses = find_clauses(terms, clause) if clause else terms.tenant.ground if terms.tenant is not None else ()
     if not clauses:
         raise RefusedError(f"agreement {terms.id} gives no ground for this by itself; name a clause of it: --clause")
+    given = given_for(txn, terms, clauses, arguments, tenant_id=tenant.tenant_id)
     hours = arguments.get("hours")
     if hours is not None and (not isinstance(hours, int) or not 1 <= hours <= MAX_HOURS):
         raise RefusedError(f"a suspension lasts 1 to {MAX_HOURS} hours")
-    if _suspensions(txn, tenant):
+    if _suspensions(txn, tenant, terms):
         raise RefusedError(f"{tenant.tenant_id} is suspended already")
     counted = taken(
         txn, tenant, terms, SUSPEND, decision_id="", by="", clauses=clauses, hours=hours, reason=""
@@ -158,6 +162,7 @@ def _prepare(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Arguments)
     return {
         "clauses": list(clauses),
         "hours": hours,
+        **terms_of_given(given),
         "score_milli": counted.score_milli,
         "incident_ids": sorted(counted.incident_ids),
     }
@@ -170,7 +175,7 @@ def _rests_on(desk: Desk, txn: LedgerTxn, subject: Subject, terms: Mapping[str, 
     return {
         "agreement": agreement.digest,
         "incident_ids": sorted(now.incident_ids),
-        "suspensions": sorted(_suspensions(txn, tenant)),
+        "suspensions": sorted(_suspensions(txn, tenant, agreement)),
     }
 
 
@@ -205,8 +210,8 @@ def _tell_proposed(desk: Desk, txn: LedgerTxn, file: ProposalFile, subject: Subj
     )
 
 
-def _suspensions(txn: LedgerTxn, tenant: Tenant) -> tuple[str, ...]:
-    steps = running_steps(txn.history(tenant.tenant_id), txn.now)
+def _suspensions(txn: LedgerTxn, tenant: Tenant, terms: Agreement) -> tuple[str, ...]:
+    steps = running_steps(txn.history(tenant.tenant_id), terms, txn.now)
     return tuple(x.step_id for x in steps if x.step == SUSPEND)
 
 

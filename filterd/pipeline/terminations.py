@@ -7,7 +7,7 @@ back, by two people again, as long as nothing was purged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from filterd.agreement.proposal import ProposalFile
@@ -21,6 +21,7 @@ from filterd.model.principal import Account
 from filterd.model.sanction import Rung
 from filterd.model.standing import History, SanctionFile, Standing
 from filterd.pipeline.desk import Desk, iso
+from filterd.pipeline.grounds import given_for, terms_of_given
 from filterd.pipeline.impose import find_clauses, incident_for, step_of
 from filterd.pipeline.notice_events import Facts, announce_event
 from filterd.pipeline.people import Arguments
@@ -38,15 +39,21 @@ def _prepare_termination(desk: Desk, txn: LedgerTxn, subject: Subject, arguments
     section = terms.termination
     if section is None:
         raise RefusedError(f"agreement {terms.id} ends nobody's service")
-    statute = str(arguments.get("statute") or "").strip()
+    statute = named_statute(arguments)
     kind = STATUTE if statute else terms.ground_kind
     if kind not in section.grounds:
         raise RefusedError(f"agreement {terms.id} ends an account's service on {' or '.join(section.grounds)} alone")
-    if not statute.isprintable() or len(statute) > MAX_STATUTE_CHARS:
-        raise RefusedError(f"a statute is named in at most {MAX_STATUTE_CHARS} printable characters")
     allowing = section.clauses or terms.sanction_ground
     clauses = () if statute else find_clauses(terms, arguments["clause"]) if arguments.get("clause") else allowing
+    ids = {"tenant_id": account.tenant_id, "account_id": account.account_id}
+    given = given_for(txn, terms, clauses, arguments, **ids)
     standing = desk.standing(txn, account)
+    for earlier in _at_acts(desk, txn, subject, [s.incident_id for s in standing.strikes]):
+        # What ended nobody's service at the act does not by a later version (STANDING 5.7-7).
+        if earlier.termination is None or kind not in earlier.termination.grounds or set(clauses) - set(earlier.clause):
+            raise RefusedError(
+                f"version {earlier.version} of agreement {earlier.id}, in force at the acts, gives no ground for this"
+            )
     if standing.rung is Rung.TERMINATE or coming(txn.history(account.account_id), terms, standing):
         raise RefusedError(f"the service of {account.account_id} ends already")
     if standing.rung is not Rung.SUSPEND:
@@ -54,7 +61,8 @@ def _prepare_termination(desk: Desk, txn: LedgerTxn, subject: Subject, arguments
     return {
         "ground": kind,
         "clauses": list(clauses),
-        "statute": statute or None,
+        "statute": statute or given.provision,
+        **{k: v for k, v in terms_of_given(given).items() if k != "provision"},
         "incident_ids": sorted(s.incident_id for s in standing.strikes),
     }
 
@@ -78,7 +86,9 @@ def _terminate(desk: Desk, txn: LedgerTxn, decided: Decided) -> Mapping[str, Any
     account, terms = _known(decided.subject)
     proposal = decided.proposal
     decision_id = derived_id("d", proposal.proposal_id)
-    starts_at = cooling_off(terms, txn.now)
+    earlier = _at_acts(desk, txn, decided.subject, proposal.incident_ids)
+    # Of two versions the longer cooling-off.
+    starts_at = max(cooling_off(x, txn.now) for x in (terms, *earlier) if x is terms or x.lifecycle is not None)
     incident_id = incident_for(txn, account, txn.history(account.account_id), None, decision_id)
     imposed = r.SanctionImposed(
         at=txn.now,
@@ -99,6 +109,9 @@ def _terminate(desk: Desk, txn: LedgerTxn, decided: Decided) -> Mapping[str, Any
         by=proposal.by,
         warranted=Rung.TERMINATE,
         statute=decided.terms["statute"],
+        # The words are in the proposal that two people stand behind.
+        has_words=bool(decided.terms.get("ground_words")),
+        rests_on=decided.terms.get("claim"),
     )
     confirmed = r.SanctionConfirmed(
         at=txn.now,
@@ -206,6 +219,27 @@ REINSTATE = Act(
     rests_on=_reinstatement_rests_on,
     carry_out=_reinstate,
 )
+
+
+def _at_acts(
+    desk: Desk, txn: LedgerTxn, subject: Subject, incident_ids: Iterable[str]
+) -> tuple[Agreement, ...]:
+    """Say the other versions of the agreement that were in force when these incidents began."""
+    account, terms = _known(subject)
+    wanted = set(incident_ids)
+    opened = [
+        i.opened.at for i in txn.history(account.account_id).incidents if i.opened.incident_id in wanted
+    ]
+    found = {x.digest: x for at in opened if (x := desk.rules.at_act(terms, subject.tenant, at)) is not terms}
+    return tuple(x for digest, x in found.items() if digest != terms.digest)
+
+
+def named_statute(arguments: Arguments) -> str:
+    """Read the law that a termination names as its ground; "" for none. Raises RefusedError for what is no name."""
+    statute = str(arguments.get("statute") or "").strip()
+    if not statute.isprintable() or len(statute) > MAX_STATUTE_CHARS:
+        raise RefusedError(f"a statute is named in at most {MAX_STATUTE_CHARS} printable characters")
+    return statute
 
 
 def termination_of(proposal_id: str) -> str:

@@ -48,6 +48,9 @@ class Why(StrEnum):
     LEDGER = "T-LEDGER"
     LOGIN = "T-LOGIN"
     DISCARDED = "D-RECORD"
+    HELD = "D-HELD"
+    HELD_INBOUND = "D-QUARANTINE"
+    COPIES = "T-COPIES"
     EXPIRED = "L-EXPIRED"
     ENDED = "L-ENDED"
     UNSERVED = "L-MAILBOX"
@@ -606,6 +609,54 @@ CATALOGUE: Mapping[Why, Entry] = {
         works=Text(
             en="This is about this message; a notice says whether anything else follows.",
             zh="仅针对该邮件；如有其他后果，将另行通知。",
+        ),
+    ),
+    Why.HELD: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Message held for review as {id}, until a person has decided; if nobody does, it comes back to its"
+            " sender {until}.",
+            zh="邮件已暂存待人工审核（编号 {id}）；如无人处理，将退回给发件人（{until}）。",
+        ),
+        meaning=Text(
+            en="This message was taken and is held until a person has looked at it: it goes on, or comes back. If"
+            " nobody decides in time it comes back by itself, with the message attached. It is never thrown away.",
+            zh="该邮件已接收并暂存，等待人工查看：之后投递或退回。逾期无人决定的，将自动连同原邮件一并退回，绝不会被丢弃。",
+        ),
+        works=Text(
+            en="Other mail is not touched. Sending this message again changes nothing while it is held.",
+            zh="其他邮件不受影响。暂存期间重复发送同一邮件不会有其他效果。",
+        ),
+    ),
+    Why.HELD_INBOUND: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Message taken and held for its recipient as {id}.",
+            zh="邮件已接收，为收件人隔离保存（编号 {id}）。",
+        ),
+        meaning=Text(
+            en="This message was taken and kept back to protect its recipient, who is told of it every day and can have"
+            " it released. What nobody asks for is removed on the day that is said there.",
+            zh="该邮件已接收，为保护收件人而隔离。收件人每日收到清单，可要求放行；无人要求的，到清单所列日期清除。",
+        ),
+        works=Text(en="Other mail is not touched.", zh="其他邮件不受影响。"),
+    ),
+    Why.COPIES: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Copies of this message are held until a person has decided; this one is to be tried again later.",
+            zh="同类邮件已暂存待人工审核；本邮件请稍后再投递。",
+        ),
+        meaning=Text(
+            en="Some copies of the same message, or of the same run of mail, are held until a person has looked at"
+            " them. More are not taken meanwhile. What is decided about those goes for the others; if nobody decides,"
+            " they are refused after some hours.",
+            zh="同一邮件或同批邮件的若干封已暂存待人工查看，在此期间不再接收更多。对已暂存邮件的决定适用于其余邮件；"
+            "逾期无人决定的，其余邮件将在数小时后拒收。",
+        ),
+        works=Text(
+            en="Other mail is not touched. A mail server tries again by itself.",
+            zh="其他邮件不受影响。邮件服务器会自动重试。",
         ),
     ),
     Why.EXPIRED: Entry(

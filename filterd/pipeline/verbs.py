@@ -6,9 +6,10 @@ No await, no clock but the transaction's, nothing outside the store. Each is saf
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from filterd.agreement.adopted import as_adopted
 from filterd.agreement.standing import standing_at
 from filterd.agreement.supplement import effective_terms, pinned_terms, terms_at_decision
 from filterd.agreement.tenancy import is_about_tenant
@@ -19,15 +20,20 @@ from filterd.model import records as r
 from filterd.model.decision import Case, Decision, NoticeDue
 from filterd.model.entry import SITE
 from filterd.model.evidence import EXCERPT_BYTES, Kept, Portion, strongest
+from filterd.model.held import InboundHold
 from filterd.model.ids import derived_id, random_id
 from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Preset, Rung
 from filterd.model.staffing import STAFFING, StaffingRules
 from filterd.model.standing import History, Surroundings
 from filterd.pipeline.advice import give_advice
-from filterd.pipeline.enterprise import with_enterprise, write_tenant_rows
+from filterd.pipeline.enterprise import is_administrator, note_appeal, with_enterprise, write_tenant_rows
+from filterd.pipeline.held import hold_inbound, settle
+from filterd.pipeline.notice_events import Facts, announce_event
 from filterd.pipeline.protecting import follow_hold, object_to_holds, opening_of, young_since
 from filterd.pipeline.registration import Screening
+from filterd.pipeline.tenant_objections import file_step
+from filterd.pipeline.tenant_objections import in_force as steps_in_force
 from filterd.ports import AccountRef, LedgerTxn
 
 # A strike can be contested as long as it counts; its evidence lives 30 days longer (STANDING 5.6).
@@ -52,7 +58,10 @@ class DeskRules:
         excerpt_bytes: how much an excerpt has of each place that a finding points to.
         staffing: how many people there are, and how long acts that take two of them wait.
         effectors: which there are outside (pipeline/effects).
+        holds_outbound: mail of accounts may be held; False: nobody is there to look, so it is refused.
         is_clock_settable: people set the clock, for trying things.
+        has_pager: whoever is on call can be called.
+        hotline: where help is found, by language, in the operator's own words.
     """
 
     terms: Mapping[str, Agreement]
@@ -65,7 +74,10 @@ class DeskRules:
     excerpt_bytes: int = EXCERPT_BYTES
     staffing: StaffingRules = STAFFING
     effectors: frozenset[str] = frozenset()
+    holds_outbound: bool = True
     is_clock_settable: bool = False
+    has_pager: bool = False
+    hotline: Mapping[str, str] = field(default_factory=dict)
 
     def terms_for(self, tenant: Tenant | None, at: datetime) -> Agreement:
         """Say the terms in force for a tenant, its signed supplement heeded; the default ones for nobody's."""
@@ -94,6 +106,12 @@ class DeskRules:
         return next((item for item in known if all(key in item.clause for key in clauses)), terms)
 
 
+    def at_act(self, terms: Agreement, tenant: Tenant | None, at: datetime) -> Agreement:
+        """Say the version of `terms` that was in force at an act: what a person decides about it now holds by both
+        (STANDING 5.7-7). The same ones where nothing has changed, or where that version is not at hand any more."""
+        return terms_at_decision(terms, self.terms, tenant, at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountQuery:
     login: str
@@ -104,6 +122,7 @@ class AccountQuery:
 class Objection:
     account_id: str
     transaction_id: str
+    tenant_id: str | None = None
 
 
 class MailVerbs:
@@ -163,8 +182,9 @@ class MailVerbs:
         if pinned is None:
             raise UsageError(f"the ledger does not hold the agreement {case.policy_digest[:12]}; reload it")
         tenant = txn.tenant(case.principal.tenant_id or "") if pinned.supplements is not None else None
-        at_act = pinned_terms(pinned, self._rules.terms, tenant, case.at)
-        at_decision = terms_at_decision(at_act, self._rules.terms, tenant, txn.now)
+        site = txn.history(SITE)
+        at_act = as_adopted(pinned_terms(pinned, self._rules.terms, tenant, case.at), site, case.at)
+        at_decision = as_adopted(terms_at_decision(at_act, self._rules.terms, tenant, txn.now), site, case.at)
         new = txn.new_deliveries(account_id, None, case.delivery_keys)
         around = surroundings(txn, account_id, case.principal.tenant_id)
         around = with_enterprise(txn, around, account_id, case.principal.tenant_id)
@@ -175,15 +195,17 @@ class MailVerbs:
         decision = decide_between(case, at_act, at_decision, self._rules.preset, history, new, around)
         terms = at_decision if decision.policy_digest == at_decision.digest else at_act
         if not decision.records:
-            return decision
+            return settle(txn, case, decision, terms, is_allowed=self._rules.holds_outbound)
         digest, was_kept = None, None
         if any(isinstance(x, r.ViolationRecorded) for x in decision.records):
             keep = _counts_until(history, decision, case.at)
             portion = portion_of(case, decision, terms, self._rules)
             # And as long as what it led to can be contested, counted from a notice that may come late.
             is_long = any(isinstance(x, r.SanctionImposed) and x.rung > Rung.WARN for x in decision.records)
-            if is_long and terms.lifecycle is not None:
-                keep = max(keep, case.at + timedelta(days=terms.lifecycle.appeal_days))
+            for lifecycle in (at_act.lifecycle, at_decision.lifecycle) if is_long else ():
+                # By either version: the later end of both counts.
+                if lifecycle is not None:
+                    keep = max(keep, case.at + timedelta(days=lifecycle.appeal_days))
             digest = txn.promote_evidence(case.transaction_id, account_id, keep + EVIDENCE_AFTER_EXPIRY, portion)
             _keep_longer(txn, history, decision, account_id, keep + EVIDENCE_AFTER_EXPIRY)
             was_kept = portion.kept.word if digest is not None or portion.kept is Kept.NONE else None
@@ -194,7 +216,7 @@ class MailVerbs:
                 record = replace(record, evidence_digest=digest, evidence_kept=was_kept)
             txn.append(record, account_id=account_id, tenant_id=case.principal.tenant_id)
             if isinstance(record, r.HoldPlaced):
-                follow_hold(txn, record, case.principal.tenant_id)
+                follow_hold(txn, record)
         if case.principal.tenant_id is not None:
             about_tenant = [x for x in decision.records if is_about_tenant(x)]
             write_tenant_rows(txn, about_tenant, case.principal.tenant_id, terms)
@@ -202,7 +224,16 @@ class MailVerbs:
         give_advice(txn, decision, account_id, case.at)
         for notice in decision.notices:
             self.announce(txn, notice, case.principal.tenant_id)
-        return decision
+        return settle(txn, case, decision, terms, is_allowed=self._rules.holds_outbound)
+
+    def hold_inbound(self, txn: LedgerTxn, given: InboundHold) -> str | None:
+        """Hold a stranger's mail for our accounts; say the first item's id, None when it cannot be held for all."""
+        terms_of = {}
+        for account_id in given.accounts:
+            account = txn.account(account_id)
+            if account is not None:
+                terms_of[account_id] = self._rules.terms_for(txn.tenant(account.tenant_id), txn.now)
+        return hold_inbound(txn, given, terms_of)
 
     def _tenant_opened_at(self, txn: LedgerTxn, tenant_id: str | None, terms: Agreement) -> datetime | None:
         """Say when a tenant came to us, as protecting.tenant_opened_at does; asked for every mail of a run in breach,
@@ -243,10 +274,17 @@ class MailVerbs:
         account = txn.account(objection.account_id)
         if account is None:
             raise UsageError(f"no account {objection.account_id}")
-        return self.object_to_all(txn, account, channel="mail")
+        return self.object_to_all(txn, account, channel="mail", tenant_id=objection.tenant_id)
 
-    def object_to_all(self, txn: LedgerTxn, account: Account, *, channel: str) -> int:
-        """File an objection against what is in force and not objected to yet."""
+    def object_to_all(
+        self, txn: LedgerTxn, account: Account, *, channel: str, tenant_id: str | None = None
+    ) -> int:
+        """File an objection against what is in force and not objected to yet; by a tenant's administrator also against
+        the steps against the tenant.
+
+        Args:
+            tenant_id: about whom rows may be added besides the account; None: nobody.
+        """
         tenant = txn.tenant(account.tenant_id)
         terms = self._rules.terms_for(tenant, txn.now)
         history = txn.history(account.account_id)
@@ -257,10 +295,23 @@ class MailVerbs:
         for sanction in active:
             if sanction.sanction_id in objected:
                 continue
-            self.file_objection(txn, account, sanction.sanction_id, sanction.incident_id, channel=channel)
+            appeal_id = self.file_objection(
+                txn, account, sanction.sanction_id, sanction.incident_id, channel=channel
+            )
+            due_at = txn.now + timedelta(hours=terms.incident.objection_hours)
+            facts: Facts = {"task_id": derived_id("w", appeal_id, "appeal"), "what": "appeal", "due_at": due_at}
+            announce_event(txn, "desk_task", account.account_id, facts)
+            opened = (i.opened for i in history.incidents if i.opened.incident_id == sanction.incident_id)
+            if tenant_id is not None and any(x.tenant_id in ("", tenant_id) for x in opened):
+                incident_id = sanction.incident_id
+                note_appeal(txn, account, tenant_id, appeal_id=appeal_id, incident_id=incident_id, is_open=True)
             filed += 1
         holds = standing.security.holds
         filed += object_to_holds(txn, holds, account.account_id, account.tenant_id, terms, channel=channel)
+        if tenant is not None and tenant.tenant_id == tenant_id and is_administrator(account, tenant):
+            for step in steps_in_force(txn, tenant, terms):
+                file_step(txn, tenant, terms, step, channel=channel)
+                filed += 1
         return filed
 
     def file_objection(

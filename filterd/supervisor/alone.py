@@ -117,7 +117,7 @@ class _Reloads:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(control.ASK_WITHIN_S):
                 line = await reader.readline()
             if control.is_own(writer.get_extra_info("socket")) and control.is_request(line):
                 writer.write(control.answer(await self.reload()))

@@ -65,13 +65,13 @@ class Child:
     def tell(self, word: Word) -> bool:
         return self.channel is not None and self.channel.send(word)
 
-    def is_silent(self, patience: Patience) -> bool:
-        """Say whether it should have been heard of by now."""
+    def is_silent(self, patience: Patience, now: float) -> bool:
+        """Say whether it should have been heard of by `now` (monotonic)."""
         if not self.pid:
             return False
         if not self.is_ready:
-            return time.monotonic() > self.born_at + max(patience.ready, patience.silent)
-        return time.monotonic() > self.heard_at + patience.silent
+            return now > self.born_at + max(patience.ready, patience.silent)
+        return now > self.heard_at + patience.silent
 
     def come_round(self, patience: Patience) -> None:
         """Forget its failures once it has lived long enough."""

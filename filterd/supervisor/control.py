@@ -21,7 +21,8 @@ FILE_NAME = "serve.sock"
 _REQUEST = {"do": "reload"}
 # A reload waits for every process to read everything.
 _ANSWER_WITHIN_S = 300.0
-_ASK_WITHIN_S = 2.0
+# One write of a program on this machine, which may stand still with it for some seconds; only our own may keep us so.
+ASK_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def accept(listening: socket.socket) -> socket.socket | None:
     except OSError:
         return None
     try:
-        connection.settimeout(_ASK_WITHIN_S)
+        connection.settimeout(ASK_WITHIN_S)
         if is_own(connection) and is_request(_line(connection)):
             return connection
     except OSError:

@@ -17,9 +17,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from filterd import app, metrics, systemd
+from filterd.app.mail_half import SOCKETMAP_DOOR
 from filterd.clients.sink import start_sink
 from filterd.config import Config
-from filterd.doors import unix_sockets
+from filterd.doors import milter, unix_sockets
 from filterd.errors import PortError
 from filterd.log import service_log
 from filterd.supervisor import control
@@ -93,6 +94,10 @@ class Family:
         for listener in config.listener:
             if listener.name not in self._sockets:
                 unix_sockets.hold(listener.bind, int(listener.socket_mode, 8))
+        if config.socketmap.enabled and SOCKETMAP_DOOR not in self._sockets:
+            unix_sockets.hold(config.socketmap.bind, int(config.socketmap.socket_mode, 8))
+        if config.milter.enabled and milter.LISTENER not in self._sockets:
+            unix_sockets.hold(config.milter.bind, int(config.milter.socket_mode, 8))
         self._control = control.listen(config.node.state_dir)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, _: self._signals.append(number))
@@ -119,7 +124,8 @@ class Family:
         self._excuse()
         self._bury()
         for child in self._children:
-            if child.is_silent(self._patience):
+            # As of this turn: we may have been asleep again since.
+            if child.is_silent(self._patience, self._turned_at):
                 if not child.has_hung:
                     service_log().error("process_hangs", process=child.name, pid=child.pid)
                     say(f"{child.name} (pid {child.pid}) gives no sign of life: it is killed")
@@ -193,7 +199,7 @@ class Family:
         now = time.monotonic()
         if self._watchdog_s is None or now < self._fed_at + self._watchdog_s:
             return
-        if not any(child.is_silent(self._patience) for child in self._children):
+        if not any(child.is_silent(self._patience, now) for child in self._children):
             systemd.notify("WATCHDOG=1")
             self._fed_at = now
 

@@ -11,20 +11,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
 from filterd.model.about import EVERYTHING, NOTHING, About, about
 from filterd.model.steady import ClockWatch, since_boot
 from filterd.pipeline.clockwork import Struck, begin, strike_account, strike_tenant, take_probe, wants_probe
+from filterd.pipeline.held_clocks import digest_of, promise_digest, strike_held
 from filterd.pipeline.mx import probe_domain
 from filterd.pipeline.registration_files import erase_undone
+from filterd.pipeline.site_clock import is_shredding, strike_site
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn, Resolver
 
 # A page of look-ups takes some milliseconds of the ledger.
 PAGE = 200
+# So many pages of a site that is shredded in one run; the next run goes on.
+PAGES = 1000
 # So long a new time has to stand before anything is told by it, and before anything is read for a deletion.
 TOLD_AFTER_S, READ_AFTER_S = 600.0, 24 * 3600.0
 
@@ -65,6 +69,8 @@ class ClockWorker:
         self._told = ClockWatch(settle_s=TOLD_AFTER_S, steady=steady)
         self._read = ClockWatch(settle_s=READ_AFTER_S, steady=steady)
         self._since: datetime | None = None
+        # By account: for which day which items are in a digest that was promised.
+        self._told_of: dict[str, tuple[date, tuple[str, ...]]] = {}
 
     async def run_once(self, now: datetime) -> Ran:
         """Strike what is due at `now`. Raises LedgerUnavailable; nothing is lost by that."""
@@ -82,12 +88,33 @@ class ClockWorker:
             struck += await self._strike(strike_tenant, tenant_id, rules, now, may_read=not unread_s)
         # What is erased stays erased: not by a clock that has just jumped.
         struck += await self._erase(rules, now) if not unread_s else ()
+        struck += await self._site(now, may_erase=not unread_s)
         while accounts:
             for account_id in accounts:
                 struck += await self._strike(strike_account, account_id, rules, now, may_read=not unread_s)
             subjects += len(accounts)
             accounts = await self._submit(partial(_page, accounts[-1]), NOTHING)
+        struck += await self._strike_held(rules, now, may_read=not unread_s)
         return Ran(struck=tuple(struck), is_reading=not unread_s, subjects=subjects + len(tenants))
+
+    async def _strike_held(self, rules: DeskRules, now: datetime, *, may_read: bool) -> list[Struck]:
+        """Strike for whoever has mail held, and see to the day's digests."""
+        struck: list[Struck] = []
+        told: dict[str, tuple[date, tuple[str, ...]]] = {}
+        holders = await self._submit(partial(_holders, ""), NOTHING)
+        while holders:
+            for account_id in holders:
+                struck += await self._strike(strike_held, account_id, rules, now, may_read=may_read)
+                ask = partial(digest_of, account_id=account_id, rules=rules, at=now)
+                # What a digest has is said again when it has more; until it goes out, that is one mail.
+                if items := await self._submit(ask, NOTHING):
+                    told[account_id] = (now.date(), items)
+                    if self._told_of.get(account_id) != told[account_id]:
+                        promise = partial(promise_digest, account_id=account_id, rules=rules, at=now)
+                        await self._submit(promise, NOTHING)
+            holders = await self._submit(partial(_holders, holders[-1]), NOTHING)
+        self._told_of = told
+        return struck
 
     async def _erase(self, rules: DeskRules, now: datetime) -> tuple[Struck, ...]:
         """Erase fingerprints of terminated registrations whose years are over (TX-8.2.4); mostly there is nothing."""
@@ -95,6 +122,18 @@ class ClockWorker:
         if not await self._submit(partial(erase, is_dry=True), NOTHING):
             return ()
         found: tuple[Struck, ...] = await self._submit(erase, EVERYTHING)
+        return found
+
+    async def _site(self, now: datetime, *, may_erase: bool) -> tuple[Struck, ...]:
+        """Strike what is due for the whole site; what is shredded on its last day, a page at a time (TX-8.2.8)."""
+        run = partial(strike_site, at=now, may_erase=may_erase)
+        if not await self._submit(partial(run, is_dry=True), NOTHING):
+            return ()
+        found: tuple[Struck, ...] = await self._submit(run, EVERYTHING)
+        for _ in range(PAGES):
+            if not (may_erase and await self._submit(partial(is_shredding, at=now), NOTHING)):
+                break
+            found += await self._submit(run, EVERYTHING)
         return found
 
     async def _strike(
@@ -153,6 +192,10 @@ def _everybody_first(txn: LedgerTxn) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _page(after: str, txn: LedgerTxn) -> tuple[str, ...]:
     return txn.clocked(after, PAGE)
+
+
+def _holders(after: str, txn: LedgerTxn) -> tuple[str, ...]:
+    return txn.holders(after, PAGE)
 
 
 def _free(

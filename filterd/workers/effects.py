@@ -5,25 +5,21 @@ record (EffectReported): what is put on hold before the MTA is told, so that a c
 hold unknown; how it went afterwards. Acting twice is harmless. A failure is written down once, tried again with growing
 pauses for ever, counted and logged each time.
 
-Whose a queued mail is: where the search index is kept, the event stream says it by queue id (the next hop's reply to
-the mail); else the envelope sender does. Of short queue ids, which Postfix uses again, only what was heard since the
-mail arrived counts.
+Whose a queued mail is, and which campaign it belongs to, says workers/queued.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
 
-from filterd.errors import FilterdError, PortError
-from filterd.mail.names import canonical_login
+from filterd.errors import FilterdError, PeerError, PortError
 from filterd.markers import reach
-from filterd.model.about import NOTHING, About, about
-from filterd.model.found import MailQuery
+from filterd.model.about import NOTHING, about
 from filterd.model.ids import derived_id
 from filterd.model.records import EffectReported
 from filterd.pipeline.effects import (
@@ -33,40 +29,36 @@ from filterd.pipeline.effects import (
     FAILED,
     IDS_A_ROW,
     LOOK,
+    MAILBOX,
     NOTHING_DONE,
+    RETURN,
     SETTLE,
+    SUMMARY,
     SYSTEM,
+    WARN,
     EffectDesk,
     QueueOrder,
     look_again,
+    summarise,
 )
 from filterd.pipeline.protecting import CREDENTIALS, EFFECT, HOLD, MTA_QUEUE, RELEASE, REVOKE
-from filterd.ports import Clock, Credentials, LedgerTxn, MtaQueue, OutboxItem, QueuedMail, VerdictIndex
+from filterd.pipeline.queue_return import batches, report_of
+from filterd.ports import Clock, Credentials, LedgerTxn, Mailer, MtaQueue, OutboxItem, QueuedMail, VerdictIndex
+from filterd.workers.effect_rows import EffectOutbox, EffectRows, by_whom
 from filterd.workers.outbox import Submit, backoff
+from filterd.workers.queued import QueuedMails
 
-# postqueue says whole seconds, and clocks of two programs differ a little.
-_CLOCK_S = timedelta(seconds=60)
-# For how long mail stays in a queue (postconf(5): maximal_queue_lifetime, five days) and then some.
-_QUEUED_AT_MOST = timedelta(days=10)
-_MAILS_AT_MOST = 200_000
-
-
-class EffectOutbox(Protocol):
-    """The ledger's outbox, for one topic. Raises LedgerUnavailable."""
-
-    async def lease(self, now: datetime, limit: int, *, only: Sequence[str]) -> Sequence[OutboxItem]: ...
-
-    async def done(self, item_id: str, function: Callable[[LedgerTxn], object], about: About) -> bool: ...
-
-    async def retry(self, item_id: str, due_at: datetime, error: str) -> bool: ...
+# Writes the sender of campaign copies: login, the copies, an id for the letter. Raises PortError.
+WriteLetter = Callable[[str, Sequence[QueuedMail], str], Awaitable[None]]
 
 
 def _ignore(*_: object) -> None:
     return None
 
 
-class EffectsWorker:
-    """One a ledger. `on_report` hears every row written, `on_error` an item's id and what went wrong."""
+class EffectsWorker(EffectRows):
+    """One a ledger. `on_report` hears every row written, `on_error` an item's id and what went wrong. `mailer`,
+    `sender` and `appeals` are for reports of mail that is returned; without them it stays held."""
 
     def __init__(
         self,
@@ -78,15 +70,22 @@ class EffectsWorker:
         queue: MtaQueue | None = None,
         credentials: Credentials | None = None,
         index: VerdictIndex | None = None,
+        write_letter: WriteLetter | None = None,
+        mailer: Mailer | None = None,
+        sender: str = "",
+        appeals: str = "",
         look_s: float = 300,
         on_report: Callable[[EffectReported], None] = _ignore,
         on_error: Callable[[str, str], None] = _ignore,
         poll_s: float = 1.0,
     ):
-        self._outbox, self._submit, self._desk, self._clock = outbox, submit, desk, clock
-        self._queue, self._credentials, self._index = queue, credentials, index
+        super().__init__(outbox, submit, clock, on_report)
+        self._desk = desk
+        self._queue, self._credentials = queue, credentials
+        self._whose, self._write_letter = QueuedMails(index, clock.now), write_letter
+        self._mailer, self._sender, self._appeals = mailer, sender, appeals
         self._look, self._poll_s = timedelta(seconds=look_s), poll_s
-        self._on_report, self._on_error = on_report, on_error
+        self._on_error = on_error
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; what is under way is finished first. No error ends it."""
@@ -114,6 +113,10 @@ class EffectsWorker:
         match item.payload["effector"], item.payload["act"]:
             case (effector, act) if effector == MTA_QUEUE and act in (SETTLE, LOOK, HOLD, RELEASE, DELETE):
                 await self._see_to_queue(item)
+            case (effector, act) if effector == MTA_QUEUE and act == SUMMARY:
+                await self._summarise(item)
+            case (effector, act) if effector == MAILBOX and act == WARN:
+                await self._warn(item)
             case (effector, act) if effector == CREDENTIALS and act == REVOKE:
                 await self._revoke(item)
             case (effector, act):
@@ -137,7 +140,7 @@ class EffectsWorker:
         is_told = order is not None and (order.has_failed if effector == MTA_QUEUE else item.attempts > 1)
         if order is None or is_told:
             return ()
-        if effector == MTA_QUEUE and not _is_persons(item):
+        if effector == MTA_QUEUE and act != SUMMARY and not _is_persons(item):
             act = HOLD if order.is_stopped else RELEASE
         owner = item.payload["owner_id"] or order.owner_id
         return (self._row(item, order.account_id, owner, act, FAILED, (), detail=error, effector=effector),)
@@ -159,6 +162,7 @@ class EffectsWorker:
         accounts = await self._submit(lambda txn: self._desk.accounts(txn, item.payload, senders), NOTHING)
         rows: list[EffectReported] = []
         looks: list[tuple[QueueOrder, datetime]] = []
+        letters: list[QueueOrder] = []
         for account_id in accounts:
             order = await self._order(account_id)
             if order is None:
@@ -167,9 +171,14 @@ class EffectsWorker:
                 rows += await self._let_go(item, order, item.payload["act"], order.held)
             elif order.is_stopped:
                 rows += await self._hold(item, order, mails)
+                if order.is_ended:
+                    rows += await self._return(item, account_id)
                 looks.append((order, self._again_at(order)))
             else:
-                rows += await self._let_go(item, order, RELEASE, order.held - order.kept)
+                copies, others = await asyncio.to_thread(self._whose.parted, order, mails)
+                rows += await self._let_go(item, order, RELEASE, (order.held - order.kept) | others)
+                if copies - order.summed:
+                    letters.append(order)
 
         def finish(txn: LedgerTxn) -> None:
             for row in rows:
@@ -180,6 +189,8 @@ class EffectsWorker:
                 due = due_at if now is not None and now.is_stopped else txn.now
                 work = look_again(order.account_id, order.tenant_id, due)
                 txn.post(work.topic, work.payload, due_at=due, merge_key=work.merge_key)
+            for work in map(summarise, letters):
+                txn.post(work.topic, work.payload, due_at=txn.now, merge_key=work.merge_key)
 
         if await self._outbox.done(item.item_id, finish, about(accounts=accounts)):
             for row in rows:
@@ -194,7 +205,7 @@ class EffectsWorker:
 
     async def _hold(self, item: OutboxItem, order: QueueOrder, mails: Sequence[QueuedMail]) -> list[EffectReported]:
         """Put on hold what is the account's and not held yet; say how it went."""
-        mine = await asyncio.to_thread(self._of_account, order, mails)
+        mine = await asyncio.to_thread(self._whose.of_account, order, mails)
         wanted = [m.queue_id for m in mine if not m.is_held and not self._desk.is_reachable(m, order.domains)]
         if not wanted:
             if order.is_told:
@@ -210,9 +221,7 @@ class EffectsWorker:
         row = self._row(item, order.account_id, order.owner_id, HOLD, APPLIED, ())
         return [replace(row, count=len(held))]
 
-    async def _let_go(
-        self, item: OutboxItem, order: QueueOrder, act: str, ids: frozenset[str]
-    ) -> list[EffectReported]:
+    async def _let_go(self, item: OutboxItem, order: QueueOrder, act: str, ids: frozenset[str]) -> list[EffectReported]:
         """Release or delete what filterd holds; what is not on hold any more is none of our business."""
         if not ids:
             return []
@@ -225,6 +234,49 @@ class EffectsWorker:
             )
             for at in range(0, len(gone), IDS_A_ROW)
         ]
+
+    async def _return(self, item: OutboxItem, account_id: str) -> list[EffectReported]:
+        """Report what filterd holds of an account whose service has ended, and only then take it out of the queue.
+
+        Where nobody takes the report it stays held; an id that Postfix has used again is somebody else's, and stays.
+        """
+        order = await self._order(account_id)
+        if self._queue is None or self._mailer is None or order is None or not order.is_ended:
+            return []
+        mails = [m for m in await self._queue.mails() if m.is_held and m.queue_id in order.held - order.kept]
+        mine = await asyncio.to_thread(self._whose.of_account, order, mails)
+        if not mine:
+            return []
+        if not order.contacts:
+            row = self._row(item, account_id, order.owner_id, RETURN, FAILED, (), detail="the tenant has no contact")
+            self._on_error(item.item_id, f"{account_id}: {row.detail}, so that mail stays held")
+            return [] if order.has_failed else [replace(row, count=len(mine))]
+        for lot in batches(mine):
+            await self._report(order, lot)
+            ids = tuple(m.queue_id for m in lot)
+            gone = await self._told(DELETE, ids, is_gone=True)
+            row = replace(self._row(item, account_id, order.owner_id, RETURN, APPLIED, ids), count=len(gone))
+            await self._write(account_id, partial(_these, (row,)))
+        return []
+
+    async def _report(self, order: QueueOrder, mails: Sequence[QueuedMail]) -> None:
+        """Have one of the tenant's contacts told. Raises PortError when none takes it."""
+        if self._mailer is None:
+            raise PortError("nobody sends reports here")
+        for to in order.contacts:
+            raw = report_of(
+                order.login,
+                order.owner_id,
+                mails,
+                sender=self._sender,
+                to=to,
+                appeals=self._appeals,
+                at=self._clock.now(),
+            )
+            with contextlib.suppress(PeerError):
+                if (await self._mailer.send(raw, to)).is_positive:
+                    return
+        raise PortError("no contact of the tenant takes the report about its mail")
 
     async def _told(self, act: str, ids: Sequence[str], *, is_gone: bool = False) -> frozenset[str]:
         """Tell the MTA, look again, and say which it did it to. Raises PortError when it did not."""
@@ -239,28 +291,50 @@ class EffectsWorker:
             raise PortError(f"{len(after)} mails are still on hold")
         return frozenset(before if is_gone else after)
 
-    def _of_account(self, order: QueueOrder, mails: Sequence[QueuedMail]) -> list[QueuedMail]:
-        """Say which queued mails are the account's."""
-        since_us = _micros(self._clock.now() - _QUEUED_AT_MOST)
-        known: dict[str, int] = {}
-        if self._index is not None:
-            query = MailQuery(account_id=order.account_id, since_us=since_us, limit=_MAILS_AT_MOST)
-            for found in self._index.find(query):
-                if found.answer is not None and found.answer.queue_id is not None:
-                    known[found.answer.queue_id] = max(found.answer.at_us, known.get(found.answer.queue_id, 0))
-        return [m for m in mails if self._is_mine(m, order, known)]
+    # --- a campaign ---------------------------------------------------------------------------------------------------
 
-    def _is_mine(self, mail: QueuedMail, order: QueueOrder, known: dict[str, int]) -> bool:
-        arrived_us = _micros(mail.arrived_at - _CLOCK_S)
-        if known.get(mail.queue_id, 0) >= arrived_us:
-            return True
-        if not _is_own(mail.sender, order.addresses):
-            return False
-        if self._index is None:
-            return True
-        # Whoever was authenticated counts, not whose address stands in the envelope.
-        others = self._index.find(MailQuery(queue_id=mail.queue_id, since_us=arrived_us, limit=1))
-        return all(found.judged.account_id in (None, order.account_id) for found in others)
+    async def _summarise(self, item: OutboxItem) -> None:
+        """Write the sender one letter about the copies that are held and that no letter has told of."""
+        account_id = item.payload["account_id"]
+        order = await self._order(account_id)
+        rows: list[EffectReported] = []
+        if order is not None and not order.is_stopped and self._queue is not None and self._write_letter is not None:
+            mails = await self._queue.mails()
+            found, _ = await asyncio.to_thread(self._whose.parted, order, mails)
+            copies = sorted((m for m in mails if m.queue_id in found - order.summed), key=lambda m: m.arrived_at)
+            if copies:
+                await self._write_letter(order.login, copies, item.item_id)
+                ids = [m.queue_id for m in copies]
+                rows = [
+                    self._row(item, account_id, "", SUMMARY, APPLIED, tuple(ids[at : at + IDS_A_ROW]))
+                    for at in range(0, len(ids), IDS_A_ROW)
+                ]
+        await self._done(item, account_id, rows)
+
+    async def _warn(self, item: OutboxItem) -> None:
+        """Have users of ours who got a campaign copy told not to act on it."""
+        account_id = item.payload["account_id"]
+        order = await self._order(account_id)
+        if order is None or not order.campaign.is_known:
+            await self._outbox.done(item.item_id, _ignore, NOTHING)
+            return
+        got = await asyncio.to_thread(self._whose.delivered, order)
+
+        def warn(txn: LedgerTxn) -> list[EffectReported]:
+            told = self._desk.warn(txn, account_id, got)
+            rows = [
+                self._row(item, account_id, "", WARN, APPLIED, told[at : at + IDS_A_ROW], effector=MAILBOX)
+                for at in range(0, len(told), IDS_A_ROW)
+            ]
+            for row in rows:
+                self._append(txn, row)
+            written.extend(rows)
+            return rows
+
+        written: list[EffectReported] = []
+        if await self._outbox.done(item.item_id, warn, about(accounts=(account_id,))):
+            for row in written:
+                self._on_report(row)
 
     # --- credentials --------------------------------------------------------------------------------------------------
 
@@ -286,77 +360,16 @@ class EffectsWorker:
             row = self._row(item, account_id, hold_id, REVOKE, APPLIED, (), detail=detail, effector=CREDENTIALS)
             rows.append(replace(row, count=1))
 
-        def finish(txn: LedgerTxn) -> None:
-            for row in rows:
-                self._append(txn, row)
-
-        if await self._outbox.done(item.item_id, finish, about(accounts=(account_id,))):
-            for row in rows:
-                self._on_report(row)
-
-    # --- rows ---------------------------------------------------------------------------------------------------------
-
-    async def _write(self, account_id: str, rows_of: Callable[[LedgerTxn], Sequence[EffectReported]]) -> None:
-        def write(txn: LedgerTxn) -> Sequence[EffectReported]:
-            rows = rows_of(txn)
-            for row in rows:
-                self._append(txn, row)
-            return rows
-
-        for row in await self._submit(write, about(accounts=(account_id,))):
-            self._on_report(row)
-
-    def _append(self, txn: LedgerTxn, row: EffectReported) -> None:
-        account = txn.account(row.account_id)
-        txn.append(row, account_id=row.account_id, tenant_id=account.tenant_id if account is not None else None)
-
-    def _row(
-        self,
-        item: OutboxItem,
-        account_id: str,
-        owner_id: str,
-        act: str,
-        outcome: str,
-        ids: tuple[str, ...],
-        *,
-        detail: str = "",
-        effector: str = MTA_QUEUE,
-    ) -> EffectReported:
-        now = self._clock.now()
-        first = ids[0] if ids else ""
-        return EffectReported(
-            at=now,
-            effect_id=derived_id("e", item.item_id, account_id, act, outcome, first, now.isoformat()),
-            account_id=account_id,
-            owner_id=owner_id,
-            effector=effector,
-            act=act,
-            outcome=outcome,
-            count=len(ids),
-            detail=detail,
-            ids=ids,
-            by=_by(item),
-        )
+        await self._done(item, account_id, rows)
 
 
-def _by(item: OutboxItem) -> str:
-    return str(item.payload.get("by") or SYSTEM)
+def _these(rows: Sequence[EffectReported], _: LedgerTxn) -> Sequence[EffectReported]:
+    return rows
 
 
 def _is_persons(item: OutboxItem) -> bool:
     """Say whether a person asked for just this; what the system asks for follows from standing."""
-    return _by(item) != SYSTEM
-
-
-def _is_own(sender: str, addresses: frozenset[str]) -> bool:
-    try:
-        return canonical_login(sender) in addresses
-    except FilterdError:
-        return False
-
-
-def _micros(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000)
+    return by_whom(item) != SYSTEM
 
 
 def _named(err: BaseException) -> str:

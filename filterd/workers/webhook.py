@@ -9,20 +9,24 @@ until the next start; one that counts as a notice (its operator hands on what it
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from filterd.errors import ConfigError, PortError
+from filterd.model.entry import SITE
 from filterd.model.ids import derived_id
-from filterd.model.records import NoticeSent
+from filterd.model.records import ClockStruck, NoticeSent, Record
 from filterd.pipeline.notice_requests import EventRequest, Request
-from filterd.ports import Clock, LedgerTxn, OutboxItem
+from filterd.pipeline.site_clock import CLOSED, is_closed
+from filterd.ports import Clock, FollowUp, LedgerTxn, OutboxItem, Promise
 from filterd.workers.outbox import GIVE_UP_AFTER, Again, Done, about_record
 
 TOPIC = "webhook"
 TYPE_PREFIX = "filterd.notice."
+# The last event a receiver gets.
+CLOSED_TYPE = "filterd.site.closed"
 CHANNEL = "webhook"
 
 
@@ -67,7 +71,9 @@ class Webhooks:
         return frozenset(self._closed)
 
     def herald(self, txn: LedgerTxn, record: NoticeSent, request: Request) -> None:
-        """Promise one event to each endpoint."""
+        """Promise one event to each endpoint; none once the site is closed, whose last event they have (TX-8.2.8)."""
+        if is_closed(txn):
+            return
         for name in self._endpoints:
             if name not in self._closed:
                 payload = {"endpoint": name, "event": event_of(record, request, self._source)}
@@ -87,10 +93,15 @@ class Webhooks:
                 self._on_closed(endpoint.name)
                 return Done(finish=_nothing)
             if now - item.created_at >= GIVE_UP_AFTER:
-                return self._done(endpoint, event, "failed")
+                is_last = event["type"] == CLOSED_TYPE
+                return Done(finish=_nothing) if is_last else self._done(endpoint, event, "failed")
             return Again(error=str(err))
         except ConfigError as err:
             return Again(error=str(err))
+        if event["type"] == CLOSED_TYPE:
+            # Nothing comes after the last event.
+            self._closed.add(endpoint.name)
+            return Done(finish=_nothing)
         return self._done(endpoint, event, "accepted")
 
     def _done(self, endpoint: Endpoint, event: Mapping[str, Any], outcome: str) -> Done:
@@ -116,6 +127,29 @@ class Webhooks:
             txn.append(replace(record, at=txn.now), account_id=account_id, tenant_id=tenant_id)
 
         return Done(finish=finish, about=about_record(record))
+
+
+def final_promises(endpoints: Sequence[str], source: str) -> FollowUp:
+    """Say what a webhook is told last: that this site is closed, on the day it closes (TX-8.2.8)."""
+
+    def follow_up(record: Record, account_id: str | None, tenant_id: str | None) -> Iterable[Promise]:
+        if not isinstance(record, ClockStruck) or record.clock != CLOSED:
+            return
+        event = {
+            "specversion": "1.0",
+            "id": derived_id("w", record.object_id),
+            "source": source,
+            "type": CLOSED_TYPE,
+            "subject": SITE,
+            "time": record.due_at.isoformat(),
+            "datacontenttype": "application/json",
+            "data": {"closed_at": record.due_at.isoformat()},
+        }
+        for name in endpoints:
+            payload = {"endpoint": name, "event": event}
+            yield Promise(topic=TOPIC, payload=payload, merge_key=f"{TOPIC}:{CLOSED}:{name}")
+
+    return follow_up
 
 
 def event_of(record: NoticeSent, request: Request, source: str) -> dict[str, Any]:

@@ -298,7 +298,7 @@ def test_a_warning_is_contested_for_thirty_days_at_least_and_from_the_first_refu
     assert incident.strike is not None
     brief = replace(incident, strike=replace(incident.strike, expires_at=START + DAY))
     plain = window(brief, history, TERMS).closes_at
-    shown = window(brief, history, TERMS, first_shown_at=START + 10 * DAY).closes_at
+    shown = window(replace(brief, shown_at=START + 10 * DAY), history, TERMS).closes_at
     assert plain is not None
     assert shown is not None
     assert 30 * DAY <= plain - START <= 33 * DAY

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from filterd.agreement import clocks, deletion, free_mx, termination
 from filterd.agreement.calendar import Calendar
 from filterd.agreement.clock_table import CLOCKS
-from filterd.agreement.due import RELOOK, of_account, of_tenant_steps
+from filterd.agreement.due import RELOOK, of_account
 from filterd.agreement.due_service import of_deletion, of_service
+from filterd.agreement.due_tenant import of_tenant_steps
 from filterd.agreement.fold import fold
 from filterd.agreement.lifecycle import lifecycle_at, service_at
 from filterd.agreement.load import load
@@ -496,7 +497,7 @@ def test_an_appeal_is_open_while_the_strike_counts_and_for_180_or_30_days_at_lea
 
 def test_t_tx_6_2_the_window_runs_from_the_later_of_notice_and_first_refusal_and_never_before() -> None:
     case = incident(noticed_at=OVER, expires_at=None)
-    assert clocks.appeal_until(case, Rung.WARN, TX, first_shown_at=OVER + 10 * DAY) == OVER + 41 * DAY
+    assert clocks.appeal_until(replace(case, shown_at=OVER + 10 * DAY), Rung.WARN, TX) == OVER + 41 * DAY
     assert clocks.appeal_until(incident(noticed_at=None, expires_at=None), Rung.WARN, TX) is None
 
 
@@ -720,7 +721,7 @@ def test_case_5_4_05_the_end_of_a_sanction_strikes_once_when_it_is_over() -> Non
     rows = (sanction(), CONFIRMED)
     assert strikes(OVER + 7 * DAY - timedelta(seconds=1), *rows) == []
     found = of_account(fold(A, rows), TX, OVER + 7 * DAY, since=OVER)
-    assert [(x.clock, x.event, x.frees_queue) for x in found] == [("sanction.expired", "sanction_expired", True)]
+    assert [(x.clock, x.event) for x in found] == [("sanction.expired", "sanction_expired")]
     assert found[0].facts["probation_until"] == OVER + 37 * DAY
     struck = r.ClockStruck(
         at=OVER + 7 * DAY,
@@ -825,7 +826,7 @@ def test_a_step_against_a_tenant_ends_and_a_lock_that_nobody_confirmed_opens() -
         at=OVER, lock_id="tl_1", tenant_id=T, until=OVER + timedelta(hours=4), by="mei", reason="-"
     )
     history = tenant(step, lock)
-    assert [x.clock for x in of_tenant_steps(history, OVER + 3 * DAY, since=OVER)] == [
+    assert [x.clock for x in of_tenant_steps(history, TX, OVER + 3 * DAY, since=OVER)] == [
         "tenant_lock.opened",
         "tenant_step.ended",
     ]
@@ -835,7 +836,7 @@ def test_a_step_against_a_tenant_ends_and_a_lock_that_nobody_confirmed_opens() -
         r.TenantStepEnded(at=OVER + DAY, step_id="ts_1", tenant_id=T, because="lifted", by="mei", reason="-"),
         r.TenantLockConfirmed(at=OVER, lock_id="tl_1", tenant_id=T, by="bo", until=None),
     )
-    assert of_tenant_steps(undone, OVER + 9 * DAY, since=OVER) == ()
+    assert of_tenant_steps(undone, TX, OVER + 9 * DAY, since=OVER) == ()
 
 
 # --- whenever the job runs --------------------------------------------------------------------------------------------

@@ -16,30 +16,36 @@ pytestmark = pytest.mark.slow
 CATEGORIES = {
     "spam.outbound": ("tail-a", "A", "S1-S3", "reject", "abuse", "messaging/spam", "SCAMS_AND_FRAUD"),
     "spam.advert": (
-        "tail-c", "B/C2", "S1", "reject", "abuse", "messaging/bulk_messaging",
+        "tail-c", "B/C2", "S1", "quarantine", "abuse", "messaging/bulk_messaging",
         "CONSUMER_INFORMATION HIDDEN_ADVERTISEMENT",
     ),
     "malware": ("tail-b 3.5.2", "A", "S3", "reject", "virus", "content/malware", "OTHER_VIOLATION_TC OTHER"),
     "phishing.known": (
         "3.5.1 3.5.3 3.5.5", "A", "S3", "reject", "fraud", "content/phishing", "SCAMS_AND_FRAUD PHISHING"
     ),
-    "phishing.suspect": ("3.5.1 3.5.3", "B", "S2", "reject", "fraud", "content/phishing", "SCAMS_AND_FRAUD PHISHING"),
-    "fraud.scam": ("3.5.3 3.5.5", "B", "S2", "reject", "fraud", "content/fraud", "SCAMS_AND_FRAUD"),
-    "fraud.bec": ("3.5.3", "B people", "S3", "reject", "fraud", "content/fraud", "SCAMS_AND_FRAUD"),
+    "phishing.suspect": (
+        "3.5.1 3.5.3", "B", "S2", "quarantine", "fraud", "content/phishing", "SCAMS_AND_FRAUD PHISHING"
+    ),
+    "fraud.scam": ("3.5.3 3.5.5", "B", "S2", "quarantine", "fraud", "content/fraud", "SCAMS_AND_FRAUD"),
+    "fraud.bec": ("3.5.3", "B people", "S3", "quarantine", "fraud", "content/fraud", "SCAMS_AND_FRAUD"),
     "impersonation.exact": (
         "3.5.1", "A", "S2", "reject", "fraud", "content/brand_infringement",
         "SCAMS_AND_FRAUD IMPERSONATION_ACCOUNT_HIJACKING",
     ),
     "impersonation.lookalike": (
-        "3.5.1 7.1", "B", "S2", "reject", "fraud", "content/brand_infringement",
+        "3.5.1 7.1", "B", "S2", "quarantine", "fraud", "content/brand_infringement",
         "SCAMS_AND_FRAUD IMPERSONATION_ACCOUNT_HIJACKING",
     ),
     "tech.abuse": ("3.4.4", "A people", "S1-S2", "defer", "other", "connection/scraping", "OTHER_VIOLATION_TC"),
-    "illegal.gambling": ("(7) (11) 3.5.5", "B/C2", "S2", "reject", "other", None, "OTHER_VIOLATION_TC"),
-    "illegal.drugs": ("(7) (11) 3.5.5", "B/C2", "S2", "reject", "other", None, "OTHER_VIOLATION_TC"),
-    "illegal.weapons": ("(7) (11) 3.5.5", "B/C2", "S2", "reject", "other", None, "OTHER_VIOLATION_TC"),
-    "adult.obscene": ("(7) tail-e", "B/C2", "S2", "reject", "other", None, "OTHER_VIOLATION_TC ADULT_SEXUAL_MATERIAL"),
-    "adult.suggestive": ("tail-e", "B/C2", "S1", "reject", "other", None, "OTHER_VIOLATION_TC ADULT_SEXUAL_MATERIAL"),
+    "illegal.gambling": ("(7) (11) 3.5.5", "B/C2", "S2", "quarantine", "other", None, "OTHER_VIOLATION_TC"),
+    "illegal.drugs": ("(7) (11) 3.5.5", "B/C2", "S2", "quarantine", "other", None, "OTHER_VIOLATION_TC"),
+    "illegal.weapons": ("(7) (11) 3.5.5", "B/C2", "S2", "quarantine", "other", None, "OTHER_VIOLATION_TC"),
+    "adult.obscene": (
+        "(7) tail-e", "B/C2", "S2", "quarantine", "other", None, "OTHER_VIOLATION_TC ADULT_SEXUAL_MATERIAL"
+    ),
+    "adult.suggestive": (
+        "tail-e", "B/C2", "S1", "quarantine", "other", None, "OTHER_VIOLATION_TC ADULT_SEXUAL_MATERIAL"
+    ),
     "illegal.violence": ("(7)", "C2", "S2", "accept", "other", None, "RISK_FOR_PUBLIC_SECURITY"),
     "illegal.terror": ("(7)", "C2", "S4", "accept", "other", None, "RISK_FOR_PUBLIC_SECURITY TERRORIST_CONTENT"),
     "illegal.abet": ("(7)", "C2 people", "S3", "accept", "other", None, "RISK_FOR_PUBLIC_SECURITY"),
@@ -105,6 +111,7 @@ CATEGORIES_OF_LABEL = {
 
 # Every clause the issue names, and the two means of 4.3.1 and 3.6; 3.4.1 and 3.4.2 are nothing mail can breach.
 CLAUSES = {
+    "3.1.2",
     *(f"3.3.2 ({n})" for n in range(1, 12)),
     *(f"3.3.2 tail-{letter}" for letter in "abcdefgh"),
     *(f"3.4.{n}" for n in range(1, 6)),
@@ -114,8 +121,8 @@ CLAUSES = {
     "7.1",
     "8.2.4",
 }
-# 8.2.4 is about who registers.
-NOT_IN_MAIL = {"3.4.1", "3.4.2", "8.2.4"}
+# 3.1.2 and 8.2.4 are about who registers.
+NOT_IN_MAIL = {"3.1.2", "3.4.1", "3.4.2", "8.2.4"}
 
 
 def clauses(text: str) -> tuple[str, ...]:

@@ -80,6 +80,9 @@ FAULTS = [
     (REGISTRATION, CURE + REGISTRATION, "cure.clause names clause '7.9'", None),
     (LIFECYCLE, "", "[tenant.registration] takes its years from [lifecycle]", None),
     ("decide_min_hours = 24", "decide_min_hours = 169", "decide_min_hours is not above decide_hours", "appeal"),
+    ('timezone = "Asia/Shanghai"', 'timezone = "Asia/Nowhere"', "no time zone 'Asia/Nowhere'", "timezone"),
+    ('timezone = "Asia/Shanghai"', 'timezone = "/etc/passwd"', "no time zone", "timezone"),
+    ('timezone = "Asia/Shanghai"', 'timezone = "Asia"', "no time zone 'Asia'", "timezone"),
     # What a category can only say in one way.
     ('id = "malware"', 'id = "phishing.known"', "two categories bear the same id", None),
     ('scope = ["attachments"]', 'scope = ["recipient:a@b.example"]', "for a person to say", "category.2.scope"),
@@ -120,6 +123,20 @@ def test_the_line_named_is_the_line_at_fault() -> None:
 def test_what_counts_days_needs_the_table_that_has_them(table: str) -> None:
     broken = TEXT.replace(LIFECYCLE, table).replace(REGISTRATION, "")
     with pytest.raises(ConfigError, match=r"take their days from \[lifecycle\]"):
+        load(broken.encode(), "terms.toml", KNOWN)
+
+
+def test_what_holds_mail_needs_the_clocks_of_held_mail() -> None:
+    broken = TEXT.replace(LIFECYCLE, "").replace(REGISTRATION, "").replace(table_text("termination"), "")
+    with pytest.raises(ConfigError, match=r"holds mail, whose clocks are in \[lifecycle\]"):
+        load(broken.encode(), "terms.toml", KNOWN)
+
+
+def test_no_category_stands_on_a_clause_that_only_a_person_can_cite() -> None:
+    head = '[clause."3.5.1"]\n'
+    assert head in TEXT
+    broken = TEXT.replace(head, head + 'needs = "verification"\n')
+    with pytest.raises(ConfigError, match=r"stands on clause '3\.5\.1', which only a person can cite"):
         load(broken.encode(), "terms.toml", KNOWN)
 
 

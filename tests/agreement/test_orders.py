@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from filterd.agreement.cooling_off import cooling_off
 from filterd.agreement.fold import apply, fold
 from filterd.agreement.orders import by_order
 from filterd.agreement.standing import standing_at
@@ -72,9 +73,8 @@ def test_walk_3_standing_order_terminates_on_day_22() -> None:
     account.records += [due.imposed, accepted(15, "tenant"), accepted(15.1, "second")]
     assert due.imposed.starts_at >= day(22)
     begins = due.imposed.starts_at
-    at = lambda when: standing_at(history_of(account), TERMS, when).conduct  # noqa: E731
-    assert at(begins - timedelta(seconds=1)) is Conduct.SUSPENDED
-    assert at(begins) is Conduct.TERMINATED
+    conducts = [standing_at(history_of(account), TERMS, x).conduct for x in (begins - timedelta(seconds=1), begins)]
+    assert conducts == [Conduct.SUSPENDED, Conduct.TERMINATED]
     # Once is enough.
     assert by_order(history_of(account), site(), TERMS, day(16)).imposed is None
 
@@ -219,3 +219,98 @@ def test_case_standing_order_veto() -> None:
     assert account.at(60).conduct is Conduct.SUSPENDED
     # And it is not made again.
     assert by_order(history_of(account), site(), TERMS, day(17)).imposed is None
+
+
+def test_case_standing_order_holds_from_its_signature_to_its_end_and_for_this_text() -> None:
+    account = walk_3()
+
+    def missing(order: r.StandingOrderSigned, *more: r.Record) -> bool:
+        around = Surroundings(site=History(account_id="site", further=(order, *more)))
+        return "order" in by_order(history_of(account), around, TERMS, day(15)).missing
+
+    second = timedelta(seconds=1)
+    assert not missing(replace(ORDER, at=day(15)))
+    assert missing(replace(ORDER, at=day(15) + second))
+    assert not missing(replace(ORDER, until=day(15) + second))
+    assert missing(replace(ORDER, until=day(15)))
+    over = r.EntryEnded(at=day(15), entry_id="g_order", by="Ana", reason="x")
+    assert missing(ORDER, over)
+    assert not missing(ORDER, replace(over, at=day(15) + second))
+    assert not missing(ORDER, replace(over, entry_id="g_other"))
+    # One for another text hides none for this one.
+    assert not missing(replace(ORDER, entry_id="g_0", policy_digest="another"), ORDER)
+
+
+@pytest.mark.parametrize("table", ["termination", "days"])
+def test_case_standing_order_needs_an_agreement_that_knows_it(table: str) -> None:
+    section = None
+    if table == "days" and TERMS.termination is not None:
+        section = TERMS.termination.model_copy(update={"order_after_days": None})
+    terms = TERMS.model_copy(update={"termination": section})
+    due = by_order(history_of(walk_3()), site(), terms, day(15))
+    assert (due.missing, due.imposed) == (("order", "mode_a", "suspension"), None)
+
+
+def test_case_standing_order_what_it_makes() -> None:
+    history = history_of(walk_3())
+    suspension = next(s.imposed for s in history.sanctions if s.imposed.ends_at is None)
+    due = by_order(history, site(), TERMS, day(15)).imposed
+    assert due is not None
+    assert (due.incident_id, due.step, due.category) == (suspension.incident_id, suspension.step, suspension.category)
+    assert (due.is_automatic, due.by, due.ends_at, due.lapses_at) == (True, "order:g_order", None, None)
+    assert [f.name for f in due.features] == ["sending"]
+    assert due.starts_at == cooling_off(TERMS, day(15))
+
+
+def test_case_standing_order_the_suspension_has_run_fourteen_days_when_it_takes_effect() -> None:
+    history = history_of(walk_3())
+    assert by_order(history, site(), TERMS, day(14)).missing == ("suspension",)
+    first = next(s for s in range(14 * 24, 16 * 24) if not by_order(history, site(), TERMS, day(s / 24)).missing)
+    began = next(s.imposed.starts_at for s in history.sanctions if s.imposed.ends_at is None)
+    assert cooling_off(TERMS, day(first / 24)) >= began + timedelta(days=14)
+    assert cooling_off(TERMS, day((first - 1) / 24)) < began + timedelta(days=14)
+
+
+def test_case_standing_order_takes_three_incidents_each_with_all_its_recipients_in_mode_a() -> None:
+    history = history_of(walk_3())
+    last = history.incidents[-1]
+
+    def missing(*recipients: tuple[str, int, int]) -> tuple[str, ...]:
+        changed = (*history.incidents[:-1], replace(last, recipients=recipients))
+        return by_order(replace(history, incidents=changed), site(), TERMS, day(15)).missing
+
+    assert missing(("malware", 3, 3)) == ()
+    assert missing(("malware", 3, 2)) == ("mode_a",)
+    assert missing(("malware", 3, 3), ("spam.advert", 1, 1)) == ("mode_a",)
+    assert missing(("malware", 0, 0)) == ("mode_a",)
+    assert missing() == ("mode_a",)
+    seen = replace(history, incidents=(*history.incidents[:-1], replace(last, indicators=frozenset({"client.new"}))))
+    assert by_order(seen, site(), TERMS, day(15)).missing == ("not_compromised",)
+
+
+def test_case_standing_order_each_began_after_the_notice_of_the_one_before() -> None:
+    history = history_of(walk_3())
+    second = history.incidents[1]
+
+    def missing(*notices: datetime) -> tuple[str, ...]:
+        first = replace(history.incidents[0], notices=notices)
+        return by_order(replace(history, incidents=(first, *history.incidents[1:])), site(), TERMS, day(15)).missing
+
+    assert missing(second.opened.at - timedelta(seconds=1)) == ()
+    assert missing(second.opened.at) == ("after_notice",)
+    assert missing() == ("after_notice",)
+
+
+def test_case_standing_order_an_appeal_that_was_decided_is_none_until_it_is_reopened() -> None:
+    account = walk_3()
+    _contested(account)
+    decided = r.AppealDecided(at=day(10), appeal_id="p_1", incident_id="i", outcome="denied", by="Ana", reason="x")
+    reopened = r.AppealReopened(at=day(11), appeal_id="p_1", incident_id="i", by="Ana", reason="new")
+    history = history_of(account)
+    for more, is_open in (((), True), ((decided,), False), ((decided, reopened), True)):
+        rows = (*history.further, *more)
+        missing = by_order(replace(history, further=rows), site(), TERMS, day(15)).missing
+        assert ("no_objection" in missing) is is_open
+    annulled = replace(history.sanctions[0], annulled_at=day(10))
+    files = replace(history, sanctions=(annulled, *history.sanctions[1:]))
+    assert "no_objection" not in by_order(files, site(), TERMS, day(15)).missing

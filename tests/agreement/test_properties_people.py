@@ -43,6 +43,14 @@ async def _suspended_tenant(office: Office) -> tuple[str, dict[str, Any]]:
     return subject, {}
 
 
+async def _terminated_tenant(office: Office) -> tuple[str, dict[str, Any]]:
+    subject, _ = await _suspended_tenant(office)
+    await approve(office, "bo", await propose(office, "ana", "tenant.terminate", subject, {}))
+    office.told_tenant(subject, "tenant", "second")
+    office.clock.advance(days=9)
+    return subject, {}
+
+
 async def _known_again(office: Office) -> tuple[str, dict[str, Any]]:
     """A tenant in which an organisation is seen again whose service was ended."""
     subject, _ = await _tenant(office)
@@ -98,9 +106,41 @@ async def _delay(office: Office) -> tuple[str, dict[str, Any]]:
     return ALICE, {"ground": "an authority's order", "document": "D-2", "days": 30}
 
 
+async def _kites(office: Office) -> tuple[str, dict[str, Any]]:
+    said = {"list": "kites", "list_digest": "a" * 64, "label": "gambling", "entries": "3", "days": 90}
+    return "", {**said, "legal_basis": "House rule 12 of 2026-05-01"}
+
+
+async def _insults(office: Office) -> tuple[str, dict[str, Any]]:
+    terms = office.terms()
+    raised = (x.model_copy(update={"raised": x.id == "abuse.insult"}) for x in terms.category)
+    office.swap_terms(terms.model_copy(update={"category": tuple(raised)}))
+    return "", {"agreement": terms.id, "category": "abuse.insult", "rehearsal": "on the mail of March"}
+
+
 async def _request(office: Office) -> tuple[str, dict[str, Any]]:
     await office.mailbox()
-    return ALICE, {"authority_kind": "legal_process", "document": "D-3", "scope": "March"}
+    said = {"authority_kind": "legal_process", "document": "D-3", "document_digest": "d" * 64, "scope": "March"}
+    return ALICE, said
+
+
+async def _handed_out(office: Office) -> tuple[str, dict[str, Any]]:
+    await office.spread()
+    account = await office.mailbox()
+    at = office.clock.now()
+    order = r.LegalRequestFiled(
+        at=at, entry_id="g_order", account_id=account.account_id, authority_kind="legal_process", document="D-4",
+        document_digest="e" * 64, scope="March", by="ana", approver="bo",
+    )  # fmt: skip
+    office.engine.run(lambda txn: txn.append(order, account_id=account.account_id, tenant_id=account.tenant_id))
+    (mail,) = [x for x in office.records(account.account_id) if isinstance(x, r.ViolationRecorded)]
+    return ALICE, {"case": mail.transaction_id, "order": "g_order", "to": "District court 3"}
+
+
+async def _reported(office: Office) -> tuple[str, dict[str, Any]]:
+    given = {"authority": "telecom", "ground": "Anti-Telecom-Fraud Law, article 23", "due": "2027-03-04"}
+    opened = await office.act("ana", "report.open", **given)
+    return "", {"report": opened["report_id"], "document": "letter of 3 March"}
 
 
 Ready = Callable[[Office], Awaitable[tuple[str, dict[str, Any]]]]
@@ -110,10 +150,15 @@ READY: dict[str, Ready] = {
     "account.reinstate": _terminated,
     "tenant.suspend": _tenant,
     "tenant.terminate": _suspended_tenant,
+    "tenant.reinstate": _terminated_tenant,
     "tenant.registration": _known_again,
     "data.purge": _over,
     "site.decommission": _shutdown,
     "rule.recall": _wrong_rule,
+    "terms.adopt": _kites,
+    "category.raise": _insults,
+    "evidence.export": _handed_out,
+    "report.made": _reported,
     "register.authorise": _drill,
     "register.protect": _hospital,
     "register.order": _order,
@@ -121,7 +166,7 @@ READY: dict[str, Ready] = {
     "register.legal_request": _request,
 }
 # STANDING 5.5: whoever is alone cannot do these, not even a day later.
-NEVER_ALONE = {"register.order", "register.legal_request"}
+NEVER_ALONE = {"register.order", "register.legal_request", "evidence.export", "report.made"}
 
 
 async def propose(office: Office, who: str, act: str, subject: str, terms: dict[str, Any]) -> dict[str, Any]:

@@ -215,7 +215,7 @@ class Enterprise:
         return tenant_score(self.tenant, self.seats, self.active, rules(), at).points
 
     def steps(self, at: datetime = NOON) -> list[str]:
-        return [x.step for x in running_steps(self.tenant, at)]
+        return [x.step for x in running_steps(self.tenant, self.terms, at)]
 
 
 def taken(rows: list[r.Record]) -> list[str]:
@@ -503,7 +503,7 @@ def test_what_an_incident_weighed_only_later_does_not_hold_up_an_earlier_step() 
     house.recharge("a", "a_1", at=NOON, text_fp="x_a")
     house.annul("b", "a_2", at=NOON + HOUR)
     assert "quota" not in [
-        x.step for x in running_steps(house.tenant, NOON + HOUR) if x.incident_ids[0] == "i_b"
+        x.step for x in running_steps(house.tenant, house.terms, NOON + HOUR) if x.incident_ids[0] == "i_b"
     ]
 
 
@@ -540,7 +540,7 @@ def test_what_people_decided_is_theirs_to_look_at_again() -> None:
     house = Enterprise(4)
     house.act("a", "a_1", half=16)
     house.act("b", "a_2", half=8)
-    (quota,) = running_steps(house.tenant, NOON)
+    (quota,) = running_steps(house.tenant, house.terms, NOON)
     house.take([replace(quota, step_id="ts_human", step="suspend", ends_at=None, is_automatic=False, by="eva")])
     rows = house.annul("b", "a_2", at=NOON + HOUR)
     assert [x.what for x in rows if isinstance(x, r.TaskOpened)] == ["tenant.reassess"]
@@ -557,12 +557,12 @@ def test_prop_annulment_never_raises_a_tenant(drawn: list[tuple[int, int, int]],
         house.act(f"i{n}", f"a_{account}", half=half, b_half=b_half, at=NOON + n * HOUR)
     now = NOON + 10 * HOUR
     wrong = data.draw(st.integers(0, len(drawn) - 1))
-    before, steps = house.points(now), {x.step_id for x in running_steps(house.tenant, now)}
+    before, steps = house.points(now), {x.step_id for x in running_steps(house.tenant, house.terms, now)}
     proposals = {x.step_id for x in open_proposals(house.tenant)}
     rows = house.annul(f"i{wrong}", f"a_{drawn[wrong][0]}", at=now)
     assert not [x for x in rows if isinstance(x, (r.TenantStepTaken, r.CustodyCharged))]
     assert house.points(now) <= before + 1e-9
-    assert {x.step_id for x in running_steps(house.tenant, now)} <= steps
+    assert {x.step_id for x in running_steps(house.tenant, house.terms, now)} <= steps
     assert {x.step_id for x in open_proposals(house.tenant)} <= proposals
     # Without the error nothing more would have happened than is left.
     other = Enterprise(4)
@@ -626,7 +626,7 @@ def test_a_quota_is_a_feature_of_every_account() -> None:
     house = Enterprise(4)
     house.act("a", "a_1", half=16)
     house.act("b", "a_2", half=8)
-    (step,) = running_steps(house.tenant, NOON)
+    (step,) = running_steps(house.tenant, house.terms, NOON)
     house.tenant = fold(TENANT, [replace(step, quota=420)])
     standing = standing_at(History(account_id="a_9"), terms(), NOON, house.around())
     assert [str(f) for f in standing.features] == ["tenant_external_per_day:420"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -120,6 +121,17 @@ def test_two_files_that_cannot_stand_side_by_side_are_refused(other: Agreement, 
     assert says in (conflict([NEW, other]) or "")
     assert says in (conflict([other, NEW]) or "")
     assert conflict([NEW, OLD]) is None
+
+
+def test_the_first_day_of_a_supplement_begins_once() -> None:
+    def two(zone: str, **more: Any) -> str | None:
+        later = version("later", CHANGE + timedelta(days=1), timezone=zone, **more)
+        return conflict([version("new", CHANGE, **more), later])
+
+    assert "two time zones" in (two("Europe/Berlin", supplements="aliyun-mail") or "")
+    assert two("Asia/Shanghai", supplements="aliyun-mail") is None
+    # An agreement of its own may move.
+    assert two("Europe/Berlin") is None
 
 
 def write(folder: Path, name: str, old: str, new: str) -> Path:

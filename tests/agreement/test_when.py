@@ -163,7 +163,7 @@ acts = [
 points = 1
 rung = "warn"
 at_hour = 2
-disposition = "reject"
+disposition = "quarantine"
 incidents = 1
 violations = ["illegal.weapons"]
 """

@@ -104,6 +104,10 @@ class Hearer(Recorder):
         if self._inner is not None:
             self._inner.refused(transaction_id, reply, refused_recipients)
 
+    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
+        if self._inner is not None:
+            self._inner.held(transaction_id, item_id, reply)
+
     def forget(self) -> None:
         self.heard = None
         self.troubles.clear()

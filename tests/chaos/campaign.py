@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.chaos import letters
 from tests.chaos.aftermath import gather
@@ -16,13 +17,16 @@ from tests.chaos.oracle import Judgement, judge
 from tests.chaos.phases import EVERYTHING, STARTING, Phase, phases
 from tests.chaos.senders import CONNECTIONS, Senders
 from tests.chaos.site import ChaosSite, Store
+from tests.kit.waiting import PATIENCE_S, wait_until
 
 # Crews of two connections each; Postfix has 20 processes a port.
 _CREWS = 6
 _STRANGERS = 0.05
 # How long a place may be armed before it is given up for now: a token nobody takes tells of a path nobody went.
-_PATIENCE_S = 15.0
-_RARE_PATIENCE_S = 25.0
+_PATIENCE_S = 60.0
+_RARE_PATIENCE_S = 60.0
+# For the last mails to be settled.
+_END_PATIENCE_S = 600.0
 # A start takes about so long.
 _STARTING_S = 0.8
 # Between two mails while one waits for such a place.
@@ -152,8 +156,8 @@ class Campaign:
         """Let everything under way come to its end, in good weather, and nobody die any more."""
         self.site.set_weather()
         self.senders.allow(sys.maxsize)
-        if not self.senders.wait(300):
-            self.trouble.append("some senders have not ended within 300 s")
+        if not self.senders.wait(_END_PATIENCE_S):
+            self.trouble.append(f"some senders have not ended within {_END_PATIENCE_S:g} s")
 
     @property
     def _everything(self) -> Phase:
@@ -168,7 +172,7 @@ class Campaign:
                 yield self._again.pop()
 
     def _wait_settled(self, count: float) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while self.senders.settled < count and not self.senders.is_done and time.monotonic() < deadline:
             time.sleep(0.005)
 
@@ -187,8 +191,7 @@ class Campaign:
         while time.monotonic() - began < patience_s and not self.senders.is_done:
             done = next(self.site.plan.glob(f"~{self._number:06}+*"), None)
             if done is not None:
-                # Renamed just before it died: the change of the inode is the hour of death.
-                self._note(phase, done.stat().st_ctime)
+                self._note_at(phase, done)
                 done.unlink()
                 return
             # Whoever is to die must have something to do.
@@ -201,7 +204,7 @@ class Campaign:
         for left in self.site.plan.glob(f"{self._number:06}+*"):
             left.unlink(missing_ok=True)
         if (done := next(self.site.plan.glob(f"~{self._number:06}+*"), None)) is not None:
-            self._note(phase, done.stat().st_ctime)
+            self._note_at(phase, done)
             done.unlink()
             return
         self.missed[phase.name] += 1
@@ -210,7 +213,7 @@ class Campaign:
 
     def _kill_any_time(self, phase: Phase) -> None:
         time.sleep(self.dice.uniform(0, 0.1))
-        node, at = self.site.node, time.time()
+        node, since = self.site.node, time.time()
         match phase.role:
             case "ledger" | "worker":
                 node.kill_child(phase.role)
@@ -221,12 +224,12 @@ class Campaign:
             case "all":
                 node.kill()
                 if phase.name == STARTING:
-                    self._note(self._everything, at)
+                    self._note(self._everything, since, time.time())
                     node.begin()
                     time.sleep(self.dice.uniform(0, _STARTING_S))
-                    at = time.time()
+                    since = time.time()
                     node.kill()
-        self._note(phase, at)
+        self._note(phase, since, time.time())
 
     def _end_postgresql(self, phase: Phase) -> None:
         postgres = self.site.postgres
@@ -243,19 +246,23 @@ class Campaign:
         time.sleep(self.dice.choice((0.0, 0.0, 1.0)))
         postgres.start()
 
-    def _note(self, phase: Phase, at: float) -> None:
+    def _note_at(self, phase: Phase, token: Path) -> None:
+        # Renamed just before it died: the change of the inode is the hour of death.
+        at = token.stat().st_ctime
+        self._note(phase, at, at)
+
+    def _note(self, phase: Phase, at: float, until: float) -> None:
         took_all = phase.role in ("all", "supervisor") or (self.site.workers == 0 and phase.role != "postgresql")
-        self.kills.append(Kill(at=at, phase=phase, took_all=took_all))
+        self.kills.append(Kill(at=at, until=until, phase=phase, took_all=took_all))
         if phase.role in ("ledger", "worker"):
             self._deaths[phase.role] += 1
 
     def _revive(self) -> None:
         """Start the node again when all of it is gone."""
         node = self.site.node
-        if self.kills and self.kills[-1].took_all and self.site.workers == 0:
-            deadline = time.monotonic() + 10
-            while node.is_running and time.monotonic() < deadline and self.kills[-1].phase.place is not None:
-                time.sleep(0.002)
+        last = self.kills[-1] if self.kills else None
+        if last is not None and last.took_all and last.phase.place is not None and self.site.workers == 0:
+            wait_until(lambda: not node.is_running, "who killed itself is dead")
         if not node.is_running:
             node.kill()
             node.start()

@@ -54,11 +54,18 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """Somebody died. `took_all`: the whole node, whatever the phase is called."""
+    """Somebody died, at `at` at the earliest, at `until` at the latest.
+
+    `took_all`: the whole node, whatever the phase is called.
+    """
 
     at: float
+    until: float
     phase: Phase
     took_all: bool
+
+    def is_between(self, since: float, until: float) -> bool:
+        return self.at <= until and since <= self.until
 
     @property
     def hits_mail(self) -> bool:

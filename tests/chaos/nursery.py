@@ -23,6 +23,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.kit.waiting import PATIENCE_S
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -75,7 +77,7 @@ class Nursery:
         with self._changed:
             self._process.stdin.write(json.dumps(arguments) + "\n")
             self._process.stdin.flush()
-            if not self._changed.wait_for(lambda: bool(self._born), 60):
+            if not self._changed.wait_for(lambda: bool(self._born), PATIENCE_S):
                 raise TimeoutError("the nursery does not answer")
             return self._born.pop()
 

@@ -15,13 +15,14 @@ from tests.chaos.facts import Try
 from tests.chaos.letters import Mail
 from tests.kit.client import GONE, Letter, Reply, Sender
 from tests.kit.postfix import PASSWORD
+from tests.kit.waiting import PATIENCE_S
 
 # Each crew's.
 CONNECTIONS = 2
 # A client tries again almost at once, then a little later; a mail server would wait for minutes.
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.3
-_PATIENCE_S = 180.0
+_PATIENCE_S = 600.0
 
 
 class Senders:
@@ -89,8 +90,9 @@ class Senders:
     def _crew(self, scripts: Iterable[Sequence[Sequence[Mail]]]) -> None:
         while (stages := self._next(scripts)) is not None:
             login = next(mail.login for stage in stages for mail in stage)
+            port = self._submission
             senders = [
-                _Whole(port=self._submission, login=login, password=PASSWORD, patience_s=90) for _ in range(CONNECTIONS)
+                _Whole(port=port, login=login, password=PASSWORD, patience_s=PATIENCE_S) for _ in range(CONNECTIONS)
             ]
             for stage in stages:
                 piles = [stage[n::CONNECTIONS] for n in range(CONNECTIONS)]
@@ -112,7 +114,7 @@ class Senders:
             return None if self._is_over else next(iter(scripts), None)
 
     def _outsider(self, mails: Iterable[Mail]) -> None:
-        sender = _Whole(port=self._mx, patience_s=90)
+        sender = _Whole(port=self._mx, patience_s=PATIENCE_S)
         for mail in mails:
             if self._is_over:
                 break

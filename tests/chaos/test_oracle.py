@@ -103,6 +103,10 @@ def world() -> World:
     return world
 
 
+def killed(at: float, phase: Phase, *, took_all: bool) -> Kill:
+    return Kill(at=at, until=at, phase=phase, took_all=took_all)
+
+
 def clean(world: World) -> Mail:
     return next(mail for mail in world.mails.values() if mail.kind is None and not mail.is_after_suspension)
 
@@ -124,12 +128,23 @@ def test_a_world_in_which_all_went_well(world: World):
 
 def test_a_duplicate_is_allowed_where_somebody_died_and_is_named(world: World):
     twice(world)
-    world.kills.append(Kill(at=world.tries[0].ended_at, phase=WORKER, took_all=False))
+    world.kills.append(killed(world.tries[0].ended_at, WORKER, took_all=False))
     judgement = world.judged()
     assert judgement.broken == []
     assert [(d.ident, set(d.transaction_ids), d.because) for d in judgement.doubled] == [
         (clean(world).ident, {"t_0", "t_before"}, "a worker")
     ]
+
+
+@pytest.mark.parametrize(("late_s", "is_broken"), [(3.0, False), (99.5, True)], ids=["soon after", "in the next try"])
+def test_a_next_hop_may_note_late_what_came_before_a_death(world: World, late_s: float, is_broken: bool):
+    twice(world)
+    ended_at = world.tries[0].ended_at
+    world.copies[-1] = replace(world.copies[-1], came_at=ended_at + late_s)
+    # In between two tries, or in the middle of one that was settled.
+    world.tries.insert(1, replace(world.tries[0], began_at=ended_at + 99, ended_at=ended_at + 99.9))
+    world.kills.append(Kill(at=ended_at - 0.4, until=ended_at, phase=WORKER, took_all=False))
+    assert bool(world.judged().broken) is is_broken
 
 
 def test_a_duplicate_is_allowed_where_the_next_hop_hung_up(world: World):
@@ -142,7 +157,7 @@ def test_a_notice_may_come_again_when_its_sender_died(world: World):
     again = next(c for c in world.copies if c.ident == "m_2.account")
     world.copies.append(replace(again, came_at=again.came_at + 60))
     assert len(world.judged().broken) == 1
-    world.kills.append(Kill(at=again.came_at + 1, phase=LEDGER, took_all=False))
+    world.kills.append(killed(again.came_at + 1, LEDGER, took_all=False))
     judgement = world.judged()
     assert (judgement.broken, judgement.notices_again) == ([], ["m_2"])
 
@@ -176,12 +191,12 @@ def double_without_cause(world: World) -> None:
 
 def double_by_the_ledgers_death(world: World) -> None:
     twice(world)
-    world.kills.append(Kill(at=world.tries[0].ended_at, phase=LEDGER, took_all=False))
+    world.kills.append(killed(world.tries[0].ended_at, LEDGER, took_all=False))
 
 
 def double_long_after_a_death(world: World) -> None:
     twice(world)
-    world.kills.append(Kill(at=world.tries[0].ended_at + 30, phase=WORKER, took_all=False))
+    world.kills.append(killed(world.tries[0].ended_at + 30, WORKER, took_all=False))
 
 
 def deliver_a_transaction_twice(world: World) -> None:

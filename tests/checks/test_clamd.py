@@ -10,9 +10,10 @@ from filterd.checks.spec import Check
 from filterd.model.verdict import Assessment, FailMode, Outcome
 from tests.checks.contexts import RAW, context
 from tests.kit.scanner import AWAY, CLEAN, SILENT, TOO_LARGE, VERSION, Line, ScriptedScanner, match
+from tests.kit.waiting import PATIENCE_S
 
 
-def make(scanner: ScriptedScanner, *, max_bytes: int = 10_000, timeout_s: float = 5) -> Check:
+def make(scanner: ScriptedScanner, *, max_bytes: int = 10_000, timeout_s: float = PATIENCE_S) -> Check:
     return clamd.make(scanner, max_bytes=max_bytes, timeout_s=timeout_s, fail_mode=FailMode.DEFER)
 
 

@@ -12,7 +12,6 @@ from filterd.checks.dmarc_policy import Policies, targets
 from filterd.checks.dmarc_record import Record, Request, read_record
 from filterd.checks.psl import load
 from filterd.checks.spec import Context
-from filterd.clients.resolver import make_resolver
 from filterd.mail.author import author
 from filterd.mail.lines import canonical
 from filterd.mail.parse import parse
@@ -20,7 +19,7 @@ from filterd.model.session import Direction
 from filterd.model.verdict import AuthResult, Outcome, Verdict
 from filterd.ports import Lookups
 from tests.checks.contexts import context
-from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer
+from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer, patient_resolver
 
 REJECT = {"_dmarc.example.org": {"TXT": ["v=DMARC1; p=reject"]}}
 
@@ -348,7 +347,7 @@ async def test_a_cached_policy_is_not_asked_for_again() -> None:
     responder = Mischief(zone, {})
     spf = said("spf", result("spf", "pass", smtp_mailfrom="example.org"))
     with ZoneServer(zone, responder=responder) as server:
-        resolver = make_resolver([server.address])
+        resolver = patient_resolver(server)
         for _ in range(20):
             seen = mail(resolver.for_message(), spf, NO_DKIM)
             assert (await dmarc.make().run(seen)).results[0].result == "pass"

@@ -23,6 +23,7 @@ from filterd.share import path
 from tests.checks.contexts import context
 from tests.checks.fake_model import FakeModel, head, saying
 from tests.checks.letters import HAM
+from tests.kit.waiting import PATIENCE_S
 
 EN = "please find the minutes of the last meeting below"
 ZH = "请查收上次会议的纪要，谢谢大家的支持"
@@ -109,9 +110,9 @@ def count_readings(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 async def test_all_checks_of_a_mail_share_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = count_readings(monkeypatch)
     reader = Reader(FakeModel(heads={label: head(0.8) for label in ("spam", "fraud", "gambling")}))
-    checks = [spam.make(reader, timeout_s=5, fail_mode=FailMode.ACCEPT)]
+    checks = [spam.make(reader, timeout_s=PATIENCE_S, fail_mode=FailMode.ACCEPT)]
     checks += [
-        prohibited.make(label, reader, timeout_s=5, fail_mode=FailMode.ACCEPT)
+        prohibited.make(label, reader, timeout_s=PATIENCE_S, fail_mode=FailMode.ACCEPT)
         for label in ("fraud", "gambling", "weapons")
     ]
     one, two = mail(EN), mail(ZH)

@@ -24,6 +24,7 @@ from filterd.share import path
 from tests.checks.contexts import context
 from tests.checks.fake_model import saying
 from tests.checks.letters import HAM, SPAM
+from tests.kit.waiting import PATIENCE_S
 
 
 def mail(text: str, subject: str = "") -> Message:
@@ -96,7 +97,7 @@ def test_a_model_without_the_label_is_refused() -> None:
 
 
 async def test_the_runner_takes_its_verdict() -> None:
-    check = spam.make(saying(0.95), timeout_s=5, fail_mode=FailMode.ACCEPT)
+    check = spam.make(saying(0.95), timeout_s=PATIENCE_S, fail_mode=FailMode.ACCEPT)
     assessment = await run(arrange([check]), context(message=mail(EN)), on_error=lambda *_: None)
     (verdict,) = assessment.verdicts
     assert (verdict.outcome, verdict.check) == (Outcome.FOUND, "spam")

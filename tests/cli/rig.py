@@ -7,7 +7,6 @@ import json
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -51,6 +50,7 @@ from filterd.ports import AccountRef, Clock, Keys
 from filterd.share import path
 from tests.kit.clock import FrozenClock
 from tests.kit.terms import tencent
+from tests.kit.waiting import PATIENCE_S, wait_until
 
 VIRUS = "virus.signature.match"
 NODE = "node1"
@@ -124,7 +124,7 @@ class House:
 
     def open(self) -> None:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(PATIENCE_S)
 
     async def _open(self) -> None:
         self.engine = open_ledger(self.state_dir, self.keys, self.clock)
@@ -150,7 +150,7 @@ class House:
             await self._link.close()
             await self.engine.close()
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(PATIENCE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self.log.stream.close()
@@ -190,9 +190,7 @@ class House:
         )
         decision = self.engine.run(lambda txn: self.mail.decide(txn, case))
         # The stream is told from the ledger's loop, soon after.
-        deadline = time.monotonic() + 60
-        while self._streamed < self.engine.tally.entries and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: self._streamed >= self.engine.tally.entries, "the stream is told")
         return case, decision
 
     def tell(self, case: Case, decision: Decision, reply: Reply) -> None:

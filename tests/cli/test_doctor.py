@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,13 @@ from filterd.cli.probes import doors, house, programs, state
 from filterd.cli.probes.finding import Finding, Patient, Probe
 from filterd.clients.clamd_private import PrivateClamd
 from filterd.clients.sink import SinkScript, start_sink
-from filterd.config import Config
+from filterd.config import Config, MilterConfig
+from filterd.doors.milter import start_milter
 from tests.cli.rig import House, run
+from tests.dialogs.house import FakeGate
+from tests.kit.servers import free_ports
 from tests.kit.terms import tencent
+from tests.kit.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -53,9 +55,7 @@ def statuses(probe: Probe, **config: Any) -> list[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def running(serve: Callable[[], Awaitable[Callable[[], Awaitable[object]]]]) -> 
     thread.start()
 
     def do(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_S)
 
     end = do(serve())
     try:
@@ -96,6 +96,12 @@ attribution = "xclient"
 port = {free_port()}
 [policy_service]
 port = {free_port()}
+[milter]
+enabled = true
+address = "inet:{free_port()}@127.0.0.1"
+[socketmap]
+enabled = true
+port = {free_port()}
 [http]
 port = {free_port()}
 [spam]
@@ -115,7 +121,7 @@ enabled = false
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
@@ -134,10 +140,11 @@ def test_a_running_node_is_not_broken(node: Path) -> None:
     assert seen == {
         *("config", "agreement", "attribution", "reach", "clock", "state_dir", "key", "ledger", "chain", "events"),
         *("clamd", "model", "next_hop", "appeals", "listeners", "policy_service", "http", "database", "directory"),
+        *("two_people", "held", "paging", "milter", "socketmap"),
     }
     for name in ("config", "agreement", "attribution", "clock", "state_dir", "key", "events"):
         assert {item["status"] for item in report["findings"] if item["probe"] == name} == {"ok"}, name
-    for name in ("listeners", "policy_service", "http"):
+    for name in ("listeners", "policy_service", "milter", "socketmap", "http"):
         assert [item["status"] for item in report["findings"] if item["probe"] == name] == ["ok"], name
 
 
@@ -156,6 +163,12 @@ def test_nothing_there_is_broken_and_exit_1(tmp_path: Path) -> None:
 port = {free_port()}
 [policy_service]
 port = {free_port()}
+[milter]
+enabled = true
+address = "inet:127.0.0.1:{free_port()}"
+[socketmap]
+enabled = true
+port = {free_port()}
 [http]
 port = {free_port()}
 [next_hop]
@@ -171,7 +184,7 @@ model = "none"
     broken = {item["probe"] for item in said.json["findings"] if item["status"] == "broken"}
     assert broken == {
         *("state_dir", "key", "ledger", "events", "config", "clamd", "model", "next_hop", "listeners"),
-        *("policy_service", "http"),
+        *("policy_service", "milter", "socketmap", "http"),
     }
 
 
@@ -265,9 +278,11 @@ def test_the_roster_is_looked_at(house_: House) -> None:
     node = {"state_dir": str(house_.state_dir)}
     assert statuses(state.ledger, node=node) == ["ok", "warning"]
     house_.person("dana")
-    ((_, _), (status, words)) = examine(state.ledger, node=node)
+    (_, (status, words), *alone) = examine(state.ledger, node=node)
     assert (status, "only dana may act" in words) == ("warning", True)
+    assert [(status, words.partition(":")[0]) for status, words in alone] == [("warning", "solo staffing")] * 3
     house_.person("bob")
+    house_.person("cem")
     assert statuses(state.ledger, node=node) == ["ok", "ok"]
     house_.violate(house_.account("ann@corp.example"))
     house_.clock.advance(days=9)
@@ -291,10 +306,7 @@ def test_a_stream_that_is_missing_or_empty_is_noticed(house_: House) -> None:
     assert statuses(state.events, node=node) == ["warning"]
     house_.account("ann@corp.example")
     # The stream is written from the ledger's loop, soon after.
-    deadline = time.monotonic() + 60
-    while (said := statuses(state.events, node=node)) != ["ok"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert said == ["ok"]
+    wait_until(lambda: statuses(state.events, node=node) == ["ok"], "the stream is told")
     shutil.rmtree(house_.state_dir / "events")
     assert statuses(state.events, node=node) == ["broken"]
 
@@ -391,9 +403,98 @@ def test_something_else_on_our_ports_is_noticed() -> None:
         assert statuses(doors.listeners, listener=[{"port": port}]) == ["broken"]
         assert statuses(doors.http, http={"port": port}) == ["broken"]
         assert statuses(doors.policy_service, policy_service={"port": port}) == ["broken"]
+        ((status, words),) = examine(doors.milter, milter={"enabled": True, "address": f"inet:127.0.0.1:{port}"})
+        assert (status, "something else" in words) == ("broken", True)
+        assert statuses(doors.socketmap, socketmap={"enabled": True, "port": port}) == ["broken"]
     assert statuses(doors.listeners, listener=[{"port": 0}]) == ["skipped"]
     assert statuses(doors.policy_service, policy_service={"enabled": False}) == ["warning"]
     assert statuses(doors.http, http={"enabled": False}) == ["skipped"]
+    for probe in (doors.milter, doors.socketmap):
+        assert statuses(probe) == ["skipped"]
+    assert statuses(doors.milter, milter={"enabled": True, "address": "inet:127.0.0.1:0"}) == ["skipped"]
+    # The milter alone is early enough.
+    alone = {"listener": [], "milter": {"enabled": True}, "policy_service": {"enabled": False}}
+    assert statuses(doors.policy_service, **alone) == ["skipped"]
+
+
+@pytest.mark.parametrize("place", ["port", "socket"])
+def test_a_milter_is_spoken_to_as_by_an_mta(place: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="filterd-doctor-"))
+    address = f"inet:127.0.0.1:{free_port()}" if place == "port" else f"unix:{folder}/milter.sock"
+    errors: list[BaseException] = []
+
+    def asked(*trusted: str) -> list[tuple[str, str]]:
+        config = MilterConfig.model_validate({"address": address, "trusted_peers": trusted})
+
+        async def serve() -> Callable[[], Awaitable[object]]:
+            server = await start_milter(config, FakeGate(), on_error=lambda _, err: errors.append(err))
+            return lambda: server.drain(1)
+
+        with running(serve):
+            return examine(doors.milter, milter=config.model_dump() | {"enabled": True})
+
+    try:
+        ((status, words),) = asked("127.0.0.0/8", "unix")
+        assert (status, words.partition(" -> ")[0]) == ("ok", f"milter on {address} negotiates version 6")
+        # The doctor takes leave as an MTA does: the service log has nothing to say.
+        assert errors == []
+        ((status, words),) = asked("192.0.2.0/24")
+        assert (status, "not in milter.trusted_peers" in words) == ("warning", True)
+        assert ("127.0.0.0/8" in words, '"unix"' in words) == (place == "port", place == "socket")
+    finally:
+        shutil.rmtree(folder)
+    ((status, words),) = examine(doors.milter, milter={"enabled": True, "address": address})
+    assert (status, "does not answer" in words) == ("broken", True)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        (b"", "broken", "hangs up"),
+        (b"\0\0\0\x01c", "broken", "something else"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "broken", "something else"),
+        (b"\0\0\0\x0dO\0\0\0\x02\0\0\0\x11\0\0\0\0", "ok", "version 2"),
+    ],
+)
+def test_what_comes_back_from_the_milters_port(said: bytes, status: str, words: str) -> None:
+    assert_answer(doors.milter, "milter", said, status, words)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        (b"9:NOTFOUND ,", "ok", "NOTFOUND"),
+        (b"10:TEMP later,", "broken", "how an account stands"),
+        (b"7:OK good,", "broken", "something else"),
+        (b"", "broken", "does not answer"),
+    ],
+)
+def test_what_comes_back_from_the_socketmaps_port(said: bytes, status: str, words: str) -> None:
+    assert_answer(doors.socketmap, "socketmap", said, status, words)
+
+
+def assert_answer(probe: Probe, section: str, said: bytes, status: str, words: str) -> None:
+    """Ask a port that reads the question, says this and hangs up."""
+    port = free_port()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read(100)
+            writer.write(said)
+            writer.close()
+
+    async def serve() -> Callable[[], Awaitable[object]]:
+        server = await asyncio.start_server(talk, "127.0.0.1", port)
+
+        async def end() -> None:
+            server.close()
+
+        return end
+
+    where = {"address": f"inet:127.0.0.1:{port}"} if section == "milter" else {"port": port}
+    with running(serve):
+        ((found, text),) = examine(probe, **{section: {"enabled": True} | where})
+    assert (found, words in text) == (status, True), text
 
 
 def test_a_directory_of_another_user_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

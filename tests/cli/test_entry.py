@@ -92,16 +92,20 @@ def test_every_promised_command_is_there() -> None:
         ("demo",),
         *(("account", name) for name in ("list", "show", "history", "import")),
         *(("tenant", name) for name in ("list", "show", "import", "lock", "confirm", "unlock", "quota", "lift-step")),
+        *(("tenant", name) for name in ("history", "deletions", "verify")),
+        *(("rights", name) for name in ("file", "add", "list")),
+        *(("report", name) for name in ("open", "list", "not-required")),
+        *(("change", name) for name in ("announce", "list")),
         *(("tenant", "registration", name) for name in ("list", "show", "dismiss", "confirm")),
-        *(("person", name) for name in ("add", "list", "staffing")),
+        *(("person", name) for name in ("add", "list", "staffing", "vouch")),
         *(("sanction", name) for name in ("impose", "confirm", "lift", "annul")),
         ("hold", "release"),
-        *(("security", name) for name in ("show", "hold", "release", "attest", "answer", "report", "settle")),
+        *(("security", name) for name in ("show", "hold", "release", "attest", "answer", "report", "settle", "urgent")),
         *(("appeal", name) for name in ("file", "list", "show", "claim", "assign", "ask", "add", "decide", "reopen")),
         *(("automation", name) for name in ("freeze", "thaw", "show")),
         *(("breaker", name) for name in ("list", "reset")),
         *(("recall", name) for name in ("preview", "propose")),
-        *(("task", name) for name in ("list", "close")),
+        *(("task", name) for name in ("list", "open", "close")),
         *(("incident", name) for name in ("list", "show")),
         *(("review", name) for name in ("list", "claim", "hand-back", "decide", "approve", "close")),
         *(("proposal", name) for name in ("list", "show", "make", "approve", "withdraw", "refuse", "veto")),
@@ -111,6 +115,7 @@ def test_every_promised_command_is_there() -> None:
         *(("notice", name) for name in ("preview", "list", "show", "bounce")),
         *(("effect", name) for name in ("list", "queue")),
         *(("policy", name) for name in ("check", "show", "test", "clauses")),
+        *(("terms", name) for name in ("list", "propose")),
         *(("config", name) for name in ("check", "show")),
         *(("log", name) for name in ("show", "find", "tail", "verify")),
         *(("log", "index", name) for name in ("status", "rebuild")),
@@ -121,8 +126,8 @@ def test_every_promised_command_is_there() -> None:
         *(("ledger", name) for name in ("verify", "dump", "public-key")),
         *(("backup", name) for name in ("create", "verify")),
         ("directory", "test"),
-        *(("evidence", name) for name in ("show", "hold", "release")),
-        *(("quarantine", name) for name in ("list", "show", "delete")),
+        *(("evidence", name) for name in ("show", "hold", "release", "export", "reads")),
+        *(("quarantine", name) for name in ("list", "show", "release", "return", "confirm", "delete")),
     }
 
 
@@ -183,7 +188,8 @@ def test_without_a_ledger_it_is_exit_75(tmp_path: Path, command: tuple[str, ...]
     assert "filterd serve" in line
 
 
-def test_a_socket_that_nobody_serves_is_exit_75(house: House) -> None:
+def test_a_socket_that_nobody_serves_is_exit_75(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filterd.cli.link.CONNECT_WITHIN_S", 0.2)
     house.close()
     (house.state_dir / "ledger.sock").touch()
     said = house.run("account", "list")

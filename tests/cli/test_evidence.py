@@ -170,8 +170,11 @@ def test_nobody_without_a_name_looks_at_held_mail_or_deletes_it(house: House) ->
             assert run(house, "quarantine", command, item_id, "--reason", "x", token=token).code == 1
 
 
-def test_no_command_promises_what_nothing_carries_out(house: House) -> None:
-    assert run(house, "quarantine", "release", "q_1", "--reason", "x").code == 2
+def test_an_item_that_is_not_there_is_said(house: House) -> None:
+    token = house.person("Mo", "moderator")
+    for act in ("release", "return", "confirm", "delete"):
+        said = run(house, "quarantine", act, "q_1", "--reason", "x", token=token)
+        assert (said.code, "no held mail q_1" in said.err) == (1, True), act
 
 
 def test_the_entry_of_a_decision_says_what_was_kept(house: House) -> None:

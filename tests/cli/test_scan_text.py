@@ -17,6 +17,7 @@ from filterd.mail.parse import parse
 from filterd.share import path
 from tests.checks.letters import HAM, SPAM
 from tests.cli.rig import run
+from tests.kit.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -119,4 +120,4 @@ def test_answers_come_while_the_input_is_still_open() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["id"] == 1
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0

@@ -14,9 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from filterd.clients import clamd as clamd_module
 from filterd.clients.clamd import CHUNK_BYTES, ClamdScanner, locate, read_reply
 from filterd.clients.clamd_private import EICAR, MARKER, PrivateClamd, start_private_clamd
 from filterd.errors import ConfigError, PortError
+from tests.kit.loops import turn
+from tests.kit.servers import free_ports
+from tests.kit.waiting import PATIENCE_S, soon
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MAIL = b"Subject: hello\r\n\r\nHello\r\n"
@@ -71,12 +75,13 @@ class FakeClamd:
             data += await reader.readexactly(size)
         self.streams.append(data)
 
-    def says(self, reply: bytes, *, after_s: float = 0.0) -> Talk:
+    def says(self, reply: bytes, *, after: asyncio.Event | None = None) -> Talk:
         """Read the whole stream, then say `reply` as it is."""
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self.read_stream(reader)
-            await asyncio.sleep(after_s)
+            if after is not None:
+                await after.wait()
             writer.write(reply)
 
         return talk
@@ -119,7 +124,7 @@ async def listening(fake: FakeClamd, kind: str, folder: Path) -> AsyncIterator[s
         server.close()
 
 
-def scanner(address: str, *, timeout_s: float = 5, max_connections: int = 4) -> ClamdScanner:
+def scanner(address: str, *, timeout_s: float = PATIENCE_S, max_connections: int = 4) -> ClamdScanner:
     return ClamdScanner(address, timeout_s=timeout_s, max_connections=max_connections)
 
 
@@ -128,9 +133,9 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def scan(fake: FakeClamd, kind: str, folder: Path, data: bytes = MAIL, timeout_s: float = 5) -> str | None:
+async def scan(fake: FakeClamd, kind: str, folder: Path, data: bytes = MAIL) -> str | None:
     async with listening(fake, kind, folder) as address:
-        return (await scanner(address, timeout_s=timeout_s).scan(data)).signature
+        return (await scanner(address).scan(data)).signature
 
 
 # --- Answers --------------------------------------------------------------------------------------------------------
@@ -207,15 +212,18 @@ async def test_refused_connection_is_temporary() -> None:
     assert err.value.temporary
 
 
+@pytest.mark.turned
 @pytest.mark.parametrize("size", [100, 30_000_000])
-@pytest.mark.timeout(120)
 async def test_clamd_that_never_answers_ends_at_the_deadline(kind: str, tmp_path: Path, size: int) -> None:
-    with pytest.raises(PortError, match=r"no answer within 0\.2 s") as err:
-        await scan(FakeClamd(never), kind, tmp_path, b"x" * size, timeout_s=0.2)
+    fake = FakeClamd(never)
+    scanning = asyncio.create_task(scan(fake, kind, tmp_path, b"x" * size))
+    await soon(lambda: fake.open)
+    await turn(PATIENCE_S)
+    with pytest.raises(PortError, match="no answer within 120 s") as err:
+        await scanning
     assert err.value.temporary
 
 
-@pytest.mark.timeout(120)
 async def test_full_backlog_ends_at_the_deadline(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as full:
         full.bind(str(tmp_path / "c.sock"))
@@ -280,21 +288,29 @@ async def test_clamd_without_a_version_is_temporary(kind: str, tmp_path: Path, v
 
 async def test_no_more_scans_at_once_than_allowed(tmp_path: Path) -> None:
     fake = FakeClamd()
-    fake.script = [fake.says(b"stream: OK\0", after_s=0.02)]
+    go_on = asyncio.Event()
+    fake.script = [fake.says(b"stream: OK\0", after=go_on)]
     async with listening(fake, "unix", tmp_path) as address:
         one = scanner(address, max_connections=2)
-        await asyncio.gather(*(one.scan(MAIL) for _ in range(10)))
+        scanning = asyncio.gather(*(one.scan(MAIL) for _ in range(10)))
+        # Two are there and eight know that it is not their turn.
+        await soon(lambda: fake.open == 2 and len(one._turns._waiters or ()) == 8)
+        go_on.set()
+        await scanning
     assert (fake.most, len(fake.streams)) == (2, 10)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.turned
 async def test_waiting_for_a_turn_counts_against_the_deadline(tmp_path: Path) -> None:
     fake = FakeClamd(never)
     async with listening(fake, "unix", tmp_path) as address:
-        one = scanner(address, max_connections=1, timeout_s=0.2)
-        # One after the other these would wait for minutes.
-        answers = await asyncio.gather(*(one.scan(MAIL) for _ in range(1_000)), return_exceptions=True)
-    assert all(isinstance(answer, PortError) for answer in answers)
+        one = scanner(address, max_connections=1)
+        scanning = asyncio.gather(*(one.scan(MAIL) for _ in range(100)), return_exceptions=True)
+        await soon(lambda: fake.open == 1 and len(one._turns._waiters or ()) == 99)
+        # For all of them, once: one after the other they would need it a hundred times.
+        await turn(PATIENCE_S)
+        answers = await scanning
+    assert {type(answer) for answer in answers} == {PortError}
 
 
 async def test_cancelled_scan_gives_its_turn_back(tmp_path: Path) -> None:
@@ -303,22 +319,27 @@ async def test_cancelled_scan_gives_its_turn_back(tmp_path: Path) -> None:
     async with listening(fake, "unix", tmp_path) as address:
         one = scanner(address, max_connections=1)
         task = asyncio.create_task(one.scan(MAIL))
-        while fake.open == 0:
-            await asyncio.sleep(0.01)
+        await soon(lambda: fake.open)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (await one.scan(MAIL)).signature is None
 
 
-async def test_version_is_asked_once_a_minute(tmp_path: Path) -> None:
+async def test_a_version_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clamd_module, "VERSION_KEPT_S", 3600.0)
     fake = FakeClamd()
     fake.script = [fake.says(b"stream: OK\0")]
     async with listening(fake, "unix", tmp_path) as address:
         one = scanner(address)
         for _ in range(3):
             await one.scan(MAIL)
-    assert fake.versions == 1
+        assert fake.versions == 1
+        monkeypatch.setattr(clamd_module, "VERSION_KEPT_S", 0.0)
+        one = scanner(address)
+        for _ in range(3):
+            await one.scan(MAIL)
+        assert fake.versions == 4
 
 
 # --- PING, STATS, addresses -----------------------------------------------------------------------------------------
@@ -357,7 +378,7 @@ async def test_locate_says_the_first_that_answers(tmp_path: Path) -> None:
     absent = f"unix:{tmp_path / 'absent'}"
     assert await locate([absent]) is None
     async with listening(FakeClamd(), "unix", tmp_path) as address:
-        assert await locate([absent, address]) == address
+        assert await locate([absent, address], timeout_s=PATIENCE_S) == address
 
 
 @pytest.mark.parametrize(
@@ -390,7 +411,7 @@ def zipped(content: bytes) -> bytes:
 
 
 def real(clamd: PrivateClamd) -> ClamdScanner:
-    return scanner(f"unix:{clamd.socket_path}", timeout_s=30)
+    return scanner(f"unix:{clamd.socket_path}")
 
 
 @pytest.mark.parametrize(
@@ -436,12 +457,10 @@ async def test_real_clamd_away_and_back(clamd_server: PrivateClamd) -> None:
 
 @pytest.mark.server
 async def test_real_clamd_over_tcp(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     clamd = await start_private_clamd(tmp_path_factory.mktemp("tcp"), tcp_port=port)
     try:
-        one = scanner(f"tcp:127.0.0.1:{port}", timeout_s=30)
+        one = scanner(f"tcp:127.0.0.1:{port}")
         assert (await one.scan(with_attachment(EICAR))).signature == "Filterd.Test.Eicar.UNOFFICIAL"
         with pytest.raises(PortError, match="StreamMaxLength") as err:
             await one.scan(b"x" * (41 * 1024 * 1024))

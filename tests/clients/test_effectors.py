@@ -14,6 +14,7 @@ import pytest
 from filterd.clients.credentials import CommandCredentials, WebhookCredentials
 from filterd.clients.mta_queue import PostfixQueue
 from filterd.errors import PortError, UsageError
+from tests.kit.waiting import PATIENCE_S
 
 REQUEST = {"effect_id": "e_1", "act": "revoke", "login": "alice@cust.example"}
 MAIL = {
@@ -34,7 +35,7 @@ def program(folder: Path, text: str) -> list[str]:
     return [str(file)]
 
 
-def queue(folder: Path, listed: str = "", *, fails: bool = False, timeout_s: float = 20) -> PostfixQueue:
+def queue(folder: Path, listed: str = "", *, fails: bool = False, timeout_s: float = PATIENCE_S) -> PostfixQueue:
     (folder / "listed").write_text(listed)
     lists = program(folder, f"cat {folder}/listed")
     tells = folder / "postsuper"
@@ -74,8 +75,10 @@ async def test_a_program_that_fails_hangs_or_is_not_there_has_not_done_it(tmp_pa
     with pytest.raises(PortError, match=r"did not end within 0\.2 s"):
         await slow.mails()
     with pytest.raises(PortError, match="cannot be run"):
-        await PostfixQueue(postqueue=["/nonexistent/x"], postsuper=["x"], timeout_s=1).mails()
-    loud = PostfixQueue(postqueue=program(tmp_path, "echo 'fatal: no' >&2; exit 69"), postsuper=["x"], timeout_s=20)
+        await PostfixQueue(postqueue=["/nonexistent/x"], postsuper=["x"], timeout_s=PATIENCE_S).mails()
+    loud = PostfixQueue(
+        postqueue=program(tmp_path, "echo 'fatal: no' >&2; exit 69"), postsuper=["x"], timeout_s=PATIENCE_S
+    )
     with pytest.raises(PortError, match="program ended with 69: fatal: no"):
         await loud.mails()
 
@@ -83,14 +86,14 @@ async def test_a_program_that_fails_hangs_or_is_not_there_has_not_done_it(tmp_pa
 @pytest.mark.parametrize(("answer", "is_verified"), [('{"ok": true}', False), ('{"ok": true, "verified": true}', True)])
 async def test_a_clear_yes_counts(tmp_path: Path, answer: str, is_verified: bool) -> None:
     command = program(tmp_path, f"cat > {tmp_path}/given; echo '{answer}'")
-    assert (await CommandCredentials(command, timeout_s=20).revoke(REQUEST)).is_verified is is_verified
+    assert (await CommandCredentials(command, timeout_s=PATIENCE_S).revoke(REQUEST)).is_verified is is_verified
     assert json.loads((tmp_path / "given").read_text()) == REQUEST
 
 
 @pytest.mark.parametrize("answer", ["", "ok", "{}", "[true]", '{"ok": 1}', '{"ok": "true"}', '{"ok": false}', "null"])
 async def test_nothing_else_does(tmp_path: Path, answer: str) -> None:
     with pytest.raises(PortError):
-        await CommandCredentials(program(tmp_path, f"echo '{answer}'"), timeout_s=20).revoke(REQUEST)
+        await CommandCredentials(program(tmp_path, f"echo '{answer}'"), timeout_s=PATIENCE_S).revoke(REQUEST)
 
 
 class _Identity(http.server.BaseHTTPRequestHandler):
@@ -122,8 +125,8 @@ def identity() -> Iterator[tuple[str, type[_Identity]]]:
 async def test_a_posted_request_is_signed_and_names_itself(identity: tuple[str, type[_Identity]]) -> None:
     url, server = identity
     secret = "whsec_" + "QUFB" * 11
-    await WebhookCredentials(url, lambda: secret, timeout_s=20).revoke(REQUEST)
-    await WebhookCredentials(url, None, timeout_s=20).revoke(REQUEST)
+    await WebhookCredentials(url, lambda: secret, timeout_s=PATIENCE_S).revoke(REQUEST)
+    await WebhookCredentials(url, None, timeout_s=PATIENCE_S).revoke(REQUEST)
     (signed, body), (bare, _) = server.taken
     assert json.loads(body) == REQUEST
     assert (signed["webhook-id"], signed["content-type"]) == ("e_1", "application/json")
@@ -136,5 +139,5 @@ async def test_a_redirect_and_an_error_have_not_done_it(identity: tuple[str, typ
     url, server = identity
     server.answer = (status, b'{"ok": true}')
     with pytest.raises(PortError, match=f"answered {status}"):
-        await WebhookCredentials(url, None, timeout_s=20).revoke(REQUEST)
+        await WebhookCredentials(url, None, timeout_s=PATIENCE_S).revoke(REQUEST)
     assert len(server.taken) == 1

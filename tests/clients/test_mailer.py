@@ -11,6 +11,7 @@ from filterd.clients.relay import NextHopRelay
 from filterd.clients.sink import Sink, SinkScript, start_sink
 from filterd.config import NextHopConfig
 from filterd.errors import PeerError, PortError
+from tests.kit.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def sink() -> AsyncIterator[Sink]:
 
 @pytest.fixture
 async def mailer(sink: Sink) -> AsyncIterator[RelayMailer]:
-    relay = NextHopRelay(NextHopConfig(address=sink.address, connect_timeout_s=1, command_timeout_s=1))
+    relay = NextHopRelay(NextHopConfig(address=sink.address, connect_timeout_s=PATIENCE_S))
     yield RelayMailer(relay)
     await relay.close()
 

@@ -18,8 +18,11 @@ from filterd.config import NextHopConfig
 from filterd.errors import ConfigError, PortError
 from filterd.mail.address import parse_forward_path, parse_reverse_path
 from filterd.model.session import ForwardPath, Path
+from tests.kit.loops import let_run, settled, turn
+from tests.kit.waiting import soon
 
-pytestmark = pytest.mark.slow
+# No limit is met but by turning the time.
+pytestmark = [pytest.mark.slow, pytest.mark.turned]
 
 SENDER = parse_reverse_path(b"<a@example.com>")
 RCPT = ForwardPath(path=parse_forward_path(b"<b@example.org>"))
@@ -27,8 +30,7 @@ RAW = b"Subject: x\r\n\r\nbody\r\n"
 
 
 def config(address: str, **keys: Any) -> NextHopConfig:
-    short = {"connect_timeout_s": 0.5, "command_timeout_s": 0.5, "data_timeout_s": 0.5}
-    return NextHopConfig.model_validate({"address": address} | short | keys)
+    return NextHopConfig.model_validate({"address": address, "connect_timeout_s": 50} | keys)
 
 
 @asynccontextmanager
@@ -38,6 +40,7 @@ async def hop(script: SinkScript | None = None, **keys: Any) -> AsyncIterator[tu
     try:
         yield sink, relay
     finally:
+        let_run()
         await relay.close()
         await sink.close()
 
@@ -92,7 +95,7 @@ async def test_content_is_exact_to_the_octet() -> None:
         b"x" * 1_000_000 + b"\r\n",
         b"a\r\n" * 200_000,
     )
-    async with hop(data_timeout_s=10) as (sink, relay):
+    async with hop() as (sink, relay):
         for raw in odd:
             await deliver(relay, raw)
         assert tuple(m.raw for m in sink.messages) == odd
@@ -110,8 +113,9 @@ async def test_a_dead_kept_connection_is_replaced_once_before_mail(how: str) -> 
         await deliver(relay)
         match how:
             case "drop":
+                (kept,) = relay._idle
                 sink.drop_connections()
-                await asyncio.sleep(0.02)
+                await soon(lambda: not kept.wire.is_quiet)
             case "421":
                 # Says so only when spoken to: the connection looks healthy when it is leased.
                 sink.script = SinkScript(replies={"rset": "421 4.4.2 idle too long"})
@@ -134,9 +138,10 @@ async def test_a_dead_fresh_connection_is_not_tried_again() -> None:
 async def test_an_unasked_word_makes_a_kept_connection_useless() -> None:
     async with hop() as (sink, relay):
         await deliver(relay)
+        (kept,) = relay._idle
         for connection in sink.connections:
             connection.say("421 4.3.2 going down")
-        await asyncio.sleep(0.02)
+        await soon(lambda: not kept.wire.is_quiet)
         await deliver(relay)
         assert sink.counts["connections"] == 2
 
@@ -146,7 +151,7 @@ async def test_an_aborted_transaction_is_reset_and_the_connection_kept() -> None
         lease = await relay.lease()
         await lease.mail(SENDER, ())
         await lease.close()
-        await asyncio.sleep(0.02)
+        await soon(lambda: relay._idle)
         assert list(sink.commands)[-1] == b"RSET"
         await deliver(relay)
         assert sink.counts["connections"] == 1
@@ -165,10 +170,12 @@ async def test_after_many_refusals_the_connection_is_given_up() -> None:
 
 
 async def test_idle_connections_are_closed() -> None:
-    async with hop(idle_s=0.05) as (sink, relay):
+    async with hop(idle_s=100) as (sink, relay):
         await deliver(relay)
-        await asyncio.sleep(0.15)
-        assert not sink.connections
+        await turn(99)
+        assert len(sink.connections) == 1
+        await turn(1)
+        await soon(lambda: not sink.connections)
         assert list(sink.commands)[-1] == b"QUIT"
         await deliver(relay)
 
@@ -176,10 +183,14 @@ async def test_idle_connections_are_closed() -> None:
 async def test_the_pool_is_bounded_and_waits() -> None:
     async with hop(max_connections=2) as (sink, relay):
         leases = [await relay.lease(), await relay.lease()]
-        with pytest.raises(PortError, match="in use"):
-            await relay.lease()
         waiting = asyncio.create_task(relay.lease())
-        await asyncio.sleep(0.01)
+        await settled()
+        await turn(50)
+        with pytest.raises(PortError, match="in use"):
+            await waiting
+        waiting = asyncio.create_task(relay.lease())
+        await settled()
+        await turn(49)
         await leases[0].close()
         await (await waiting).close()
         await leases[1].close()
@@ -207,9 +218,14 @@ async def test_a_break_in_any_phase_is_told_and_frees_the_slot(phase: str, how: 
         "stall": SinkScript(stall=frozenset({phase})),
         "garbage": SinkScript(replies={phase: "hello\r\nthere"}),
     }
-    async with hop(scripts[how], max_connections=1) as (sink, relay):
+    async with hop(scripts[how], max_connections=1, command_timeout_s=50, data_timeout_s=80) as (sink, relay):
+        delivery = asyncio.create_task(deliver(relay))
+        if how == "stall":
+            await soon(lambda: sink.counts[phase])
+            await settled()
+            await turn(80 if phase == "dot" else 50)
         with pytest.raises(PortError) as caught:
-            await deliver(relay)
+            await delivery
         assert getattr(caught.value, "is_after_dot", None) is (phase == "dot")
         sink.script = SinkScript()
         assert await deliver(relay)
@@ -236,7 +252,8 @@ async def test_refusals_are_handed_back_untouched(phase: str, reply: str) -> Non
         assert f"{said.code} {said.enhanced} {said.text}" == reply
         await lease.close()
         sink.script = SinkScript()
-        await asyncio.sleep(0.02)
+        # Whatever went before has given the one slot back, and its connection is used again or gone.
+        await soon(lambda: not relay._slots.locked())
         assert await deliver(relay)
         assert sink.counts["messages"] == 1
 
@@ -263,7 +280,7 @@ async def test_an_answer_before_the_end_stops_the_message() -> None:
 
     seen: list[bytes] = []
     server = await asyncio.start_server(refuse_early, "127.0.0.1", 0, limit=2000)
-    relay = NextHopRelay(config(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", data_timeout_s=5))
+    relay = NextHopRelay(config(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
     lease = await relay.lease()
     await lease.mail(SENDER, ())
     await lease.rcpt(RCPT)
@@ -271,16 +288,19 @@ async def test_an_answer_before_the_end_stops_the_message() -> None:
     await lease.close()
     await relay.close()
     server.close()
-    await asyncio.sleep(0.05)
-    assert not b"".join(seen).endswith(b".\r\n")
+    await soon(lambda: seen)
+    assert not seen[0].endswith(b".\r\n")
 
 
 async def test_helo_where_ehlo_is_unknown() -> None:
+    has_ended = asyncio.Event()
+
     async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 x\r\n")
         while line := await reader.readline():
             writer.write(b"500 what\r\n" if line.startswith(b"EHLO") else b"250 ok\r\n")
         writer.close()
+        has_ended.set()
 
     server = await asyncio.start_server(old, "127.0.0.1", 0)
     relay = NextHopRelay(config(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
@@ -291,7 +311,7 @@ async def test_helo_where_ehlo_is_unknown() -> None:
     await lease.close()
     await relay.close()
     server.close()
-    await asyncio.sleep(0.02)
+    await has_ended.wait()
 
 
 async def test_nobody_listens() -> None:
@@ -339,9 +359,9 @@ def test_addresses_that_are_none(text: str) -> None:
 
 
 async def test_cancelling_a_client_frees_its_slot() -> None:
-    async with hop(SinkScript(stall=frozenset({"rcpt"})), max_connections=1, command_timeout_s=5) as (sink, relay):
+    async with hop(SinkScript(stall=frozenset({"rcpt"})), max_connections=1) as (sink, relay):
         delivery = asyncio.create_task(deliver(relay))
-        await asyncio.sleep(0.05)
+        await soon(lambda: sink.counts["rcpt"])
         delivery.cancel()
         with pytest.raises(asyncio.CancelledError):
             await delivery

@@ -10,10 +10,12 @@ import pytest
 
 from filterd.clients import resolver as resolver_module
 from filterd.clients.resolver import DnsResolver, MessageLookups, brief, make_resolver, wire_labels
-from filterd.clients.resolver_wire import NameServers, Reply, read_address
+from filterd.clients.resolver_wire import SUSPECT_AFTER, NameServers, Reply, read_address
 from filterd.errors import ConfigError, DnsBudgetSpent, PortError, UsageError
 from filterd.ports import DnsAnswer
-from tests.kit.zones import Mischief, Zone, ZoneServer
+from tests.kit.loops import now_s, settled, turn
+from tests.kit.waiting import PATIENCE_S
+from tests.kit.zones import Mischief, Zone, ZoneServer, patient_resolver
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +74,7 @@ def server(mischief: Mischief) -> Iterator[ZoneServer]:
 
 @pytest.fixture
 def dns(server: ZoneServer) -> MessageLookups:
-    return make_resolver([server.address], patience_s=0.3).for_message()
+    return patient_resolver(server).for_message()
 
 
 @pytest.mark.parametrize(
@@ -117,15 +119,17 @@ async def test_a_reply_that_is_not_ours_is_passed_over(dns: MessageLookups, name
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "patience_s"),
     [
-        ("ill.example", "DNS: servfail"),
-        ("no.example", "DNS: refused"),
-        ("dead.example", "DNS: no answer in time"),
-        ("rubbish.example", "DNS: no answer in time"),
+        ("ill.example", "DNS: servfail", PATIENCE_S),
+        ("no.example", "DNS: refused", PATIENCE_S),
+        # An answer that is one never comes.
+        ("dead.example", "DNS: no answer in time", 0.05),
+        ("rubbish.example", "DNS: no answer in time", 0.05),
     ],
 )
-async def test_no_answer_is_temporary(dns: MessageLookups, name: str, text: str) -> None:
+async def test_no_answer_is_temporary(server: ZoneServer, name: str, text: str, patience_s: float) -> None:
+    dns = make_resolver([server.address], patience_s=patience_s, deadline_s=10 * PATIENCE_S).for_message()
     with pytest.raises(PortError) as caught:
         await dns.query(name, "TXT")
     assert (str(caught.value), caught.value.temporary) == (text, True)
@@ -157,7 +161,7 @@ async def test_unknown_type_is_our_mistake(dns: MessageLookups) -> None:
 
 
 def cached(server: ZoneServer, clock: Clock, **limits: int) -> DnsResolver:
-    return DnsResolver(NameServers([server.address], patience_s=0.3).ask, clock=clock, **limits)
+    return patient_resolver(server, clock=clock, **limits)
 
 
 async def test_an_answer_is_kept_for_its_ttl(server: ZoneServer, mischief: Mischief) -> None:
@@ -211,7 +215,7 @@ async def test_the_cache_does_not_grow(server: ZoneServer) -> None:
 
 
 async def test_equal_questions_in_flight_are_one(server: ZoneServer, mischief: Mischief) -> None:
-    resolver = make_resolver([server.address])
+    resolver = patient_resolver(server)
     answers = await asyncio.gather(*(resolver.for_message().query("example.org", "A") for _ in range(50)))
     assert {answer.records for answer in answers} == {("192.0.2.1",)}
     assert len(mischief.seen) == 1
@@ -219,7 +223,7 @@ async def test_equal_questions_in_flight_are_one(server: ZoneServer, mischief: M
 
 
 async def test_who_asked_first_may_leave(server: ZoneServer, mischief: Mischief) -> None:
-    resolver = make_resolver([server.address])
+    resolver = patient_resolver(server)
     first = asyncio.create_task(resolver.for_message().query("example.org", "A"))
     second = asyncio.create_task(resolver.for_message().query("example.org", "A"))
     await asyncio.sleep(0)
@@ -232,7 +236,7 @@ async def test_who_asked_first_may_leave(server: ZoneServer, mischief: Mischief)
 
 
 async def test_the_budget_counts_questions_not_packets(server: ZoneServer) -> None:
-    resolver = make_resolver([server.address], budget=8)
+    resolver = patient_resolver(server, budget=8)
     for _ in range(2):
         # The second time everything is cached, and nothing is different.
         dns = resolver.for_message()
@@ -250,26 +254,46 @@ async def test_the_budget_counts_questions_not_packets(server: ZoneServer) -> No
         assert (await dns.query("n0.example.org", "A")).exists is False
 
 
-@pytest.mark.timeout(120)
-async def test_black_hole_within_the_deadline() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        resolver = make_resolver([f"127.0.0.1:{silent.getsockname()[1]}"], patience_s=60, deadline_s=1.2)
-        dns = resolver.for_message()
-        for name, rdtype in [(f"n{i}.example.org", "TXT") for i in range(20)] + [("_dmarc.example.org", "TXT")]:
-            with pytest.raises(PortError):
-                await dns.query(name, rdtype)
-        # 70 % of the time is for all others, the rest for the policy, which was asked to the end.
-        assert {name: what for name, _, what in dns.asked}["n19.example.org"] == "the message has waited too long"
-        await resolver.close()
+class BlackHole:
+    """Never answers but for policies, and for these after `policy_after_s`. Writes down who is asked when."""
+
+    def __init__(self, policy_after_s: float) -> None:
+        self._policy_after_s = policy_after_s
+        self.asked: dict[str, float] = {}
+
+    async def ask(self, labels: tuple[bytes, ...], rdtype: str) -> Reply:
+        self.asked[b".".join(labels).decode()] = now_s()
+        if labels[0] != b"_dmarc":
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._policy_after_s)
+        return Reply(answer=DnsAnswer(exists=False), ttl_s=0)
 
 
-async def test_time_is_left_for_the_policy(server: ZoneServer) -> None:
-    dns = make_resolver([server.address], patience_s=0.5, deadline_s=1).for_message()
+@pytest.mark.leaping
+async def test_a_black_hole_takes_the_deadline_and_no_more() -> None:
+    hole = BlackHole(policy_after_s=10)
+    resolver = DnsResolver(hole.ask, deadline_s=5)
+    dns = resolver.for_message()
+    for name in (*(f"n{i}.example.org" for i in range(20)), "_dmarc.example.org"):
+        with pytest.raises(PortError):
+            await dns.query(name, "TXT")
+    # 70 % of the time is for all others, the rest for the policy, which was asked to the end.
+    assert hole.asked == {"n0.example.org": 0.0, "_dmarc.example.org": 3.5}
+    assert {what for name, _, what in dns.asked} == {"the message has waited too long"}
+    assert now_s() == 5.0
+    await resolver.close()
+
+
+@pytest.mark.leaping
+async def test_time_is_left_for_the_policy() -> None:
+    hole = BlackHole(policy_after_s=1.4)
+    resolver = DnsResolver(hole.ask, deadline_s=5)
+    dns = resolver.for_message()
     for rdtype in ("A", "AAAA", "MX", "TXT"):
         with pytest.raises(PortError):
             await dns.query("dead.example", rdtype)
     assert (await dns.query("_dmarc.example.org", "TXT")).exists is False
+    await resolver.close()
 
 
 async def test_a_silent_server_costs_less_the_fourth_time() -> None:
@@ -285,12 +309,24 @@ async def test_a_silent_server_costs_less_the_fourth_time() -> None:
     assert tries == [2, 2, 1]
 
 
+@pytest.mark.turned
 async def test_the_second_server_answers(server: ZoneServer) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        dns = make_resolver([f"127.0.0.1:{silent.getsockname()[1]}", server.address], patience_s=0.1).for_message()
+        silent.setblocking(False)
+        addresses = [f"127.0.0.1:{silent.getsockname()[1]}", server.address]
+        servers = NameServers(addresses, patience_s=PATIENCE_S, clock=Clock())
+        dns = DnsResolver(servers.ask, deadline_s=10 * PATIENCE_S).for_message()
         for i in range(5):
-            assert (await dns.query(f"n{i}.example.org", "A")).exists is False
+            asking = asyncio.create_task(dns.query(f"n{i}.example.org", "A"))
+            if i < SUSPECT_AFTER:
+                # Later it is asked last, and that is never.
+                await asyncio.get_running_loop().sock_recv(silent, 512)
+                await settled()
+                await turn(PATIENCE_S)
+            assert (await asking).exists is False
+        with pytest.raises(BlockingIOError):
+            silent.recv(512)
 
 
 async def test_nobody_listens() -> None:

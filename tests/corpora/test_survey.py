@@ -13,7 +13,7 @@ from filterd.model.verdict import Verdict
 from tests.bench.house import House, Letter
 from tests.bench.mails import DevMail, fixtures, labelled
 from tests.bench.signed import Signers
-from tests.corpora.survey import DIRECTIONS, Survey, as_mails, survey
+from tests.corpora.survey import DIRECTIONS, Survey, as_mails, patient, survey
 from tests.corpora.table import page
 
 # With no model for them anywhere, these have nobody to ask.
@@ -80,14 +80,14 @@ def in_tasks(check: Check) -> Check:
     async def run(context: Context) -> Verdict:
         return await check.run(context)
 
-    return replace(check, run=run)
+    return replace(patient(check), run=run)
 
 
 @pytest.mark.data
 @pytest.mark.slow
 async def test_checks_say_the_same_whether_asked_at_once_or_in_tasks(data_dir: Path, tmp_path: Path) -> None:
     zone = Signers().zone
-    at_once, later = House(tmp_path / "one", zone), House(tmp_path / "two", zone, around=in_tasks)
+    at_once, later = House(tmp_path / "one", zone, around=patient), House(tmp_path / "two", zone, around=in_tasks)
     assert sum(isinstance(check.run, Prompt) for check in at_once.checks) > 15
     assert not any(isinstance(check.run, Prompt) for check in later.checks)
     count = 0

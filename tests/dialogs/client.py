@@ -9,16 +9,14 @@ from types import TracebackType
 
 
 class Dialog:
-    """One connection. `async with Dialog(port) as talk:`; every wait ends after `patience_s`.
+    """One connection. `async with Dialog(port) as talk:`; no wait ends by itself, but with the test's time (pytest).
 
     Args:
         path: a UNIX socket in place of host and port.
     """
 
-    def __init__(
-        self, port: int = 0, *, host: str = "127.0.0.1", patience_s: float = 60, path: str | None = None
-    ) -> None:
-        self._port, self._host, self.patience_s, self._path = port, host, patience_s, path
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", path: str | None = None) -> None:
+        self._port, self._host, self._path = port, host, path
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
@@ -40,8 +38,7 @@ class Dialog:
 
     async def line(self) -> str:
         """The next line without CRLF; "" at the end of the connection."""
-        async with asyncio.timeout(self.patience_s):
-            return (await self.reader.readline()).decode("utf-8", "replace").removesuffix("\r\n")
+        return (await self.reader.readline()).decode("utf-8", "replace").removesuffix("\r\n")
 
     async def reply(self) -> str:
         """The next reply, its lines parted by LF."""
@@ -63,8 +60,7 @@ class Dialog:
         """STARTTLS and the handshake; says the reply to the command, and does no handshake when that is a refusal."""
         said = await self.ask("STARTTLS")
         if said.startswith("220 "):
-            async with asyncio.timeout(self.patience_s):
-                await self.writer.start_tls(context, server_hostname=self._host)
+            await self.writer.start_tls(context, server_hostname=self._host)
         return said
 
     async def envelope(self, sender: str = "<a@example.com>", *rcpts: str) -> list[str]:
@@ -82,8 +78,7 @@ class Dialog:
 
     async def ended(self) -> bool:
         """Whether the other side closes without another word."""
-        async with asyncio.timeout(self.patience_s):
-            try:
-                return await self.reader.read(1) == b""
-            except ConnectionResetError:
-                return True
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionResetError:
+            return True

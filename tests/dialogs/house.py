@@ -1,12 +1,15 @@
-"""A whole mail path in one process: door, a gate that does as it is told, relay, sink. All sockets are real."""
+"""A whole mail path in one process: door, a gate that does as it is told, relay, sink. All sockets are real.
+
+Nothing in it is in a hurry: a time limit is either the configuration's own, minutes long, or said by the test, which
+then turns the time itself (tests/kit/loops.py).
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.sink import Sink, SinkScript, start_sink
@@ -14,10 +17,13 @@ from filterd.config import ListenerConfig, NextHopConfig
 from filterd.doors.serving import DoorServer
 from filterd.doors.smtp import start_smtp
 from filterd.doors.smtp_settings import Bounds
+from filterd.doors.smtp_verbs import SmtpProtocol
 from filterd.model.reply import Reply
 from filterd.model.session import Path, Session
-from filterd.ports import Answer, Intake
+from filterd.ports import Answer, HeaderEdits, Intake
 from tests.dialogs.client import Dialog
+from tests.kit.loops import let_run
+from tests.kit.waiting import PATIENCE_S, soon
 
 
 @dataclass
@@ -33,6 +39,7 @@ class FakeGate:
     reply: Reply | None = None
     on_enforce: Callable[[], Awaitable[Any]] | None = None
     edit: Callable[[bytes], bytes] = bytes
+    edits: HeaderEdits = field(default_factory=HeaderEdits)
     admit_error: Exception | None = None
     enforce_error: Exception | None = None
     delivered_error: Exception | None = None
@@ -64,7 +71,7 @@ class FakeGate:
         if self.enforce_error is not None:
             raise self.enforce_error
         transaction_id = f"t_{len(self.intakes)}"
-        return Answer(transaction_id=transaction_id, reply=self.reply, raw=self.edit(intake.raw))
+        return Answer(transaction_id=transaction_id, reply=self.reply, raw=self.edit(intake.raw), edits=self.edits)
 
     async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         self.deliveries.append((transaction_id, reply, refused_recipients))
@@ -87,8 +94,30 @@ class House:
     def port(self) -> int:
         return self.server.port
 
-    def dialog(self, *, patience_s: float = 60) -> Dialog:
-        return Dialog(self.port, patience_s=patience_s)
+    def dialog(self) -> Dialog:
+        return Dialog(self.port)
+
+    @property
+    def connection(self) -> SmtpProtocol:
+        """The door's side of the one connection there is."""
+        (connection,) = self.server._open.connections
+        assert isinstance(connection, SmtpProtocol)
+        return connection
+
+    @property
+    def is_waiting(self) -> bool:
+        """The door has carried out what it was told and waits for its clients; so it does when there is none."""
+        waiters = [cast(SmtpProtocol, one)._reader._waiter for one in self.server._open.connections]
+        return all(waiter is not None and not waiter.done() for waiter in waiters)
+
+    async def heard(self, octets: int) -> None:
+        """Wait until so many octets of a line, or of a message, that has no end yet are with the door."""
+
+        def has_come() -> bool:
+            reader = self.connection._reader
+            return octets == (reader._received if reader._message is not None else len(reader._octets))
+
+        await soon(has_come)
 
     @property
     def raws(self) -> list[bytes]:
@@ -108,12 +137,12 @@ async def open_house(
     next_hop: dict[str, Any] | None = None,
     bounds: Bounds | None = None,
 ) -> AsyncIterator[House]:
-    """Open everything, close everything. Any port; short time limits unless said otherwise."""
+    """Open everything, close everything. Any port."""
     gate = gate or FakeGate()
     errors: list[tuple[str, BaseException]] = []
     sink = await start_sink(script=script)
-    hop = {"address": sink.address, "connect_timeout_s": 2, "command_timeout_s": 2, "data_timeout_s": 2}
-    relay = NextHopRelay(NextHopConfig.model_validate(hop | (next_hop or {})))
+    hop = {"address": sink.address, "connect_timeout_s": PATIENCE_S} | (next_hop or {})
+    relay = NextHopRelay(NextHopConfig.model_validate(hop))
     settings = ListenerConfig.model_validate({"port": 0, "hostname": "door.example"} | (listener or {}))
     server = await start_smtp(
         settings,
@@ -126,13 +155,7 @@ async def open_house(
     try:
         yield House(server, gate, relay, sink, errors)
     finally:
+        let_run()
         await server.drain(1)
         await relay.close()
         await sink.close()
-
-
-async def eventually(claim: Callable[[], bool], *, patience_s: float = 60) -> None:
-    """Wait until something that happens behind the client's back has happened."""
-    async with asyncio.timeout(patience_s):
-        while not claim():
-            await asyncio.sleep(0.005)

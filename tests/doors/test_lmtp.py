@@ -17,8 +17,9 @@ from filterd.doors.smtp import start_smtp
 from filterd.errors import ConfigError
 from filterd.model.reply import Reply
 from tests.dialogs.client import Dialog
-from tests.dialogs.house import FakeGate, eventually, open_house
+from tests.dialogs.house import FakeGate, open_house
 from tests.dialogs.tls import client_context, write_certificate
+from tests.kit.waiting import soon
 
 LMTP = {"protocol": "lmtp"}
 REFUSAL = Reply(code=550, enhanced="5.7.1", text="Not this one\nand here is why")
@@ -193,7 +194,7 @@ async def test_a_unix_socket_with_its_mode_and_its_end(tmp_path: Path) -> None:
             assert (session.peer_address, session.client_address, session.is_trusted_peer) == ("unix", None, False)
             # Nothing that is no address reaches the next hop.
             assert all(b"ADDR=[UNAVAILABLE]" in line for line in house.commands(b"XFORWARD"))
-            assert await server.drain(1) == 0
+            assert await server.drain(60) == 0
             assert not path.exists()
     finally:
         os.umask(mask)
@@ -258,7 +259,7 @@ async def test_several_doors_share_a_socket_that_was_opened_for_them(tmp_path: P
             await talk.greeted("LHLO x")
             await talk.envelope()
             await talk.data(b"x\r\n")
-        await eventually(lambda: len(gates[1].intakes) == 1)
+        await soon(lambda: len(gates[1].intakes) == 1)
         await servers[1].drain(0)
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
     unix_sockets.release()

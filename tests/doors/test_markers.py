@@ -49,7 +49,7 @@ async def main():
         ListenerConfig(port=0), gate, NextHopRelay(NextHopConfig(address=sys.argv[1])), on_error=print
     )
     print(server.port, flush=True)
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 
 if sys.argv[2] == "uvloop":
     import uvloop

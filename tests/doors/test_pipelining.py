@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from filterd.clients.sink import SinkScript
+from filterd.doors.smtp_reader import ClientReader
 from filterd.model.reply import Reply
 from tests.dialogs.client import Dialog
 from tests.dialogs.house import FakeGate, open_house
+from tests.kit.waiting import soon
 
 GROUP = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<gone@example.org>\r\nDATA\r\n"
 MAIL = b"Subject: x\r\n\r\n..dot\r\nRSET\r\n.\r\n"
@@ -38,17 +38,34 @@ async def test_two_transactions_in_groups() -> None:
         assert [len(m.rcpts) for m in house.sink.messages] == [1, 2]
 
 
-async def test_wherever_the_packets_are_cut() -> None:
+class Packets:
+    """Sends octets so that the door reads them apart from those before and after."""
+
+    def __init__(self, talk: Dialog, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._talk, self._sent, self._read = talk, 0, 0
+        true = ClientReader.feed_data
+
+        def feed_data(reader: ClientReader, data: bytes) -> None:
+            self._read += len(data)
+            true(reader, data)
+
+        monkeypatch.setattr(ClientReader, "feed_data", feed_data)
+
+    async def send(self, octets: bytes) -> None:
+        await self._talk.send(octets)
+        self._sent += len(octets)
+        await soon(lambda: self._read == self._sent)
+
+
+async def test_wherever_the_packets_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same dialogue for each place: two packets, cut at every octet."""
     whole = GROUP + MAIL + NEXT + b"second\r\n.\r\n"
     async with open_house(script=GONE) as house, house.dialog() as talk:
         await talk.greeted()
+        packets = Packets(talk, monkeypatch)
         for at in range(1, len(whole)):
-            await talk.send(whole[:at])
-            # Let the first packet be read alone.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            await talk.send(whole[at:])
+            await packets.send(whole[:at])
+            await packets.send(whole[at:])
             assert await codes(talk, 11) == BOTH
         assert len(house.gate.intakes) == 2 * (len(whole) - 1)
         assert set(house.raws) == {b"Subject: x\r\n\r\n.dot\r\nRSET\r\n", b"second\r\n"}
@@ -56,13 +73,13 @@ async def test_wherever_the_packets_are_cut() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-async def test_in_pieces(size: int) -> None:
+async def test_in_pieces(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = GROUP + MAIL + NEXT + b"second\r\n.\r\n"
     async with open_house(script=GONE) as house, house.dialog() as talk:
         await talk.greeted()
+        packets = Packets(talk, monkeypatch)
         for start in range(0, len(whole), size):
-            await talk.send(whole[start : start + size])
-            await asyncio.sleep(0.0005)
+            await packets.send(whole[start : start + size])
         assert await codes(talk, 11) == BOTH
         assert house.raws == [b"Subject: x\r\n\r\n.dot\r\nRSET\r\n", b"second\r\n"]
 

@@ -19,7 +19,8 @@ from filterd.config import ListenerConfig
 from filterd.doors.smtp_door import SmtpDoor
 from filterd.doors.smtp_settings import Bounds
 from filterd.doors.smtp_verbs import SmtpProtocol
-from tests.dialogs.house import FakeGate, eventually, open_house
+from tests.dialogs.house import FakeGate, open_house
+from tests.kit.waiting import soon
 
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -63,9 +64,9 @@ async def test_the_end_of_the_message_and_of_the_connection_at_once(how: str) ->
                 raw.shutdown(socket.SHUT_WR)
                 assert (await asyncio.to_thread(raw.recv, 1000)).startswith(b"250 2.0.0 from MTA(")
             raw.close()
-            await eventually(lambda n=n: len(house.gate.deliveries) == n + 1)
+            await soon(lambda n=n: len(house.gate.deliveries) == n + 1)
         assert len(house.gate.intakes) == len(house.raws) == 20
-        await eventually(lambda: house.server.connections == 0)
+        await soon(lambda: house.server.connections == 0)
         assert not house.errors
 
 
@@ -97,17 +98,17 @@ async def test_both_before_any_task_has_run(how: str) -> None:
         protocol, transport = SmtpProtocol(door), DeafTransport()
         protocol.connection_made(transport)
         protocol.data_received(b"HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
-        await eventually(lambda: transport.written.count(b"\r\n") == 5)
+        await soon(lambda: transport.written.count(b"\r\n") == 5)
         protocol.data_received(b"x\r\n.\r\n")
         if how == "eof":
             protocol.eof_received()
         else:
             transport.close()
             protocol.connection_lost(None if how == "lost" else ConnectionResetError())
-        await eventually(lambda: len(house.gate.deliveries) == 1)
+        await soon(lambda: len(house.gate.deliveries) == 1)
         assert house.raws == [b"x\r\n"]
         if how == "eof":
-            await eventually(lambda: b"250 2.0.0 from MTA(" in transport.written)
+            await soon(lambda: b"250 2.0.0 from MTA(" in transport.written)
             transport.close()
             protocol.connection_lost(None)
         await door.opened.drained(1)
@@ -131,6 +132,7 @@ async def test_who_leaves_after_the_dot_changes_nothing(how: str, moment: str) -
         await talk.send(b"x\r\n.\r\n")
         if moment == "during":
             await entered.wait()
+        connection = house.connection
         match how:
             case "close":
                 talk.writer.close()
@@ -138,27 +140,28 @@ async def test_who_leaves_after_the_dot_changes_nothing(how: str, moment: str) -
                 talk.writer.transport.abort()
             case "half":
                 talk.writer.write_eof()
-        await asyncio.sleep(0.05)
+        await soon(lambda: connection._reader._is_ended)
         go_on.set()
         if how == "half":
             assert (await talk.reply()).startswith("250 ")
             assert await talk.ended()
-        await eventually(lambda: len(gate.deliveries) == 1)
+        await soon(lambda: len(gate.deliveries) == 1)
         assert house.raws == [b"x\r\n"]
         assert not house.errors
-        await eventually(lambda: house.server.connections == 0)
+        await soon(lambda: house.server.connections == 0)
 
 
 @on_both_loops
-@pytest.mark.parametrize("said", ["DATA", "DATA\r\nhalf a message\r\n", "DATA\r\nno last line end\r\n."])
-async def test_who_leaves_before_the_dot_has_sent_nothing(said: str) -> None:
+@pytest.mark.parametrize("said", [b"", b"half a message\r\n", b"no last line end\r\n."])
+async def test_who_leaves_before_the_dot_has_sent_nothing(said: bytes) -> None:
     async with open_house(next_hop={"max_connections": 1}) as house:
         async with house.dialog() as talk:
             await talk.greeted()
             await talk.envelope()
-            await talk.send(said.encode() + b"\r\n" if said == "DATA" else said.encode())
-            await asyncio.sleep(0.02)
-        await eventually(lambda: house.server.connections == 0)
+            await talk.send(b"DATA\r\n" + said)
+            assert (await talk.reply()).startswith("354 ")
+            await house.heard(len(said))
+        await soon(lambda: house.server.connections == 0)
         async with house.dialog() as talk:
             await talk.greeted()
             await talk.envelope()
@@ -171,16 +174,34 @@ async def test_who_leaves_before_the_dot_has_sent_nothing(said: str) -> None:
 async def test_who_leaves_while_the_next_hop_thinks_frees_its_lease() -> None:
     for phase in ("mail", "rcpt"):
         script = SinkScript(stall=frozenset({phase}))
-        async with open_house(script=script, next_hop={"max_connections": 1, "command_timeout_s": 30}) as house:
+        async with open_house(script=script, next_hop={"max_connections": 1}) as house:
             async with house.dialog() as talk:
                 await talk.greeted()
                 await talk.send(b"MAIL FROM:<>\r\n")
                 if phase == "rcpt":
                     await talk.reply()
                     await talk.send(b"RCPT TO:<b@example.org>\r\n")
-                await asyncio.sleep(0.05)
-            await eventually(lambda house=house: house.server.connections == 0)
+                await soon(lambda house=house, phase=phase: house.sink.counts[phase])
+            await soon(lambda house=house: house.server.connections == 0)
             house.sink.script = SinkScript()
             async with house.dialog() as talk:
                 await talk.greeted()
                 assert (await talk.envelope())[1] == "250 2.1.5 Ok"
+
+
+@on_both_loops
+@pytest.mark.parametrize("how", ["close", "half"])
+async def test_who_leaves_before_the_greeting_holds_no_connection(how: str) -> None:
+    """A balancer that only looks whether the port is open: no task of ours has run when the end comes."""
+    async with open_house() as house:
+        for _ in range(50):
+            raw = socket.create_connection(("127.0.0.1", house.port))
+            if how == "half":
+                raw.shutdown(socket.SHUT_WR)
+            else:
+                raw.close()
+        # Let in, and over.
+        with socket.create_connection(("127.0.0.1", house.port)) as last:
+            assert (await asyncio.to_thread(last.recv, 1000)).startswith(b"220 ")
+        await soon(lambda: house.server.connections == 0)
+        assert not house.errors

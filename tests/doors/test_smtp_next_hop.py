@@ -8,8 +8,11 @@ import pytest
 
 from filterd.clients.sink import SinkScript
 from tests.dialogs.house import FakeGate, open_house
+from tests.kit.loops import settled, turn
+from tests.kit.waiting import soon
 
-pytestmark = pytest.mark.slow
+# No limit is met but by turning the time.
+pytestmark = [pytest.mark.slow, pytest.mark.turned]
 
 NO_NEXT_HOP = "451 4.4.1 Next hop cannot be reached, try again later"
 LOST = "451 4.4.2 Connection to the next hop lost, try again later"
@@ -91,8 +94,15 @@ async def test_a_refusal_in_each_phase(phase: str, reply: str, seen: str) -> Non
 )
 async def test_a_break_in_each_phase(phase: str, how: str, seen: str) -> None:
     script = SinkScript(hang_up=frozenset({phase})) if how == "hang_up" else SinkScript(stall=frozenset({phase}))
-    limits = {"connect_timeout_s": 0.3, "command_timeout_s": 0.3, "data_timeout_s": 0.3, "max_connections": 1}
+    limits = {"connect_timeout_s": 50, "command_timeout_s": 50, "data_timeout_s": 50, "max_connections": 1}
     async with open_house(script=script, next_hop=limits) as house, house.dialog() as talk:
+
+        async def wait_in_vain() -> None:
+            await soon(lambda: house.sink.counts[phase])
+            await settled()
+            await turn(50)
+
+        waiting = asyncio.create_task(wait_in_vain() if how == "stall" else settled())
         await talk.greeted()
         said = await talk.envelope()
         if phase in {"banner", "ehlo", "mail"}:
@@ -105,6 +115,7 @@ async def test_a_break_in_each_phase(phase: str, how: str, seen: str) -> None:
             assert await talk.data(b"x\r\n") == seen
             # Nobody knows who has the mail only when the dot was out.
             assert [(t, unknown) for t, _, unknown in house.gate.failures] == [("t_1", phase == "dot")]
+        await waiting
         assert len(house.errors) == 1
         assert not house.gate.deliveries
         # One attempt: behind a dot a second one could make a second copy.
@@ -131,11 +142,12 @@ async def test_the_next_hop_dies_while_the_house_thinks() -> None:
 
         async def die() -> None:
             house.sink.drop_connections()
-            await asyncio.sleep(0.02)
+            await soon(lambda: not wire.is_quiet)
 
         gate.on_enforce = die
         await talk.greeted()
         await talk.envelope()
+        wire = house.connection.transaction.lease._connection.wire  # type: ignore[union-attr]
         assert await talk.data(b"x\r\n") == LOST
         assert [unknown for _, _, unknown in gate.failures] == [False]
         assert not house.sink.messages
@@ -153,13 +165,17 @@ async def test_a_dead_kept_connection_costs_nothing() -> None:
 
 
 async def test_a_full_pool_makes_the_client_wait_then_come_back() -> None:
-    limits = {"max_connections": 1, "connect_timeout_s": 0.2}
+    limits = {"max_connections": 1, "connect_timeout_s": 50}
     async with open_house(next_hop=limits) as house, house.dialog() as first, house.dialog() as second:
         await first.greeted()
         await first.envelope()
         await second.greeted()
-        assert await second.ask("MAIL FROM:<>") == NO_NEXT_HOP
         waiting = asyncio.create_task(second.ask("MAIL FROM:<>"))
-        await asyncio.sleep(0.05)
+        await soon(lambda: house.relay._slots._waiters)
+        await turn(50)
+        assert await waiting == NO_NEXT_HOP
+        waiting = asyncio.create_task(second.ask("MAIL FROM:<>"))
+        await soon(lambda: house.relay._slots._waiters)
+        await turn(49)
         await first.data(b"x\r\n")
         assert await waiting == "250 2.1.0 Ok"

@@ -133,8 +133,6 @@ def test_a_login_that_is_none_changes_nothing() -> None:
     ],
 )
 def test_who_is_trusted(peername: object, address: str, is_trusted: bool) -> None:
-    from ipaddress import ip_network
-
-    peers = Peers((ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("::1/128")))
+    peers = Peers(("127.0.0.0/8", "10.0.0.0/8", "::1/128"))
     who = peers.client(peername)
     assert (who.address, who.is_trusted) == (address, is_trusted)

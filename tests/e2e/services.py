@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.kit.postfix import PrivatePostfix
 from tests.kit.servers import wait_for_port
+from tests.kit.waiting import PATIENCE_S
 
 
 def add_services(postfix: PrivatePostfix, master: str, *, transport: str = "", ports: tuple[int, ...] = ()) -> None:
@@ -18,7 +19,7 @@ def add_services(postfix: PrivatePostfix, master: str, *, transport: str = "", p
         file.write(f"\n{master}\n")
     with (postfix.etc / "transport").open("a") as file:
         file.write(transport)
-    subprocess.run(["postfix", "-c", str(postfix.etc), "reload"], check=True, capture_output=True, timeout=30)
+    subprocess.run(["postfix", "-c", str(postfix.etc), "reload"], check=True, capture_output=True, timeout=PATIENCE_S)
     for port in ports:
         wait_for_port(port)
 
@@ -60,10 +61,12 @@ class Tap:
 
     def _carry(self, client: socket.socket, to: int) -> None:
         try:
-            door = socket.create_connection(("127.0.0.1", to), timeout=30)
+            door = socket.create_connection(("127.0.0.1", to), timeout=PATIENCE_S)
         except OSError:
             # filterd is away; Postfix sees a connection that ends at once.
             return
+        # A connection may be kept for as long as either side likes.
+        door.settimeout(None)
         heard = Heard()
         self.heard.append(heard)
 
@@ -80,7 +83,7 @@ class Tap:
                 heard.packets.append(octets)
                 door.sendall(octets)
             _half_close(door)
-            thread.join(30)
+            thread.join(PATIENCE_S)
 
 
 def _received(end: socket.socket) -> bytes:

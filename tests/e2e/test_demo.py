@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from filterd.demo.samples import samples
+from tests.kit.waiting import PATIENCE_S
 
-WITHIN_S = 180
+WITHIN_S = 280
 DEMO = (sys.executable, "-m", "filterd", "demo")
 
 
@@ -60,10 +61,10 @@ def test_it_stays_up_and_what_it_prints_works(folder: Path) -> None:
         assert "standing  warned" in said[1]
         assert "F-ATTACHMENTS" in said[2]
         url = next(line.split()[1] for line in _part(lines, "Where things are") if line.startswith("metrics"))
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             assert b"filterd_" in answer.read()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     finally:
         process.kill()
         process.wait()
@@ -85,6 +86,6 @@ def _part(lines: list[str], title: str) -> list[str]:
 
 
 def _run(command: str) -> str:
-    done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout

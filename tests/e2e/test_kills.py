@@ -13,7 +13,7 @@ from tests.chaos.campaign import Outcome, run
 from tests.chaos.table import table
 from tests.conftest import record_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 # There the next hop has a mail for which the client has no answer: a duplicate cannot be avoided.
 MUST_DOUBLE = ("smtp.relayed", "smtp.recorded")

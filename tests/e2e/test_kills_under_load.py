@@ -13,7 +13,7 @@ from tests.chaos.site import Store
 from tests.chaos.table import table
 from tests.conftest import record_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 def _at_any_time(phase: Phase) -> bool:

@@ -29,7 +29,7 @@ from tests.kit.node import Node, NodeError, new_folder, remove_folder
 from tests.kit.postgres import Postgres
 from tests.kit.servers import WireSink, free_ports
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 ALICE, BOB, CAROL, DAVE = (f"{name}@corp.example" for name in ("alice", "bob", "carol", "dave"))
 OUTSIDE = "customer@customers.example"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.kit.client import Sender, SmtpClient
 from tests.kit.node import Node, NodeError
 from tests.kit.postfix import PASSWORD, SNIPPETS, replaced
 from tests.kit.servers import free_ports
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -71,8 +71,10 @@ def test_through_tls_or_not_at_all(site: Site, make_node: Callable[..., Node], f
     # No certificate, no STARTTLS: Postfix keeps the mail.
     sender = Sender(port=front, login=ALICE, password=PASSWORD)
     raw = letters.clean(ALICE, CUSTOMER, tag="tls", language="zh")
+    known = len(site.postfix.log())
     assert sender.send(letters.letter(ALICE, CUSTOMER, raw)).code == 250
-    _wait_for_log(site, "TLS is required, but was not offered by host 127.0.0.1")
+    words = "TLS is required, but was not offered by host 127.0.0.1"
+    wait_until(lambda: words in site.postfix.log()[known:], words)
     assert site.postfix.elsewhere.read() == []
     node.stop()
     listener |= {
@@ -121,10 +123,3 @@ def test_a_start_without_the_certificate_is_refused_and_says_which(make_node: Ca
     node.config["listener"][0]["tls_certificate"] = str(folder / "none.crt")
     with pytest.raises(NodeError, match=r"none\.crt: tls_certificate: cannot be read: No such file"):
         node.start()
-
-
-def _wait_for_log(site: Site, words: str, patience_s: float = 20) -> None:
-    deadline = time.monotonic() + patience_s
-    while words not in site.postfix.log():
-        assert time.monotonic() < deadline, site.postfix.log()[-2000:]
-        time.sleep(0.1)

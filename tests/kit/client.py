@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from tests.kit.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
@@ -51,10 +53,19 @@ class Letter:
 
 
 class SmtpClient:
-    """One connection; every wait ends after `patience_s`."""
+    """One connection; every wait ends after `patience_s`. `over`: a connection that is there already."""
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", source: str = "127.0.0.1", patience_s: float = 60):
-        self._socket = socket.create_connection((host, port), timeout=patience_s, source_address=(source, 0))
+    def __init__(
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        source: str = "127.0.0.1",
+        patience_s: float = PATIENCE_S,
+        over: socket.socket | None = None,
+    ):
+        self._socket = over or socket.create_connection((host, port), timeout=patience_s, source_address=(source, 0))
+        self._socket.settimeout(patience_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = self._socket.makefile("rb")
         self.greeting = self.reply()
@@ -162,7 +173,7 @@ class Sender:
     host: str = "127.0.0.1"
     source: str = "127.0.0.1"
     helo: str = "client.example"
-    patience_s: float = 60
+    patience_s: float = PATIENCE_S
     # Every reply that settled or put off a letter, in order.
     replies: list[Reply] = field(default_factory=list)
     _client: SmtpClient | None = None
@@ -192,7 +203,9 @@ class Sender:
         self.replies.append(reply)
         return reply
 
-    def send_until_settled(self, letter: Letter, *, patience_s: float = 60, pause_s: float = 0.3) -> list[Reply]:
+    def send_until_settled(
+        self, letter: Letter, *, patience_s: float = PATIENCE_S, pause_s: float = 0.3
+    ) -> list[Reply]:
         """Try until it is taken or refused for good; says the reply of each try. Raises TimeoutError."""
         deadline = time.monotonic() + patience_s
         tries: list[Reply] = []

@@ -21,10 +21,13 @@ from filterd.mail.address import parse_forward_path
 from filterd.model.session import Door, Envelope, ForwardPath, Session
 from filterd.model.standing import History
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
+from filterd.pipeline.effects import promises_of
 from filterd.pipeline.gate import MailGate
+from filterd.pipeline.protecting import EFFECT
 from filterd.pipeline.recorder import Recorder
 from filterd.ports import Answer, Intake
 from tests.kit.clock import FrozenClock
+from tests.kit.waiting import PATIENCE_S
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 KEYS = derive(bytes(range(32)))
@@ -49,7 +52,7 @@ class Script:
         from filterd.checks import ALL_CODES
 
         codes = tuple(Code(code=code, label="scripted", signal=SIGNALS.get(code.split(".")[0])) for code in ALL_CODES)
-        return Check(name="script", version="1", codes=codes, run=self.run, deadline_s=5, fail_mode=fail_mode)
+        return Check(name="script", version="1", codes=codes, run=self.run, deadline_s=PATIENCE_S, fail_mode=fail_mode)
 
 
 class AwayLedger(LocalLedger):
@@ -85,12 +88,19 @@ class House:
     folder: File
     config: Config
     script: Script = field(default_factory=Script)
+    # What rows promise by themselves (ports.FollowUp), None: what the configured effectors do.
+    follow_up: Any = None
 
     async def open(self) -> House:
         self.agreements = agreements = app.load_agreements(self.config, START)
         self.clock = FrozenClock(START)
         self.engine = LedgerEngine.open(
-            state_dir=self.folder, node="t", keys=KEYS, clock=self.clock, apply=lambda h, x, _: apply(h, x)
+            state_dir=self.folder,
+            node="t",
+            keys=KEYS,
+            clock=self.clock,
+            apply=lambda h, x, _: apply(h, x),
+            follow_up=self.follow_up or promises_of(self.config.effectors.names),
         )
         desk = app.desk_rules(self.config, agreements)
         self.by_digest = dict(desk.by_digest)
@@ -159,7 +169,7 @@ class House:
         from filterd.model.records import NoticeSent
 
         self.clock.advance(120)
-        for item in await self.engine.lease(self.clock.now(), 100):
+        for item in await self.engine.lease(self.clock.now(), 100, without=(EFFECT,)):
             given = item.payload
             if "event" in given:
                 # A general notice, about no incident.

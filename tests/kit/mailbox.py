@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+
+from tests.kit.waiting import PATIENCE_S, wait_until
 
 # What virtual(8) puts on top, in this order.
 _ON_TOP = re.compile(rb"\AReturn-Path: <(?P<sender>.*)>\n(?:X-Original-To: (?P<to>.*)\n)?Delivered-To: (?P<box>.*)\n")
@@ -58,14 +59,16 @@ class Maildir:
         return [arrived for _, _, arrived in sorted(found, key=lambda x: x[:2])]
 
     def wait(
-        self, count: int = 1, *, of: Callable[[Arrived], bool] = lambda mail: True, patience_s: float = 20
+        self, count: int = 1, *, of: Callable[[Arrived], bool] = lambda mail: True, patience_s: float = PATIENCE_S
     ) -> list[Arrived]:
         """Wait until at least `count` mails that fit are in; says those. Raises TimeoutError."""
-        deadline = time.monotonic() + patience_s
-        while len(found := [mail for mail in self.read() if of(mail)]) < count:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.folder.name}: {len(found)} of {count} mails after {patience_s:g} s")
-            time.sleep(0.05)
+        found: list[Arrived] = []
+
+        def are_in() -> bool:
+            found[:] = [mail for mail in self.read() if of(mail)]
+            return len(found) >= count
+
+        wait_until(are_in, f"{count} mails for {self.folder.name}", patience_s)
         return found
 
 

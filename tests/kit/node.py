@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from filterd.ledger.remote import RemoteLedger
+from tests.kit.waiting import PATIENCE_S, stop_processes
 
 _READY = "filterd ready"
-_READY_WITHIN_S = 60.0
-_STOP_WITHIN_S = 30.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 Table = Mapping[str, Any]
 
+# A process that stands still for a while gives the verdict it would have given; what a test says itself goes first.
+_CHECKS = ("clamd", "spam", "content", "attachments", "links", "pii", "terms", "sender", "rate")
+_PATIENT: Table = {name: {"timeout_s": 60} for name in _CHECKS}
 
 Role = Literal["ledger", "worker"]
 
@@ -111,7 +113,9 @@ class Node:
     def begin(self, *, kill_at: str | None = None) -> int:
         """Start `filterd serve` and do not wait; says where in the log this start begins."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.config_file.write_text(toml(merged(self.config, {"node": {"state_dir": str(self.state_dir)}})))
+        self.config_file.write_text(
+            toml(merged(merged(_PATIENT, self.config), {"node": {"state_dir": str(self.state_dir)}}))
+        )
         arguments = ["serve", "--config", str(self.config_file), "--workers", str(self.workers)]
         # A log that has grown long is not read again and again.
         said = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -130,7 +134,7 @@ class Node:
     def _wait_ready(self, said: int) -> None:
         if self._process is None:
             raise NodeError("not started")
-        deadline = time.monotonic() + _READY_WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while _READY not in self.log(said):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 status = self._process.poll()
@@ -150,7 +154,7 @@ class Node:
         """As a power cut would end it: all of its processes at once."""
         if self._process is not None and self._process.poll() is None:
             # Stopped first, so that it neither starts another one nor tells them to end in good order.
-            self._process.send_signal(signal.SIGSTOP)
+            stop_processes([self._process.pid])
             children = self.children()
             for pid in children:
                 _kill(pid)
@@ -165,7 +169,7 @@ class Node:
         self._end(signal.SIGKILL)
         _wait_gone(children)
 
-    def kill_child(self, role: Role, patience_s: float = 60) -> int:
+    def kill_child(self, role: Role, patience_s: float = PATIENCE_S) -> int:
         """End one of its processes as the kernel would when memory is short; the supervisor starts another.
 
         Says its process id. One that is just being started is waited for.
@@ -174,7 +178,7 @@ class Node:
         _kill(pid)
         return pid
 
-    def wait_child(self, role: Role, patience_s: float = 60) -> int:
+    def wait_child(self, role: Role, patience_s: float = PATIENCE_S) -> int:
         """Wait until there is such a process, and it writes its event stream; says its id. Raises NodeError."""
         deadline = time.monotonic() + patience_s
         while True:
@@ -196,7 +200,7 @@ class Node:
         except (FileNotFoundError, ProcessLookupError):
             return []
 
-    def wait_dead(self, patience_s: float = 60) -> int:
+    def wait_dead(self, patience_s: float = PATIENCE_S) -> int:
         """Wait until it has ended by itself; says its exit code, -9 when it killed itself. Raises TimeoutError."""
         if self._process is None:
             raise NodeError("not started")
@@ -212,11 +216,11 @@ class Node:
         if process.poll() is None:
             process.send_signal(how)
         try:
-            return process.wait(_STOP_WITHIN_S)
+            return process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise NodeError(f"filterd did not end within {_STOP_WITHIN_S:g} s of {how.name}") from None
+            raise NodeError(f"filterd did not end within {PATIENCE_S:g} s of {how.name}") from None
 
     # --- what it says -------------------------------------------------------------------------------------------------
 
@@ -261,7 +265,9 @@ class Node:
             if (not kinds or row.kind in kinds) and (login is None or row.account_id == account)
         ]
 
-    def wait_rows(self, *kinds: str, login: str | None = None, count: int = 1, patience_s: float = 60) -> list[Row]:
+    def wait_rows(
+        self, *kinds: str, login: str | None = None, count: int = 1, patience_s: float = PATIENCE_S
+    ) -> list[Row]:
         """Wait until at least `count` rows are there. Raises TimeoutError."""
         deadline = time.monotonic() + patience_s
         while len(found := self.rows(*kinds, login=login)) < count:
@@ -297,8 +303,8 @@ class Node:
         """Ask the ledger over its socket. For looking only: what people do, the tests do by command line."""
 
         async def ask() -> Any:
-            ledger = RemoteLedger(self.state_dir / "ledger.sock")
-            await ledger.start(wait_s=20)
+            ledger = RemoteLedger(self.state_dir / "ledger.sock", deadline_s=PATIENCE_S)
+            await ledger.start(wait_s=PATIENCE_S)
             try:
                 return await ledger.call(verb, arguments)
             finally:
@@ -326,7 +332,7 @@ class Node:
             text=True,
             env=env,
             cwd=self.folder,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
 
     def cli(self, *arguments: str, person: str | None = None) -> Any:
@@ -365,7 +371,7 @@ def _kill(pid: int) -> None:
         return
 
 
-def _wait_gone(pids: list[int], patience_s: float = 60) -> None:
+def _wait_gone(pids: list[int], patience_s: float = PATIENCE_S) -> None:
     """Wait until none of them runs any more; a zombie runs no more. Raises NodeError."""
     deadline = time.monotonic() + patience_s
     while running := [pid for pid in pids if _is_running(pid)]:
@@ -424,8 +430,11 @@ def merged(below: Table, above: Table) -> dict[str, Any]:
 
 def toml(tree: Table) -> str:
     """Write tables of plain values and of one more layer of such tables, and lists of tables, as TOML."""
-    lines: list[str] = []
+    # A list without tables stands before the first table.
+    lines = [f"{key} = []" for key, value in tree.items() if value == []]
     for key, value in tree.items():
+        if value == []:
+            continue
         tables = value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
         head = f"[[{key}]]" if tables is value else f"[{key}]"
         for table in tables:

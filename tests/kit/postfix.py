@@ -13,7 +13,6 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.kit.mailbox import Maildir
 from tests.kit.servers import free_ports, wait_for_port
+from tests.kit.waiting import PATIENCE_S, wait_until
 
 SNIPPETS = Path(__file__).resolve().parents[2] / "ops/postfix"
 HOSTNAME = "mail.corp.example"
@@ -31,8 +31,6 @@ PASSWORD = "correct horse"
 
 # virtual(8) writes mailboxes as this user.
 _MAIL_UID = pwd.getpwnam("nobody").pw_uid
-_START_WITHIN_S = 20.0
-_STOP_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +107,7 @@ class PrivatePostfix:
             )
         try:
             for port in (self.ports.mx, self.ports.submission, self.ports.plain, self.ports.behind):
-                wait_for_port(port, patience_s=_START_WITHIN_S)
+                wait_for_port(port)
         except TimeoutError as err:
             said = (self.folder / "master.err").read_text(errors="replace")
             raise PostfixError(f"{err}\n{said}\n{self.log()[-3000:]}") from err
@@ -119,7 +117,7 @@ class PrivatePostfix:
         if master is not None:
             master.terminate()
             try:
-                master.wait(_STOP_WITHIN_S)
+                master.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 master.kill()
                 master.wait()
@@ -128,7 +126,7 @@ class PrivatePostfix:
     def check(self) -> str:
         """Say what postconf and `postfix check` have to complain of; nothing, if all is well."""
         found = [
-            subprocess.run([*command, "-c", str(self.etc)], capture_output=True, text=True, timeout=60).stderr
+            subprocess.run([*command, "-c", str(self.etc)], capture_output=True, text=True, timeout=PATIENCE_S).stderr
             for command in (["postconf", "-n"], ["postconf", "-M"], ["postconf", "-P"])
         ]
         return "".join(dict.fromkeys(line for said in found for line in said.splitlines(keepends=True)))
@@ -160,13 +158,9 @@ class PrivatePostfix:
         found = (self.queue / name for name in ("maildrop", "incoming", "active", "deferred", "hold"))
         return sorted(file.name for folder in found for file in folder.rglob("*") if file.is_file())
 
-    def wait_empty(self, patience_s: float = 60) -> None:
+    def wait_empty(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until everything accepted has been delivered. Raises TimeoutError."""
-        deadline = time.monotonic() + patience_s
-        while left := self.queued():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(left)} mails still in the queue after {patience_s:g} s: {left[:5]}")
-            time.sleep(0.05)
+        wait_until(lambda: not self.queued(), "everything in the queue is delivered", patience_s)
 
     def flush(self) -> None:
         """Try again now what was put off."""
@@ -175,7 +169,9 @@ class PrivatePostfix:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def _run(self, program: str, *arguments: str) -> str:
-        done = subprocess.run([program, "-c", str(self.etc), *arguments], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [program, "-c", str(self.etc), *arguments], capture_output=True, text=True, timeout=PATIENCE_S
+        )
         if done.returncode:
             raise PostfixError(f"{program} {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -208,7 +204,7 @@ class PrivatePostfix:
                 ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", realm, user],
                 input=PASSWORD.encode(),
                 check=True,
-                timeout=20,
+                timeout=PATIENCE_S,
             )
         if self._logins:
             os.chown(database, 0, postfix_gid)

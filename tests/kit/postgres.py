@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psycopg
 
-_READY_WITHIN_S = 60.0
+from tests.kit.waiting import PATIENCE_S, continue_processes, stop_processes, wait_until
+
 # Debian keeps its versions apart and out of PATH.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/local/bin", "/usr/bin")
 _SETTINGS = {
@@ -84,7 +85,7 @@ class Postgres:
             command += ["-c", f"{key}={value}"]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + _READY_WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=2).close()
@@ -109,10 +110,14 @@ class Postgres:
 
     def pause(self) -> None:
         """Stop every process of it without ending it: connections hang."""
-        self._signal_all(signal.SIGSTOP)
+        pid = self._pid()
+        # Who has no parent that runs is not forked any more.
+        stop_processes([pid])
+        stop_processes(_children(pid))
 
     def resume(self) -> None:
-        self._signal_all(signal.SIGCONT)
+        pid = self._pid()
+        continue_processes([*_children(pid), pid])
 
     def close(self) -> None:
         self._end(signal.SIGQUIT)
@@ -128,7 +133,7 @@ class Postgres:
     # --- databases ----------------------------------------------------------------------------------------------------
 
     def url(self, database: str) -> str:
-        return f"postgresql://filterd@/{database}?host={self.sockets}"
+        return f"postgresql://filterd@/{database}?host={self.sockets}&connect_timeout={PATIENCE_S:.0f}"
 
     def new_database(self) -> str:
         """Make an empty database; says its URL."""
@@ -157,24 +162,25 @@ class Postgres:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
+        if how == signal.SIGKILL:
+            stop_processes([process.pid])
         children = _children(process.pid)
         process.send_signal(how)
         if how == signal.SIGKILL:
             for pid in children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(PATIENCE_S)
         # What a killed postmaster leaves: the next one would wait for its children and its shared memory.
-        while any(Path(f"/proc/{pid}").exists() for pid in children):
-            time.sleep(0.01)
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "PostgreSQL's processes are gone"
+        )
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _signal_all(self, how: signal.Signals) -> None:
+    def _pid(self) -> int:
         if self._process is None:
             raise NoPostgres("not started")
-        for pid in (self._process.pid, *_children(self._process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, how)
+        return self._process.pid
 
 
 def find_programs() -> Path:

@@ -9,6 +9,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from tests.kit.waiting import PATIENCE_S, wait_until
+
 # Below the range from which the kernel takes ports for outgoing connections (32768 on Linux).
 _PORTS = range(20_000, 32_000)
 _KEYWORDS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
@@ -30,18 +32,17 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     raise RuntimeError(f"fewer than {count} free ports on {host}")
 
 
-def wait_for_port(port: int, host: str = "127.0.0.1", patience_s: float = 60) -> None:
+def wait_for_port(port: int, host: str = "127.0.0.1", patience_s: float = PATIENCE_S) -> None:
     """Wait until somebody accepts connections. Raises TimeoutError."""
-    deadline = time.monotonic() + patience_s
-    while True:
+
+    def is_there() -> bool:
         try:
-            socket.create_connection((host, port), timeout=1).close()
+            socket.create_connection((host, port), timeout=patience_s).close()
         except OSError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"nobody listens on {host}:{port} after {patience_s:g} s") from None
-            time.sleep(0.02)
-        else:
-            return
+            return False
+        return True
+
+    wait_until(is_there, f"somebody listens on {host}:{port}", patience_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ class WireSink:
         rcpt: other replies to RCPT, by a part of the address.
         after_dot: another reply to the dot; b"" hangs up instead.
         pause_s: before the reply to the dot, which also waits while the sink is held.
+        accepted: what it has answered 2xx for, in order.
     """
 
     def __init__(self, port: int, *, keywords: tuple[str, ...] = _KEYWORDS):
@@ -77,6 +79,7 @@ class WireSink:
         self._may_go_on = threading.Event()
         self._may_go_on.set()
         self._taken: list[Taken] = []
+        self.accepted: list[Taken] = []
         self._lock = threading.Lock()
         sink = self
 
@@ -96,13 +99,9 @@ class WireSink:
         with self._lock:
             return tuple(self._taken)
 
-    def wait(self, count: int, patience_s: float = 60) -> tuple[Taken, ...]:
+    def wait(self, count: int, patience_s: float = PATIENCE_S) -> tuple[Taken, ...]:
         """Wait until so many transactions are in. Raises TimeoutError."""
-        deadline = time.monotonic() + patience_s
-        while len(self.taken) < count:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(self.taken)} of {count} mails after {patience_s:g} s")
-            time.sleep(0.02)
+        wait_until(lambda: len(self.taken) >= count, f"{count} mails at the next hop", patience_s)
         return self.taken
 
     def forget(self) -> None:
@@ -140,13 +139,17 @@ class WireSink:
                 case b"DATA":
                     wfile.write(b"354 Go on\r\n")
                     data = _read_data(rfile)
+                    taken = Taken(mail=now.mail, rcpts=tuple(now.rcpts), data=data)
                     with self._lock:
-                        self._taken.append(Taken(mail=now.mail, rcpts=tuple(now.rcpts), data=data))
+                        self._taken.append(taken)
                     time.sleep(self.pause_s)
                     self._may_go_on.wait()
-                    if not self.after_dot:
+                    said = self.after_dot
+                    if not said:
                         return
-                    wfile.write(self.after_dot + b"\r\n")
+                    if said.startswith(b"2"):
+                        self.accepted.append(taken)
+                    wfile.write(said + b"\r\n")
                 case b"QUIT":
                     wfile.write(b"221 2.0.0 Bye\r\n")
                     return
@@ -168,6 +171,7 @@ class OddScanner:
         self.reply: bytes | None = b"stream: OK\0"
         self.is_cut = False
         self.streams = 0
+        self._lock = threading.Lock()
         self._over = threading.Event()
         scanner = self
 
@@ -187,6 +191,12 @@ class OddScanner:
         self._server.shutdown()
         self._server.server_close()
 
+    def speak(self, reply: bytes) -> None:
+        """Say this from now on, also to those who wait."""
+        self.reply = reply
+        self._over.set()
+        self._over = threading.Event()
+
     def _talk(self, rfile, wfile) -> None:
         first = rfile.read(1)
         command, octet = b"", rfile.read(1)
@@ -196,12 +206,14 @@ class OddScanner:
         if command == b"VERSION":
             wfile.write(b"ClamAV 9.9.9/1/now" + end)
         elif command == b"INSTREAM":
-            self.streams += 1
+            with self._lock:
+                self.streams += 1
             while (size := int.from_bytes(rfile.read(4), "big")) and not self.is_cut:
                 rfile.read(size)
+            over = self._over
             if self.reply is None:
-                self._over.wait()
-            elif not self.is_cut:
+                over.wait()
+            if self.reply is not None and not self.is_cut:
                 wfile.write(self.reply)
 
 

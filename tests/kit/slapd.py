@@ -7,22 +7,20 @@ and ldap-utils.
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ldap3
 
 from tests.kit.servers import free_ports
+from tests.kit.waiting import PATIENCE_S, continue_processes, stop_processes, wait_until
 
 BASE = "dc=corp,dc=example"
 ADMIN = f"cn=admin,{BASE}"
 READER = f"cn=reader,{BASE}"
 PASSWORD = "s3cret,of the=reader"
-_READY_WITHIN_S = 30.0
 _SCHEMAS = ("core", "cosine", "inetorgperson", "nis", "misc")
 
 
@@ -65,30 +63,21 @@ class Slapd:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + _READY_WITHIN_S
-        while True:
-            try:
-                self.admin().unbind()
-                return self
-            except ldap3.core.exceptions.LDAPException:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"slapd does not start: {(self.folder / 'slapd.log').read_text()}") from None
-                time.sleep(0.05)
+        wait_until(self._answers, "slapd answers")
+        return self
 
     def stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
     def pause(self) -> None:
         """Stop it without ending it: its port takes connections and says nothing."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+        stop_processes(self._pids())
 
     def resume(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+        continue_processes(self._pids())
 
     def close(self) -> None:
         self.resume()
@@ -131,6 +120,18 @@ class Slapd:
         connection.unbind()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _pids(self) -> list[int]:
+        return [self._process.pid] if self._process is not None else []
+
+    def _answers(self) -> bool:
+        try:
+            self.admin().unbind()
+        except ldap3.core.exceptions.LDAPException:
+            if self._process is None or self._process.poll() is not None:
+                raise RuntimeError(f"slapd does not start: {(self.folder / 'slapd.log').read_text()}") from None
+            return False
+        return True
 
     def _settings(self) -> str:
         lines = [f"include /etc/ldap/schema/{name}.schema" for name in _SCHEMAS]

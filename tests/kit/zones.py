@@ -12,6 +12,7 @@ A zone.toml has one table a name (the format, with FAIL and TTL, stands in filte
 In memory, without the network:     dns = ZoneLookups.read(text)           → Context(dns=dns)
                                      dns = ZoneLookups({"example.org": {"TXT": ["v=spf1 -all"]}})
 Over UDP and TCP on loopback:        with ZoneServer(Zone.read(text)) as server: ... server.address ("127.0.0.1:port")
+                                     patient_resolver(server).for_message()
 With replies that a server of good faith would not send: `ZoneServer(zone, responder=Mischief(zone, {...}))`.
 """
 
@@ -23,11 +24,14 @@ from typing import Any
 
 import dns.message
 
+from filterd.clients.resolver import DnsResolver
+from filterd.clients.resolver_wire import NameServers
 from filterd.demo.zone import Found, Responder, Zone, ZoneServer
 from filterd.errors import DnsBudgetSpent, PortError
 from filterd.ports import DnsAnswer
+from tests.kit.waiting import PATIENCE_S
 
-__all__ = ["Mischief", "Zone", "ZoneLookups", "ZoneResolver", "ZoneServer", "read_zone"]
+__all__ = ["Mischief", "Zone", "ZoneLookups", "ZoneResolver", "ZoneServer", "patient_resolver", "read_zone"]
 
 BUDGET = 40
 
@@ -67,6 +71,16 @@ class ZoneLookups:
             raise PortError(f"DNS {found.fail}", temporary=True)
         self._asked[key] = f"{len(found.records)} records" if found.exists else "nxdomain"
         return DnsAnswer(records=tuple(_record(rdtype, r) for r in found.records), exists=found.exists)
+
+
+def patient_resolver(server: ZoneServer, **limits: Any) -> DnsResolver:
+    """Give a resolver that waits for the server for as long as the machine takes, and whose cache does not age.
+
+    Args:
+        limits: of `DnsResolver`, in place of these.
+    """
+    ask = NameServers([server.address], patience_s=PATIENCE_S).ask
+    return DnsResolver(ask, **{"deadline_s": 10 * PATIENCE_S, "clock": lambda: 0.0} | limits)
 
 
 class ZoneResolver:

@@ -12,8 +12,28 @@ import pytest
 from filterd.ledger.engine import LedgerEngine
 from tests.kit.clock import FrozenClock
 from tests.kit.postgres import Postgres
+from tests.kit.waiting import PATIENCE_S
 from tests.ledger.link_house import House
 from tests.ledger.rig import act, incident, open_engine, opened, url_file
+
+# How long the ledger waits for its database, and the ends of its link for each other. A test in which somebody hangs
+# says less, and holds him back for ever.
+PATIENT = {
+    "filterd.ledger.bulletin.AWAY_AFTER_S": PATIENCE_S,
+    "filterd.ledger.engine._LISTENING_WITHIN_S": PATIENCE_S,
+    "filterd.ledger.postgres._STATEMENT_MS": int(PATIENCE_S * 1000),
+    "filterd.ledger.postgres._LOCK_MS": int(PATIENCE_S * 1000),
+    "filterd.ledger.postgres._NAME_MS": int(PATIENCE_S * 1000),
+    "filterd.ledger.remote._HELLO_WITHIN_S": PATIENCE_S,
+    "filterd.ledger.server._HELLO_WITHIN_S": PATIENCE_S,
+}
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PATIENT.items():
+        monkeypatch.setattr(name, value)
+
 
 # Every test of a ledger runs on both stores, unless its module, or its marker `one_store`, says which one it is about.
 STORES = ("sqlite", "postgresql")

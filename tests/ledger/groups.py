@@ -11,6 +11,7 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.model.about import NOTHING, about
 from filterd.model.standing import History
 from filterd.ports import LedgerTxn
+from tests.kit.waiting import PATIENCE_S, must, soon
 from tests.ledger.rig import WRITER
 
 
@@ -30,16 +31,16 @@ class Held:
 
         def hold(txn: LedgerTxn) -> None:
             begun.set()
-            self._go.wait(10)
+            must(self._go)
 
         self._engine = engine
         self._thread = threading.Thread(target=engine.run, args=(hold, NOTHING))
         self._thread.start()
-        begun.wait(10)
+        must(begun)
 
     def release(self) -> None:
         self._go.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
 
 SUBJECTS = about(accounts=("a_1", "a_2", "a_3"), tenants=("n_1",))
@@ -48,7 +49,7 @@ SUBJECTS = about(accounts=("a_1", "a_2", "a_3"), tenants=("n_1",))
 async def in_one_group(engine: LedgerEngine, functions: list[Any]) -> list[Any]:
     held = Held(engine)
     tasks = [asyncio.create_task(engine.submit(function, SUBJECTS)) for function in functions]
-    await asyncio.sleep(0.05)
+    await soon(lambda: engine.waiting >= len(functions))
     commits = engine.tally.commits
     held.release()
     done = await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from filterd.model.principal import NOBODY, Account
 from filterd.model.session import Direction
 from filterd.model.verdict import Assessment
 from filterd.ports import LedgerTxn
+from tests.kit.waiting import PATIENCE_S, must
 from tests.ledger.rig import AT, act, open_engine
 
 CASE = Case(
@@ -67,17 +66,12 @@ def object_by_mail(txn: LedgerTxn, arguments: dict[str, Any]) -> None:
     objections.append((arguments["account_id"], arguments["transaction_id"]))
 
 
-def dawdle(txn: LedgerTxn, arguments: dict[str, Any]) -> None:
-    time.sleep(arguments["s"])
-
-
 VERBS = {
     "account_for": Verb(request=None, response=None, run=account_for),
     "decide": Verb(request=Case, response=Decision, run=decide),
     "explode": Verb(request=None, response=None, run=explode),
     "people": Verb(request=None, response=None, run=people),
     "object_by_mail": Verb(request=None, response=None, run=object_by_mail),
-    "dawdle": Verb(request=None, response=None, run=dawdle),
 }
 
 
@@ -88,29 +82,29 @@ class House:
         self.state_dir = state_dir
         self.socket = state_dir / "ledger.sock"
         self.remotes: list[RemoteLedger] = []
+        # The verb `linger` has begun, and waits until it may end.
+        self.begun, self.go = threading.Event(), threading.Event()
 
     async def open(self) -> None:
         self.engine = open_engine(self.state_dir)
-        self.local = LocalLedger(self.engine, VERBS)
+        self.local = LocalLedger(self.engine, VERBS | {"linger": Verb(request=None, response=None, run=self._linger)})
         self.server = LinkServer(self.local, self.socket)
         await self.server.start()
 
     async def close(self) -> None:
+        self.go.set()
         await self.server.close()
         await self.engine.close()
 
     async def client(self, **options: Any) -> RemoteLedger:
-        remote = RemoteLedger(self.socket, **options)
+        remote = RemoteLedger(self.socket, **{"deadline_s": PATIENCE_S, **options})
         self.remotes.append(remote)
-        await remote.start(wait_s=60)
+        await remote.start(wait_s=PATIENCE_S)
         return remote
 
-
-async def soon(is_so: Callable[[], Any], patience_s: float = 60) -> None:
-    deadline = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not so after {patience_s:g} s"
-        await asyncio.sleep(0.002)
+    def _linger(self, txn: LedgerTxn, arguments: dict[str, Any]) -> None:
+        self.begun.set()
+        must(self.go)
 
 
 def fields(case: Case) -> dict[str, Any]:

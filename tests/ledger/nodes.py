@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from filterd.model.about import NOTHING, about
 from filterd.model.standing import History
 from filterd.ports import LedgerTxn
 from tests.kit.clock import NOON, FrozenClock
+from tests.kit.waiting import PATIENCE_S
 from tests.ledger.rig import incident, incident_id, open_engine, sanction
 
 
@@ -38,15 +38,6 @@ def open_node(folder: Path, url: str, number: int, **options: Any) -> LedgerEngi
     return open_engine(folder / f"node{number}", clock, node=f"node{number}", url=url, **options)
 
 
-def wait_until(is_so: Callable[[], bool], patience_s: float = 60) -> None:
-    """Wait until something is so. Raises TimeoutError."""
-    until_s = time.monotonic() + patience_s
-    while not is_so():
-        if time.monotonic() > until_s:
-            raise TimeoutError(f"not so after {patience_s:g} s")
-        time.sleep(0.005)
-
-
 def together(*works: Callable[[], None]) -> None:
     """Run all at once; raise what the first of them raised."""
     failures: list[BaseException] = []
@@ -54,7 +45,7 @@ def together(*works: Callable[[], None]) -> None:
 
     def run(work: Callable[[], None]) -> None:
         try:
-            gate.wait(20)
+            gate.wait(PATIENCE_S)
             work()
         except BaseException as err:
             failures.append(err)

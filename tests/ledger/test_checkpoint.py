@@ -6,9 +6,9 @@ import hashlib
 import hmac
 import json
 import os
-import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -21,6 +21,7 @@ from filterd.ledger.checkpoint import FIRST, Checkpoint, Signer, Trust, digest, 
 from filterd.ledger.codec import canonical
 from filterd.ledger.seal import derived_key
 from tests.kit.clock import NOON
+from tests.kit.waiting import wait_until
 from tests.ledger.rig import KEYS, incident, open_engine
 
 TRUST = trust_of(KEYS)
@@ -242,7 +243,7 @@ def test_a_full_disk_leaves_no_half_line(file: AnchorFile, monkeypatch: pytest.M
 
 
 def test_a_checkpoint_a_minute_as_long_as_the_chain_goes_on(file: AnchorFile) -> None:
-    now_s = time.monotonic()
+    now_s = file._kept_s
     assert not file.is_due(now_s)
     file.append(WRITER, head(1), NOON)
     assert file.is_due(now_s + EVERY_S + 1)
@@ -307,16 +308,21 @@ def test_a_chain_that_went_on_is_anchored_by_the_clock(state_dir: Path, monkeypa
     """Also where nobody was sanctioned, and nobody asks for anything more."""
     monkeypatch.setattr("filterd.ledger.anchor.EVERY_S", 0.05)
     monkeypatch.setattr("filterd.ledger.writer._KEEP_S", 0.02)
+    kept: list[int] = []
+    keep = AnchorFile.keep
+
+    def noted(self: AnchorFile, *arguments: Any) -> None:
+        keep(self, *arguments)
+        kept.append(1)
+
+    monkeypatch.setattr(AnchorFile, "keep", noted)
     engine = open_engine(state_dir)
     try:
         file = state_dir / "ledger.anchor"
         engine.run(lambda txn: txn.append(incident("a_1"), account_id="a_1", tenant_id=None))
-        deadline = time.monotonic() + 60
-        while (seen := read_file(file, trust_of(KEYS)).checkpoints[-1].seq) < 1 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert seen == 1
-        lines = file.read_bytes().count(b"\n")
-        time.sleep(0.3)
+        wait_until(lambda: read_file(file, trust_of(KEYS)).checkpoints[-1].seq == 1, "the row is anchored")
+        lines, turns = file.read_bytes().count(b"\n"), len(kept)
+        wait_until(lambda: len(kept) > turns + 2, "two whole turns of the clock")
         assert file.read_bytes().count(b"\n") == lines, "where nothing is added, nothing is anchored again"
     finally:
         engine.stop()

@@ -12,6 +12,7 @@ from filterd.errors import LedgerUnavailable
 from filterd.ledger.engine import LedgerEngine
 from filterd.model.about import about
 from filterd.ports import LedgerTxn
+from tests.kit.waiting import soon
 from tests.ledger.groups import Held, refold, rows
 from tests.ledger.nodes import contend
 from tests.ledger.rig import act, incident, incident_id, open_engine, strike
@@ -23,9 +24,9 @@ pytestmark = pytest.mark.slow
 async def test_given_up_before_its_group_it_is_not_run(engine: LedgerEngine) -> None:
     held = Held(engine)
     task = asyncio.create_task(engine.submit(lambda txn: act(txn, "a_1")))
-    await asyncio.sleep(0.01)
+    await soon(lambda: engine.waiting == 1)
     task.cancel()
-    await asyncio.sleep(0.01)
+    await asyncio.gather(task, return_exceptions=True)
     held.release()
     assert await engine.submit(lambda txn: act(txn, "a_2")) == 3
 

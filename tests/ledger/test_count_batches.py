@@ -15,7 +15,8 @@ from filterd.ledger.batches import CountAnswer, CountBatches
 from filterd.ledger.engine import LedgerEngine
 from filterd.model.decision import Counts
 from filterd.ports import CountRequest
-from tests.ledger.link_house import House, soon
+from tests.kit.waiting import PATIENCE_S, soon
+from tests.ledger.link_house import House
 from tests.ledger.mails import mail
 
 pytestmark = pytest.mark.one_store("sqlite")
@@ -44,10 +45,12 @@ class Slow:
 
     def __init__(self, engine: LedgerEngine, monkeypatch: pytest.MonkeyPatch):
         self.gate = asyncio.Event()
+        self.asked = 0
         self._submit = engine.counters._submit
         monkeypatch.setattr(engine.counters, "_submit", self)
 
     async def __call__(self, function: Callable[[Any], Any], *about: Any) -> Any:
+        self.asked += 1
         await self.gate.wait()
         return await self._submit(function, *about)
 
@@ -92,9 +95,9 @@ async def test_nobody_waits_for_another_one_s_look_up(
     slow = Slow(house.engine, monkeypatch)
     cold = [asyncio.create_task(remote.count(mail(n, account_id="a_cold"))) for n in range(3)]
     with_it = asyncio.create_task(remote.count(mail(1)))
-    assert (await asyncio.wait_for(with_it, 60)).messages_hour == 2
+    assert (await asyncio.wait_for(with_it, PATIENCE_S)).messages_hour == 2
     # Nor does the next frame.
-    assert (await asyncio.wait_for(remote.count(mail(2)), 60)).messages_hour == 3
+    assert (await asyncio.wait_for(remote.count(mail(2)), PATIENCE_S)).messages_hour == 3
     assert not any(task.done() for task in cold)
     slow.gate.set()
     assert sorted(found.messages_hour for found in await asyncio.gather(*cold)) == [1, 2, 3]
@@ -139,11 +142,13 @@ async def test_a_look_up_that_fails_is_its_own_request_s_error(house: House, mon
 
 
 async def test_each_has_a_deadline_and_disturbs_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = await house.client(deadline_s=0.2)
+    remote = await house.client()
     await remote.count(mail("warm"))
     slow = Slow(house.engine, monkeypatch)
+    remote._deadline_s = 0.2
     with pytest.raises(LedgerUnavailable, match=r"no answer to 'count' in 0\.2 s"):
         await remote.count(mail(1, account_id="a_cold"))
+    remote._deadline_s = PATIENCE_S
     assert (await remote.count(mail(2))).messages_hour == 2
     slow.gate.set()
     # The late answer belongs to nobody.
@@ -167,12 +172,12 @@ async def test_a_broken_connection_fails_all(house: House, monkeypatch: pytest.M
     await remote.count(mail("warm"))
     slow = Slow(house.engine, monkeypatch)
     cold = [asyncio.create_task(remote.count(mail(n, account_id="a_cold"))) for n in range(3)]
-    await asyncio.sleep(0.05)
+    await soon(lambda: slow.asked)
     for client in house.server._clients:
         client.writer.transport.abort()
     for task in cold:
         with pytest.raises(LedgerUnavailable, match="the connection broke"):
-            await asyncio.wait_for(task, 60)
+            await asyncio.wait_for(task, PATIENCE_S)
     slow.gate.set()
     await soon(lambda: remote.is_connected)
     assert (await remote.count(mail(9))).messages_hour == 2
@@ -209,7 +214,8 @@ async def test_a_frame_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     batches = CountBatches(send)
     sizes = [1] * 600 + [9_000, 9_000, 9_000, 50_000, 3]
-    await asyncio.wait_for(asyncio.gather(*(batches.count(mail(n, recipients=k)) for n, k in enumerate(sizes))), 60)
+    asking = asyncio.gather(*(batches.count(mail(n, recipients=k)) for n, k in enumerate(sizes)))
+    await asyncio.wait_for(asking, PATIENCE_S)
     assert sent == [256, 256, 88 + 18_000, 9_000, 50_000, 3]
     assert not batches._frames
 

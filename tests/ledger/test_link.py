@@ -12,7 +12,8 @@ from filterd.model.decision import Case, Disposition
 from filterd.model.principal import Tenant
 from filterd.model.standing import History
 from filterd.ports import Ledger
-from tests.ledger.link_house import CASE, House, fields, objections, soon
+from tests.kit.waiting import soon
+from tests.ledger.link_house import CASE, House, fields, objections
 from tests.ledger.mails import mail
 from tests.ledger.rig import ACCOUNT, TENANT, act, people_the_directory
 
@@ -143,7 +144,7 @@ async def test_many_requests_at_once(house: House) -> None:
 async def test_directory_copies_go_stale_at_once(house: House) -> None:
     remote = await house.client()
     await house.engine.submit(people_the_directory)
-    await asyncio.sleep(0.05)
+    await told_so_far(remote)
     for ledger in (remote, house.local):
         assert (await ledger.account_for(ACCOUNT.login, may_create=False)).agreement == "tencent-exmail"
         assert await ledger.domain_owner("example.org") is None
@@ -155,7 +156,13 @@ async def test_directory_copies_go_stale_at_once(house: House) -> None:
     changed = {**{name: getattr(TENANT, name) for name in type(TENANT).__slots__}, "agreement": "other"}
     changed["domains"] = (*TENANT.domains, "example.org")
     await house.engine.submit(lambda txn: txn.put_tenant(type(TENANT)(**changed)))
-    await asyncio.sleep(0.05)
+    await told_so_far(remote)
     for ledger in (remote, house.local):
         assert (await ledger.account_for(ACCOUNT.login, may_create=False)).agreement == "other"
         assert await ledger.domain_owner("example.org") == "n_1"
+
+
+async def told_so_far(remote: RemoteLedger) -> None:
+    """Wait until a client has been told of all that was committed before now: what is pushed overtakes no answer."""
+    remote._histories.clear()
+    await remote.history("a_1")

@@ -16,7 +16,8 @@ from filterd.ledger.server import LinkServer
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.standing import History
 from filterd.ports import CountRequest
-from tests.ledger.link_house import CASE, VERBS, House, soon
+from tests.kit.waiting import PATIENCE_S, must, soon
+from tests.ledger.link_house import CASE, VERBS, House
 from tests.ledger.mails import mail
 from tests.ledger.rig import AT, act, open_engine
 
@@ -39,8 +40,8 @@ async def test_a_ledger_that_goes_and_comes_back(house: House) -> None:
 
 async def test_requests_under_way_fail_when_the_connection_breaks(house: House) -> None:
     remote = await house.client()
-    asking = [asyncio.create_task(remote.call("dawdle", {"s": 0.3})) for _ in range(3)]
-    await asyncio.sleep(0.1)
+    asking = [asyncio.create_task(remote.call("linger", {})) for _ in range(3)]
+    await asyncio.to_thread(must, house.begun)
     for client in house.server._clients:
         client.writer.transport.abort()
     for task in asking:
@@ -50,10 +51,11 @@ async def test_requests_under_way_fail_when_the_connection_breaks(house: House) 
 
 async def test_a_deadline(house: House) -> None:
     remote = await house.client(deadline_s=0.1)
-    with pytest.raises(LedgerUnavailable, match=r"no answer to 'dawdle' in 0\.1 s"):
-        await remote.call("dawdle", {"s": 0.3})
-    # The late answer belongs to nobody and disturbs nobody.
-    await asyncio.sleep(0.3)
+    with pytest.raises(LedgerUnavailable, match=r"no answer to 'linger' in 0\.1 s"):
+        await remote.call("linger", {})
+    # The late answer belongs to nobody and disturbs nobody. The next one comes behind it.
+    remote._deadline_s = PATIENCE_S
+    house.go.set()
     assert await remote.domain_owner("x") is None
 
 
@@ -61,6 +63,8 @@ async def test_without_a_ledger(tmp_path: Path) -> None:
     remote = RemoteLedger(tmp_path / "none.sock")
     with pytest.raises(LedgerUnavailable, match="not started"):
         await remote.history("a_1")
+    await remote.start()
+    await soon(lambda: remote._why != "not started")
     with pytest.raises(LedgerUnavailable, match="No such file"):
         await remote.start(wait_s=0.1)
     await remote.close()
@@ -94,7 +98,7 @@ async def test_nonsense_is_hung_up_on(house: House, octets: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(house.socket))
     writer.write(octets)
     assert await read_frame(reader) == ({"hello": OLDEST_PROTOCOL, "upto": PROTOCOL}, b"")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reader.read() == b""
     writer.close()
     assert await (await house.client()).domain_owner("x") is None
@@ -108,8 +112,10 @@ async def test_another_version_of_the_ledger_is_refused(tmp_path: Path) -> None:
 
     server = await asyncio.start_unix_server(old, tmp_path / "s")
     remote = RemoteLedger(tmp_path / "s")
+    await remote.start()
+    await soon(lambda: remote._why != "not started")
     with pytest.raises(LedgerUnavailable, match="speaks versions 0 to 0"):
-        await remote.start(wait_s=0.3)
+        await remote.start(wait_s=0.1)
     await remote.close()
     server.close()
 
@@ -158,7 +164,7 @@ async def test_a_worker_of_the_version_before_is_served(house: House) -> None:
     assert await read_frame(reader) == ({"id": 7}, write_body(History(account_id="a_1")))
     # What it cannot be told, it must ask for again.
     house.server._push_weather(False)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reader.read() == b""
     writer.close()
 
@@ -178,8 +184,8 @@ async def test_a_ledger_of_the_version_before_is_talked_to(tmp_path: Path) -> No
         writer.close()
 
     server = await asyncio.start_unix_server(old, tmp_path / "s")
-    remote = RemoteLedger(tmp_path / "s")
-    await remote.start(wait_s=2)
+    remote = RemoteLedger(tmp_path / "s", deadline_s=PATIENCE_S)
+    await remote.start(wait_s=PATIENCE_S)
     counts = await asyncio.gather(*(remote.count(submission(n)) for n in range(3)))
     assert {found.messages_hour for found in counts} == {3}
     assert await remote.domain_owner("example.com") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_the_spool_is_durable_when_put_returns(tmp_path: Path, monkeypatch: pyte
 
 def test_above_its_quota_the_spool_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("filterd.ledger.spool.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("filterd.ledger.spool.time", SimpleNamespace(monotonic=lambda: now[0]))
     one, other = (Spool(tmp_path, KEYS.spool, quota_bytes=3 * len(RAW)) for _ in range(2))
     for number in range(2):
         one.put(f"t_{number}", RAW)
@@ -63,9 +64,14 @@ def test_above_its_quota_the_spool_takes_no_more(tmp_path: Path, monkeypatch: py
 
 
 def test_the_quota_is_measured_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = []
+    measured, now = [], [0.0]
+    monkeypatch.setattr("filterd.ledger.spool.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(spool, "measured", lambda directory: measured.append(directory) or 0)
     one = Spool(tmp_path, KEYS.spool, quota_bytes=1 << 30)
     for number in range(50):
         one.put(f"t_{number}", b"x")
-    assert len(measured) <= 2
+    assert len(measured) == 1
+    now[0] += 1.0
+    for number in range(50):
+        one.put(f"u_{number}", b"x")
+    assert len(measured) == 2

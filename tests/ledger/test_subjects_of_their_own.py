@@ -14,6 +14,7 @@ from filterd.model import records as r
 from filterd.model.entry import SITE
 from filterd.model.standing import History
 from filterd.ports import LedgerTxn
+from tests.kit.waiting import PATIENCE_S
 from tests.ledger.link_house import House
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -43,7 +44,7 @@ async def test_workers_hear_of_them(house: House) -> None:
     assert (await remote.history("n_1")).further == ()
     await house.engine.submit(_write)
     # A push comes when it comes.
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not (await remote.history("n_1")).further:
             await asyncio.sleep(0.005)
     assert (await remote.history("n_1")).further == (CHARGED,)

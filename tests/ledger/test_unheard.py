@@ -20,7 +20,8 @@ from filterd.ledger.server import LinkServer
 from filterd.model.about import NOTHING, about
 from filterd.ports import LedgerTxn
 from tests.kit.postgres import Postgres
-from tests.ledger.nodes import chain, nodes, wait_until
+from tests.kit.waiting import PATIENCE_S, must, soon, wait_until
+from tests.ledger.nodes import chain, nodes
 from tests.ledger.rig import act
 
 pytestmark = pytest.mark.database
@@ -43,8 +44,8 @@ def pair(tmp_path: Path, url: str) -> Iterator[list[LedgerEngine]]:
 async def worker_of(engine: LedgerEngine, folder: Path):  # type: ignore[no-untyped-def]
     server = LinkServer(LocalLedger(engine, {}), folder / "l.sock")
     await server.start()
-    worker = RemoteLedger(folder / "l.sock")
-    await worker.start(wait_s=60)
+    worker = RemoteLedger(folder / "l.sock", deadline_s=PATIENCE_S)
+    await worker.start(wait_s=PATIENCE_S)
     try:
         yield worker
     finally:
@@ -54,14 +55,14 @@ async def worker_of(engine: LedgerEngine, folder: Path):  # type: ignore[no-unty
 
 async def sanctions(worker: RemoteLedger, account_id: str, count: int) -> None:
     """Wait until a worker knows of so many."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while len((await worker.history(account_id)).sanctions) != count:
             await asyncio.sleep(0.01)
 
 
 def fail(txn: LedgerTxn) -> None:
     txn.connection.exec_driver_sql("SET LOCAL statement_timeout = 20")  # type: ignore[attr-defined]
-    txn.connection.exec_driver_sql("SELECT pg_sleep(5)")  # type: ignore[attr-defined]
+    txn.connection.exec_driver_sql("SELECT pg_sleep(3600)")  # type: ignore[attr-defined]
 
 
 async def test_a_worker_hears_of_what_its_ledger_has_no_copy_of_any_more(
@@ -86,10 +87,10 @@ async def test_a_note_whose_group_failed_is_not_lost(pair: list[LedgerEngine], t
 
         def hold(txn: LedgerTxn) -> None:
             begun.set()
-            go.wait(10)
+            must(go)
 
         held = asyncio.ensure_future(two.submit(hold, NOTHING))
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(must, begun)
         failing = asyncio.ensure_future(two.submit(fail, NOTHING))
         await asyncio.sleep(0)
         before = two.waiting
@@ -102,24 +103,30 @@ async def test_a_note_whose_group_failed_is_not_lost(pair: list[LedgerEngine], t
         await sanctions(worker, "a_1", 1)
 
 
-async def test_what_was_asked_while_the_store_went_and_came_is_still_followed(tmp_path: Path) -> None:
+async def test_what_was_asked_while_the_store_went_and_came_is_still_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Postgres() as server, nodes(tmp_path, server.new_database()) as (one, two):
         async with worker_of(two, tmp_path) as worker:
             begun, go = threading.Event(), threading.Event()
 
             def hold(txn: LedgerTxn) -> None:
                 begun.set()
-                go.wait(20)
+                must(go)
 
             held = asyncio.ensure_future(two.submit(hold, NOTHING))
-            await asyncio.to_thread(begun.wait, 5)
+            await asyncio.to_thread(must, begun)
             asked = asyncio.ensure_future(worker.history("a_1"))
-            await asyncio.sleep(0.2)
-            server.pause()
-            await asyncio.to_thread(wait_until, lambda: not two.is_store_there)
+            await asyncio.to_thread(wait_until, lambda: two.waiting > 0)
+            weather: list[bool] = []
+            two.on_weather(weather.append)
+            with monkeypatch.context() as hurried:
+                hurried.setattr("filterd.ledger.bulletin.AWAY_AFTER_S", 0.5)
+                server.pause()
+                await soon(lambda: False in weather)
             server.resume()
-            await asyncio.to_thread(wait_until, lambda: two.is_store_there)
-            await asyncio.sleep(0.2)
+            # Who follows whom was forgotten before we were told.
+            await soon(lambda: weather and weather[-1])
             go.set()
             await held
             assert (await asked).sanctions == ()
@@ -135,7 +142,7 @@ async def test_the_last_word_outlives_a_group_that_fails(pair: list[LedgerEngine
     with pytest.raises(LedgerUnavailable):
         await two.submit(fail, NOTHING)
     await one.submit(lambda txn: act(txn, "a_1"))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while len(ledger._said["a_1"].sanctions) != 1:
             await asyncio.sleep(0.01)
 
@@ -147,7 +154,7 @@ def test_a_rollback_that_fails_leaves_nothing_behind(pair: list[LedgerEngine], u
 
     def hold(txn: LedgerTxn) -> None:
         begun.set()
-        go.wait(10)
+        must(go)
 
     def collide(txn: LedgerTxn) -> None:
         raw = txn.connection  # type: ignore[attr-defined]
@@ -161,7 +168,7 @@ def test_a_rollback_that_fails_leaves_nothing_behind(pair: list[LedgerEngine], u
     with ThreadPoolExecutor() as pool:
         # One group: what the first did is undone with the second.
         pool.submit(one.run, hold, NOTHING)
-        begun.wait(5)
+        must(begun)
         first = pool.submit(one.run, lambda txn: act(txn, "a_1"), about(accounts=("a_1",)))
         wait_until(lambda: one.waiting == 1)
         second = pool.submit(one.run, collide, NOTHING)
@@ -169,7 +176,7 @@ def test_a_rollback_that_fails_leaves_nothing_behind(pair: list[LedgerEngine], u
         go.set()
         for group in (first, second):
             with pytest.raises(LedgerUnavailable):
-                group.result(20)
+                group.result(PATIENCE_S)
     assert one.run(lambda txn: txn.history("a_1"), NOTHING).sanctions == ()
     one.run(lambda txn: act(txn, "a_2"))
     assert chain(two, "node1.ledger") == [1, 2, 3]

@@ -153,7 +153,10 @@ async def test_told_before_results_and_in_order(engine: LedgerEngine) -> None:
 
 
 async def test_a_subscriber_that_fails_changes_nothing(engine: LedgerEngine) -> None:
+    exploded = asyncio.Event()
+
     async def explode_later(history: History) -> None:
+        exploded.set()
         raise ValueError("later")
 
     def explode(found: object) -> None:
@@ -162,4 +165,5 @@ async def test_a_subscriber_that_fails_changes_nothing(engine: LedgerEngine) -> 
     engine.on_history(explode_later)
     engine.on_entries(explode)
     assert await engine.submit(lambda txn: act(txn, "a_1")) == 3
-    await asyncio.sleep(0.01)
+    await exploded.wait()
+    assert await engine.submit(lambda txn: act(txn, "a_1", 2)) == 6

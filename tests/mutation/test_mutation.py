@@ -66,7 +66,8 @@ REACH = Reach(
         (7, 0.0, ("quick",)),
         (8, 60.0, ("beside", "quick", "slow")),
         # What runs when the file is read can change any test.
-        (3, 60.0, ("quick", "beside", "slow", "elsewhere")),
+        (3, 60.0, ("elsewhere", "quick", "beside", "slow")),
+        (3, 1.6, ("elsewhere", "quick")),
     ],
 )
 def test_who_runs_the_line_is_asked_first_and_the_quickest_of_them(

@@ -23,6 +23,7 @@ ANN = "ann@acme.example"
 VIRUS = "virus.signature.match"
 DAY = 86_400
 TOLD = "termination_proposed"
+TENANT_TOLD = "tenant_termination_proposed"
 
 
 class Office(House):
@@ -101,6 +102,25 @@ class Office(House):
                 lambda txn, sent=sent: txn.append(sent, account_id=account.account_id, tenant_id=account.tenant_id)
             )
 
+    def told_tenant(self, tenant_id: str, *channels: str, template: str = TENANT_TOLD) -> None:
+        """Say that channels have accepted a notice about the tenant now."""
+        now = self.clock.now()
+        for channel in channels:
+            sent = r.NoticeSent(
+                at=now,
+                notice_id=f"m_{channel}{now.timestamp():.0f}",
+                account_id="",
+                incident_ids=(),
+                template=template,
+                languages=("en",),
+                channel=channel,
+                outcome="accepted",
+                deemed_at=now,
+                body_digest="",
+                tenant_id=tenant_id,
+            )
+            self.engine.run(lambda txn, sent=sent: txn.append(sent, account_id=None, tenant_id=tenant_id))
+
     async def standing(self, login: str = ALICE) -> str:
         return str((await self.show(login))["standing"])
 
@@ -115,9 +135,10 @@ class Office(House):
 
 
 @asynccontextmanager
-async def open_office(folder: Path, **tables: Any) -> AsyncIterator[Office]:
+async def open_office(folder: Path, *, follow_up: Any = None, **tables: Any) -> AsyncIterator[Office]:
     """Open one; `tables` go into its configuration."""
     office = Office(folder, Config.model_validate({**CONFIG, **tables, "node": {"state_dir": str(folder)}}))
+    office.follow_up = follow_up
     await office.open()
     try:
         yield office

@@ -116,7 +116,7 @@ async def test_an_error_is_taken_back_from_the_tenant_that_answered_for_it(offic
 async def silenced(office: Office) -> str:
     """Have two people sign that a notice waits, as an authority demands; say the entry. Another such waits itself."""
     await office.mailbox(ALICE)
-    said = {"authority_kind": "legal_process", "document": "GA-2026-7", "scope": "told so"}
+    said = {"authority_kind": "legal_process", "document": "GA-2026-7", "scope": "told so", "document_digest": "d" * 64}
     await office.act("dana", "proposal.make", act="register.legal_request", subject=ALICE, reason="told so", **said)
     said = {"ground": "order 7", "document": "GA-2026-7", "days": 30}
     made = await office.act(

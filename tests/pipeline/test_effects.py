@@ -141,12 +141,14 @@ class Site:
         )
         await self.append(login, lifted)
 
-    async def hold(self, login: str, *indicators: str, because: str = "compromise") -> None:
+    async def hold(
+        self, login: str, *indicators: str, because: str = "compromise", incident_id: str = ""
+    ) -> None:
         now, account_id = self.clock.now(), self.ids[login]
         placed = HoldPlaced(
             at=now,
             hold_id=f"h_{account_id}",
-            incident_id="",
+            incident_id=incident_id,
             account_id=account_id,
             features=SENDING,
             starts_at=now,
@@ -157,7 +159,7 @@ class Site:
 
         def place(txn: Any) -> None:
             txn.append(placed, account_id=account_id, tenant_id="n_1")
-            follow_hold(txn, placed, "n_1")
+            follow_hold(txn, placed)
 
         await self.engine.submit(place)
 

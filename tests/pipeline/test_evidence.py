@@ -18,7 +18,7 @@ from filterd.ledger.link import Verb
 from filterd.model import records as r
 from filterd.model.evidence import Kept, kept, strongest
 from filterd.pipeline import evidence
-from filterd.pipeline.people import person_add
+from filterd.pipeline.person_acts import person_add
 from filterd.pipeline.verbs import MailVerbs
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import CONFIG

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -243,12 +243,16 @@ async def test_without_the_ledger_standing_is_enforced_as_it_was(house: House) -
         assert answer.reply.code == code, login
 
 
-async def test_the_last_word_is_not_believed_for_ever(house: House) -> None:
-    house.ledger._last = LastWords(trusted_s=0.05)
+async def test_the_last_word_is_not_believed_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("filterd.ledger.last_words.time", SimpleNamespace(monotonic=lambda: now[0]))
+    house.ledger._last = LastWords(trusted_s=60)
     house.ledger._last.go_away(house.engine.warm_history)
     await house.send(letter("before"), BOB, login=ALICE)
     house.ledger.is_away = True
-    await asyncio.sleep(0.06)
+    now[0] += 60
+    assert (await house.send(letter("meanwhile"), BOB, login=ALICE)).reply is None
+    now[0] += 1
     reply = (await house.send(letter("clean"), BOB, login=ALICE)).reply
     assert reply is not None
     assert reply.code == 451
@@ -268,7 +272,7 @@ async def test_a_restricted_feature_refuses_only_itself(house: House) -> None:
     assert (replies[-1].code, replies[-1].enhanced) == (451, "4.7.28")
 
 
-async def test_behind_the_queue_what_is_on_record_as_an_error_waits_and_is_not_lost(house: House) -> None:
+async def test_behind_the_queue_what_is_on_record_as_an_error_is_held_and_not_lost(house: House) -> None:
     house.script.codes = ("virus.signature.match",)
     first = await house.send(letter("bad"), BOB, login=ALICE, listener="queue")
     assert first.reply is not None
@@ -281,7 +285,8 @@ async def test_behind_the_queue_what_is_on_record_as_an_error_waits_and_is_not_l
     for to in (BOB, "carol@other.example"):
         reply = (await house.send(letter("bad"), to, login=ALICE, listener="queue")).reply
         assert reply is not None
-        assert reply.code == 451, to
+        assert (reply.code, reply.text.split()[0]) == (250, "D-HELD"), to
+    assert [x["state"] for x in await house.ledger.call("quarantine.list", {})] == ["held", "held"]
     assert (await house.show(ALICE))["points"] == 0
 
 
@@ -290,7 +295,8 @@ async def test_behind_the_queue_nothing_bounces(house: House) -> None:
     first = await house.send(letter("bad"), BOB, login=ALICE, listener="queue")
     assert first.reply is not None
     assert (first.reply.code, first.raw) == (250, b"")
-    assert first.transaction_id in first.reply.text
+    (held,) = await house.ledger.call("quarantine.list", {})
+    assert held["item_id"] in first.reply.text
     again = await house.send(letter("bad"), BOB, login=ALICE, listener="queue")
     assert again.reply is not None
     assert again.reply.code == 250
@@ -298,7 +304,23 @@ async def test_behind_the_queue_nothing_bounces(house: House) -> None:
     house.script.codes = ("sender.from.other_tenant",)
     unrecorded = await house.send(letter("other"), BOB, login=ALICE, listener="queue")
     assert unrecorded.reply is not None
+    assert unrecorded.reply.text.startswith("D-HELD")
+
+
+async def test_behind_the_queue_where_nothing_is_held_what_is_on_record_is_discarded(tmp_path: Path) -> None:
+    tables = {**CONFIG, "agreement": {"hold_outbound": "reject"}, "node": {"state_dir": str(tmp_path)}}
+    house = await House(folder=tmp_path, config=Config.model_validate(tables)).open()
+    house.script.codes = ("virus.signature.match",)
+    first = await house.send(letter("bad"), BOB, login=ALICE, listener="queue")
+    assert first.reply is not None
+    assert (first.reply.code, first.reply.text.split()[0]) == (250, "D-RECORD")
+    assert first.transaction_id in first.reply.text
+    house.script.codes = ("sender.from.other_tenant",)
+    unrecorded = await house.send(letter("other"), BOB, login=ALICE, listener="queue")
+    assert unrecorded.reply is not None
     assert unrecorded.reply.code == 451
+    assert await house.ledger.call("quarantine.list", {}) == []
+    await house.close()
 
 
 async def test_an_objection_counts_whoever_else_gets_the_mail(house: House) -> None:

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filterd.doors.milter_finish import Outcome as MilterOutcome
 from filterd.mail.lines import canonical
 from filterd.mail.parse import parse
 from filterd.model.decision import Disposition
 from filterd.model.session import Direction
 from filterd.model.verdict import Assessment, AuthResult, Finding, Outcome, Verdict
-from filterd.pipeline.headers import FOREIGN_PREFIXES, MARKS, REQUIRED, TRACE, edited, points
+from filterd.pipeline.headers import FOREIGN_PREFIXES, MARKS, REQUIRED, TRACE, Marking, points
+from tests.kit import mta
 
 ID = "mx.example.com"
 MAIL = b"From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n"
@@ -41,8 +43,7 @@ def edit(
     spam_score: float | None = 0.2,
     **more: object,
 ) -> bytes:
-    return edited(
-        raw,
+    return Marking(
         transaction_id="t_1",
         message_fp="f" * 32,
         direction=direction,
@@ -50,7 +51,7 @@ def edit(
         spam_score=spam_score,
         assessment=assessment,
         **{"authserv_id": ID, **more},  # type: ignore[arg-type]
-    )
+    ).applied(raw)
 
 
 def field(raw: bytes, name: str) -> str | None:
@@ -96,9 +97,8 @@ def test_an_incomplete_judgement_is_said_in_the_trace_only() -> None:
     assert field(raw, TRACE) == f"t_1 fp={'f' * 32} unchecked"
 
 
-def test_the_call_of_before_still_works() -> None:
-    raw = edited(
-        MAIL,
+def test_a_mail_that_no_assessment_belongs_to_gets_the_bare_mark() -> None:
+    marking = Marking(
         transaction_id="t_1",
         message_fp="f",
         direction=Direction.INBOUND,
@@ -107,6 +107,7 @@ def test_the_call_of_before_still_works() -> None:
         remove=("Subject",),
         is_complete=False,
     )
+    raw = marking.applied(MAIL)
     assert field(raw, "X-Spam-Flag") == "YES"
     assert field(raw, "X-Spam-Status") == "Yes, score=7.2 required=5.0 tests=[]"
     assert field(raw, "Authentication-Results") is None
@@ -299,3 +300,72 @@ def test_nothing_forged_survives_in_any_reading(head: bytes, body: bytes) -> Non
     assert len(re.findall(claims, header)) == 1
     for prefix in FOREIGN_PREFIXES:
         assert prefix.encode() not in header.lower()
+
+
+# --- two ways to the same mail ----------------------------------------------------------------------------------------
+
+LOGIN_FIELD = "X-Filterd-Login"
+_NAMES = (
+    *MARKS,
+    *(f"{prefix}Result" for prefix in FOREIGN_PREFIXES),
+    *(TRACE, LOGIN_FIELD, "Received", "Subject", "X-Spam-Other", "DKIM-Signature"),
+)
+_AUTHENTICATION = (
+    f" {ID}; spf=pass",
+    f"{ID};dkim=pass",
+    f" {ID.upper()} 1;\r\n\tdkim=pass",
+    f"\r\n (hidden) {ID};\r\n spf=pass",
+    " other.example; dkim=fail",
+    f" other.{ID}; none",
+    "",
+)
+_TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
+
+
+@st.composite
+def _fields(draw: st.DrawFn) -> bytes:
+    if draw(st.integers(0, 3)) == 0:
+        name, value = "Authentication-Results", draw(st.sampled_from(_AUTHENTICATION))
+    else:
+        name = draw(st.sampled_from(_NAMES))
+        value = draw(st.sampled_from(("", " ", "\t", "  "))) + draw(_TEXT)
+        value += "".join(draw(st.lists(st.builds("\r\n{}{}".format, st.sampled_from((" ", "\t")), _TEXT), max_size=2)))
+    name = "".join(draw(st.sampled_from((letter.lower(), letter.upper()))) for letter in name)
+    return f"{name}:{value}\r\n".encode()
+
+
+def _packets(octets: bytes) -> list[tuple[bytes, bytes]]:
+    """What an MTA reads, and the last word behind it."""
+    found = []
+    while octets:
+        end = 4 + int.from_bytes(octets[:4], "big")
+        found.append((octets[4:5], octets[5:end]))
+        octets = octets[end:]
+    return [*found, (b"a", b"")]
+
+
+@given(
+    fields=st.lists(_fields(), min_size=1, max_size=12),
+    body=st.sampled_from((b"", b"body\r\n", b"X-Spam-Flag: YES\r\n\r\n.\r\n")),
+    direction=st.sampled_from((Direction.INBOUND, Direction.OUTBOUND)),
+    disposition=st.sampled_from((Disposition.ACCEPT, Disposition.TAG)),
+    has_leading_space=st.booleans(),
+)
+@settings(deadline=None)
+def test_an_mta_that_keeps_the_mail_comes_to_the_same_octets(
+    fields: list[bytes], body: bytes, direction: Direction, disposition: Disposition, has_leading_space: bool
+) -> None:
+    raw = b"".join(fields) + b"\r\n" + body
+    marking = Marking(
+        transaction_id="t_1",
+        message_fp="f" * 32,
+        direction=direction,
+        disposition=disposition,
+        spam_score=0.9,
+        remove=(LOGIN_FIELD,),
+        assessment=CLEAN,
+        authserv_id=ID,
+    )
+    outcome = MilterOutcome(reply=None, edits=marking.edits(raw))
+    said = _packets(outcome.edits_for(has_leading_space=has_leading_space))
+    assert mta.apply(raw, said, has_leading_space=has_leading_space) == marking.applied(raw)

@@ -17,7 +17,7 @@ from filterd.mail.parse import parse
 from filterd.model.decision import Disposition
 from filterd.model.session import Direction
 from filterd.model.verdict import Assessment, AuthResult, Outcome, Verdict
-from filterd.pipeline.headers import edited
+from filterd.pipeline.headers import Marking
 
 TEXT = (Path(__file__).resolve().parents[2] / "ops/docs/SIEVE.md").read_text()
 FLAG, STARS, NUMBER, DMARC = re.findall(r"^```sieve\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -70,8 +70,7 @@ def mail(probability: float | None, disposition: Disposition = Disposition.ACCEP
     result = AuthResult(method="dmarc", result=dmarc, properties=(("header.from", "example.org"),))
     spf = AuthResult(method="spf", result="pass", properties=(("smtp.mailfrom", "example.org"),))
     checked = Verdict(check="dmarc", version="1", outcome=Outcome.CLEAN, results=(spf, result))
-    return edited(
-        FORGED + b"From: a@example.org\r\nSubject: x\r\n\r\nX-Spam-Flag: YES\r\n",
+    marking = Marking(
         transaction_id="t_1",
         message_fp="f" * 32,
         direction=Direction.INBOUND,
@@ -80,6 +79,7 @@ def mail(probability: float | None, disposition: Disposition = Disposition.ACCEP
         assessment=Assessment(verdicts=(checked,)),
         authserv_id="mx.example.com",
     )
+    return marking.applied(FORGED + b"From: a@example.org\r\nSubject: x\r\n\r\nX-Spam-Flag: YES\r\n")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from filterd.errors import RefusedError, UsageError
 from filterd.ledger.engine import LedgerEngine
 from filterd.model.principal import Account, Tenant
+from filterd.pipeline import person_acts
 from filterd.pipeline.import_rows import MAX_ROWS
 from filterd.pipeline.imports import ImportVerbs
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs
@@ -23,7 +24,7 @@ class Desk:
     """The verbs on a real ledger, as a named admin."""
 
     def __init__(self, engine: LedgerEngine, rules: DeskRules):
-        self.engine, self.verbs = engine, ImportVerbs(rules).table()
+        self.engine, self.verbs = engine, ImportVerbs(rules).table() | person_acts.table()
         self.mail = MailVerbs(rules)
         self.token = self.call("person.add", {"name": "dana", "role": "admin"})["token"]
 

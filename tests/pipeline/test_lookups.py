@@ -6,7 +6,7 @@ STANDING 5.7-19: strikes follow a person's mailbox, never an address.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from filterd.model.principal import Account, Tenant
 from tests.cli.rig import open_ledger
 from tests.kit.clock import NOON, FrozenClock
 from tests.kit.postgres import Postgres
+from tests.kit.waiting import soon
+from tests.ledger.conftest import PATIENT
 from tests.ledger.rig import KEYS
 from tests.pipeline.sources import Directory, facts
 
@@ -148,11 +150,20 @@ async def test_a_fact_that_the_source_does_not_have_stays_and_one_that_is_empty_
     assert tenant_of(directory, "acme.example").seats is None
 
 
-async def test_everybody_who_waits_for_a_login_waits_for_one_question(directory: Directory) -> None:
+async def test_everybody_who_waits_for_a_login_waits_for_one_question(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory.book.people[ANN] = facts(external_id="7")
     directory.book.gate = asyncio.Event()
+    asking, ask_once = [], directory.lookups._ask_once
+
+    def noted(login: str) -> Awaitable[Any]:
+        asking.append(login)
+        return ask_once(login)
+
+    monkeypatch.setattr(directory.lookups, "_ask_once", noted)
     waiting = [asyncio.create_task(directory.id_of(ANN)) for _ in range(20)]
-    await asyncio.sleep(0.05)
+    await soon(lambda: len(asking) == 20 and directory.book.asked)
     # Whoever gives up takes the answer from nobody.
     waiting.pop(0).cancel()
     directory.book.gate.set()
@@ -394,8 +405,10 @@ async def test_what_is_unclear_of_one_login_is_nobody_elses_trouble(directory: D
 
 @pytest.mark.database
 async def test_two_nodes_that_meet_a_login_at_once_make_one_account(
-    tmp_path: Path, clock: FrozenClock, postgres_server: Postgres
+    tmp_path: Path, clock: FrozenClock, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in PATIENT.items():
+        monkeypatch.setattr(name, value)
     url = postgres_server.new_database()
     engines = [
         LedgerEngine.open(

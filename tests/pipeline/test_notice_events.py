@@ -279,8 +279,8 @@ def test_a_changed_template_says_so(tmp_path: Path) -> None:
     file = tmp_path / "notices" / "en" / "maintenance.j2"
     file.write_text(file.read_text("utf-8") + "More.\n", "utf-8")
     changed = notice_templates.Templates(tmp_path / "notices", path("policies/clauses"))
-    assert re.fullmatch(r"1\+[0-9a-f]{8}\.1", changed.version("maintenance"))
-    assert changed.version("renewal_due") == "1.1"
+    assert re.fullmatch(r"1\+[0-9a-f]{8}\.2", changed.version("maintenance"))
+    assert changed.version("renewal_due") == "1.2"
 
 
 @pytest.mark.parametrize("event", EVENTS)

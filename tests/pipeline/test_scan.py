@@ -23,6 +23,7 @@ from filterd.pipeline.scan import ScanOptions, ScanResult, scan
 from tests.kit.clock import FrozenClock
 from tests.kit.scanner import AWAY, CLEAN, Line, ScriptedScanner, match
 from tests.kit.terms import tencent
+from tests.kit.waiting import PATIENCE_S
 
 RAW = b"From: Ann <ann@corp.example>\nTo: bob@else.example\nSubject: hi\nMessage-ID: <1@corp.example>\n\nhello\n"
 APPEALS = "appeals@provider.example"
@@ -54,7 +55,12 @@ def spam(score: float, *, fails: bool = False) -> Check:
         )
 
     return Check(
-        name="spam", version="7", codes=(Code(code=SPAM, label="x"),), run=run, deadline_s=5, fail_mode=FailMode.ACCEPT
+        name="spam",
+        version="7",
+        codes=(Code(code=SPAM, label="x"),),
+        run=run,
+        deadline_s=PATIENCE_S,
+        fail_mode=FailMode.ACCEPT,
     )
 
 
@@ -66,9 +72,9 @@ async def walk(
 ) -> ScanResult:
     checks = arrange(
         (
-            clamd.make(ScriptedScanner([line]), max_bytes=10_000, timeout_s=5, fail_mode=FailMode.DEFER),
+            clamd.make(ScriptedScanner([line]), max_bytes=10_000, timeout_s=PATIENCE_S, fail_mode=FailMode.DEFER),
             spam(score, **more),
-            rate.make(RateConfig(), timeout_s=5),
+            rate.make(RateConfig(), timeout_s=PATIENCE_S),
         )
     )
     SEEN.clear()

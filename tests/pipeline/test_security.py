@@ -29,6 +29,8 @@ TENANT = {
     "seats": 50,
 }
 
+EFFECTORS = {"mta_queue": {"enabled": True}, "credentials": {"command": ["/bin/true"]}}
+
 
 class Guarded(House):
     """A house with an administrator, a moderator, a tenant's administrator and a log watcher."""
@@ -82,7 +84,7 @@ class Guarded(House):
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Guarded]:
-    config = Config.model_validate({**CONFIG, "node": {"state_dir": str(tmp_path)}})
+    config = Config.model_validate({**CONFIG, "effectors": EFFECTORS, "node": {"state_dir": str(tmp_path)}})
     opened = Guarded(folder=tmp_path, config=config)
     await opened.open()
     await opened.people()
@@ -95,7 +97,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Guarded]:
 
 async def test_a_stolen_account_is_locked_its_queue_held_its_credentials_to_be_revoked(house: Guarded) -> None:
     await house.steal()
-    assert sorted(await house.effects()) == [("credentials", "revoke"), ("mta_queue", "hold")]
+    assert sorted(await house.effects()) == [("credentials", "revoke"), ("mailbox", "warn"), ("mta_queue", "settle")]
     refused = await house.send(letter("b"), BOB, login=ALICE)
     assert refused.reply is not None
     assert (refused.reply.code, refused.reply.enhanced) == (550, "5.7.13")
@@ -118,11 +120,24 @@ async def test_a_burst_with_an_indicator_locks_before_anything_is_found(house: G
     shown = await house.security()
     assert (shown["security"], shown["standing"], shown["points"]) == ("hold", "good", 0)
     assert "security_hold" in await house.events_promised()
-    assert sorted(await house.effects()) == [("credentials", "revoke"), ("mta_queue", "hold")]
+    assert sorted(await house.effects()) == [("credentials", "revoke"), ("mailbox", "warn"), ("mta_queue", "settle")]
     # Behind the queue it waits; nothing is lost, nothing is on record.
     queued = await house.send(letter("q"), BOB, login=ALICE, listener="queue")
     assert queued.reply is not None
     assert queued.reply.code == 451
+
+
+async def test_a_site_without_effectors_promises_nothing_outside(tmp_path: Path) -> None:
+    opened = Guarded(folder=tmp_path, config=Config.model_validate({**CONFIG, "node": {"state_dir": str(tmp_path)}}))
+    await opened.open()
+    await opened.people()
+    await opened.steal()
+    opened.clock.advance(60)
+    assert (await opened.do("ada", "hold.attest", hold=ALICE))["number"] == 1
+    assert await opened.effects() == []
+    with pytest.raises(RefusedError, match="no effector configured"):
+        await opened.do("mo", "hold.place", account=ALICE, revoke=True)
+    await opened.close()
 
 
 async def test_a_first_refused_message_locks_nothing(house: Guarded) -> None:
@@ -204,8 +219,10 @@ async def test_the_first_attestation_charges_the_tenant_nothing(house: Guarded) 
 
 async def test_an_attestation_lets_the_queue_go_and_tells_that_it_is_over(house: Guarded) -> None:
     await house.steal()
+    house.clock.advance(60)
     said = await house.do("ada", "hold.attest", hold=ALICE)
-    assert ("mta_queue", "release") in await house.effects()
+    # Once for the lock, once for its end.
+    assert (await house.effects()).count(("mta_queue", "settle")) == 2
     assert "protection_ended" in await house.events_promised()
     # Nobody's identity system has said so: watched for a week.
     assert said["verified"] is False
@@ -321,7 +338,7 @@ async def test_a_person_locks_and_unlocks_without_points(house: Guarded) -> None
     await house.send(letter(), BOB, login=ALICE)
     said = await house.do("ada", "hold.place", account=ALICE)
     assert (said["security"], said["because"], said["points"]) == ("hold", "person", 0)
-    assert await house.effects() == [("mta_queue", "hold")]
+    assert await house.effects() == [("mta_queue", "settle")]
     with pytest.raises(RefusedError, match="locked already"):
         await house.do("mo", "hold.place", account=ALICE)
     assert (await house.do("ada", "hold.release", hold=said["hold_id"]))["security"] == "clear"
@@ -440,12 +457,12 @@ async def test_story_s1_compromised_burst(house: Guarded) -> None:
     refused = await house.send(letter("more"), BOB, login=ALICE)
     assert refused.reply is not None
     assert refused.reply.enhanced == "5.7.13"
-    assert ("mta_queue", "hold") in await house.effects()
+    assert ("mta_queue", "settle") in await house.effects()
     # 6. In the morning the administrator attests: the incident is kept and counts for nothing.
     house.clock.advance(7 * 3600)
     said = await house.do("ada", "hold.attest", hold=ALICE)
     assert (said["number"], said["standing"], said["points"]) == (1, "good", 0)
-    assert ("mta_queue", "release") in await house.effects()
+    assert (await house.effects()).count(("mta_queue", "settle")) == 2
     alice = house.alice()
     assert len(house.engine.run(lambda txn: txn.history(alice.account_id)).incidents) == 1
     # 7. The watch; then all is as before, from the record alone.

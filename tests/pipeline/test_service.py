@@ -42,9 +42,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     opened = await House(folder=tmp_path, config=config).open()
     opened.tokens = {}  # type: ignore[attr-defined]
     for name, role in (("mei", "admin"), ("bo", "moderator"), ("cy", "moderator")):
-        arguments = {"name": name, "role": role}
-        if name != "mei":
-            arguments["token"] = opened.tokens["mei"]  # type: ignore[attr-defined]
+        # Whom mei adds is nobody's second person for a day (test_second_person).
+        arguments = {"name": name, "role": role, "as_root": name != "mei"}
         opened.tokens[name] = (await opened.ledger.call("person.add", arguments))["token"]  # type: ignore[attr-defined]
     yield opened
     await opened.close()

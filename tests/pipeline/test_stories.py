@@ -34,6 +34,7 @@ TABLES: dict[str, Any] = {
         {"name": "inbound", "direction": "inbound", "port": 10029},
     ],
     "notices": {**CONFIG["notices"], "object_url": "https://mail.provider.example/case/"},
+    "effectors": {"mta_queue": {"enabled": True}, "credentials": {"command": ["/bin/true"]}},
 }
 DESK = ("appeals@provider.example", "postmaster@cust.example", "abuse@cust.example")
 BURST, NEW, LINK, SPAM = "rate.burst.running", "rate.client.new", "link.feed.match", "content.spam.model"
@@ -187,7 +188,8 @@ async def test_story_s1_compromised_burst(town: Town) -> None:
     assert [await town.refuses(x) for x in DESK] == [None] * 3
     # 3. The account's mail in the MTA's queue is held, once. 4. Notices, with no link to the mailbox.
     effects = await town.promises("effect")
-    assert sorted((x["effector"], x["act"]) for x in effects) == [("credentials", "revoke"), ("mta_queue", "hold")]
+    asked = sorted((x["effector"], x["act"]) for x in effects)
+    assert asked == [("credentials", "revoke"), ("mailbox", "warn"), ("mta_queue", "settle")]
     assert {"hold", "warning"} <= set(town.promised())
     assert not any("http" in str(x) for x in await town.promises("notice"))
     # 6. 09:00: the administrator attests. The strike is nobody's, the incident stays, the tenant's score is as before.
@@ -249,9 +251,11 @@ NEWSLETTER = (
 
 async def test_story_s2_newsletter(town: Town) -> None:
     """TX-3.3.2 tail-c: advice, a declaration, a condition that fails, and what an undeclared run costs then."""
-    # 1. The first undeclared run: stopped with advice how to declare it, no points.
+    # 1. The first undeclared run: held with advice how to declare it, no points.
     first = await town.mail(ADVERT, BULK, to=60, fields=NEWSLETTER)
     assert first is not None
+    assert first.code == 250
+    assert [x["state"] for x in await town.ledger.call("quarantine.list", {})] == ["held"]
     assert await town.has() == ("good", 0)
     assert "advice" in town.promised()
     # 2. Declared within two hours: all goes out.
@@ -280,7 +284,7 @@ async def test_story_s2_newsletter(town: Town) -> None:
     town.day(60)
     assert await town.mail(ADVERT, BULK, to=60, fields=NEWSLETTER[:1]) is not None
     assert await town.has() == ("warned", 3)
-    assert await town.tasks() == ["held back: mode B"]
+    assert "held back: mode B" in await town.tasks()
     await town.notice_received()
     # 6. The third after notice: bulk is off for a day, letters from person to person work, and nobody had to act.
     town.day(90)
@@ -550,3 +554,22 @@ async def test_case_payroll_200_ids(town: Town) -> None:
     assert (await town.has(), (await town.show(ALICE))["incidents"]) == (("good", 0), [])
     (decided,) = town.events("decided")
     assert decided["decision"]["disposition"] == "accept"
+    # The sender is advised; the administrator learns kinds and numbers, and not whose mail it was.
+    await town.mail("pii.resident_id.bulk", "pii.card.bulk", login="amy@cust.example")
+    assert town.promised() == []
+    await town.gate.flush()
+    told = await town.promises("notice")
+    tenant_id = (await town.show(ALICE))["tenant_id"]
+    said = {
+        (x["account_id"], tuple(x["audiences"])): sorted((f["code"], f["count"]) for f in x["facts"]) for x in told
+    }
+    assert said == {
+        ((await town.show(ALICE))["account_id"], ("account", "contact")): [("pii.bulk", 1)],
+        ((await town.show("amy@cust.example"))["account_id"], ("account", "contact")): [("pii.bulk", 1)],
+        (None, ("account", "contact", "tenant")): [("pii.card", 1), ("pii.resident_id", 2)],
+    }
+    assert {x["tenant_id"] for x in told} == {tenant_id}
+    # The same again is the same notice.
+    await town.mail("pii.resident_id.bulk", to=3)
+    await town.gate.flush()
+    assert len(await town.promises("notice")) == 3

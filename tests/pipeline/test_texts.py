@@ -134,6 +134,10 @@ def every_reply(style: ReplyStyle = STYLE) -> dict[str, Reply]:
         out[code] = decision_reply(decision(code, ids=("3.3.2 tail-a",)), None, words)
     for effect in (Disposition.DEFER, Disposition.DISCARD):
         out[effect.value] = decision_reply(decision("check.clamd.temperror", effect), None, words)
+    held = replace(decision("category.spam.advert", Disposition.QUARANTINE), held_id="q_1")
+    out["held"] = decision_reply(replace(held, held_until=NOW), None, words)
+    out["held for its recipient"] = decision_reply(held, None, words)
+    out["copies"] = decision_reply(decision("campaign.waiting", Disposition.DEFER), None, words)
     return {label: reply for label, reply in out.items() if reply is not None}
 
 

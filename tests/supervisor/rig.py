@@ -23,17 +23,12 @@ from filterd.share import path as shared
 from tests.e2e import letters
 from tests.kit.client import Letter, Reply, SmtpClient
 from tests.kit.node import Node, merged, new_folder, remove_folder
-from tests.kit.servers import WireSink
+from tests.kit.servers import WireSink, free_ports
+from tests.kit.waiting import PATIENCE_S, wait_until
 
 ALICE, MALLORY = "alice@corp.example", "mallory@corp.example"
 CUSTOMER = "customer@customers.example"
 _MESSAGE_ID = re.compile(rb"^message-id: <([^>]+)>", re.IGNORECASE | re.MULTILINE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -68,8 +63,8 @@ class Rig:
 
     # --- mail ---------------------------------------------------------------------------------------------------------
 
-    def connect(self, login: str = ALICE) -> SmtpClient:
-        client = SmtpClient(self.port)
+    def connect(self, login: str = ALICE, over: socket.socket | None = None) -> SmtpClient:
+        client = SmtpClient(self.port, over=over)
         assert client.ehlo().is_positive
         assert client.ask(f"XCLIENT LOGIN={login}").is_positive
         assert client.ehlo().is_positive
@@ -101,7 +96,7 @@ class Rig:
 
     def _get(self, page: str) -> tuple[int, str]:
         try:
-            with urlopen(f"http://127.0.0.1:{self.http}{page}", timeout=20) as answer:
+            with urlopen(f"http://127.0.0.1:{self.http}{page}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as err:
             return err.code, err.read().decode()
@@ -120,8 +115,12 @@ class Rig:
         """Say which children have the door open and are not the ledger."""
         return [pid for pid in self.children() if not has_open(pid, "ledger.sqlite3")]
 
-    def wait_log(self, text: str, count: int = 1, patience_s: float = 60) -> None:
-        wait_for(lambda: self.node.log().count(text) >= count, text, patience_s)
+    def wait_log(self, text: str, count: int = 1) -> None:
+        wait_until(lambda: self.node.log().count(text) >= count, text)
+
+    def wait_closed(self) -> None:
+        """Wait until nobody new is let in."""
+        wait_until(lambda: is_refused(self.port), "the door is closed")
 
 
 def has_open(pid: int, name: str) -> bool:
@@ -131,12 +130,12 @@ def has_open(pid: int, name: str) -> bool:
         return False
 
 
-def wait_for(is_so: Any, what: str, patience_s: float = 60) -> None:
-    deadline = time.monotonic() + patience_s
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.02)
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False
 
 
 @contextmanager
@@ -145,8 +144,8 @@ def rig(workers: int = 0, changes: dict[str, Any] | None = None, *, is_started: 
     folder = new_folder()
     agreements = folder / "agreements"
     shutil.copytree(shared("policies/agreements"), agreements)
-    port, http = free_port(), free_port()
-    sink = WireSink(free_port())
+    port, http, hop = free_ports(3)
+    sink = WireSink(hop)
     config = {
         "listener": [{"name": "submission", "port": port, "attribution": "xclient", "direction": "outbound"}],
         "policy_service": {"enabled": False},
@@ -195,13 +194,14 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(120)
+            thread.join(PATIENCE_S)
         assert self._failed == []
+        assert not any(thread.is_alive() for thread in self._threads)
 
-    def wait(self, count: int, patience_s: float = 60) -> None:
-        """Wait until so many more have been answered."""
+    def wait(self, count: int) -> None:
+        """Wait until so many more have been begun after those that are under way."""
         goal = len(self.answers) + count
-        wait_for(lambda: len(self.answers) >= goal or self._failed, f"{goal} answers", patience_s)
+        wait_until(lambda: len(self.answers) >= goal or self._failed, f"{goal} mails")
 
     def _work(self, number: int) -> None:
         client: SmtpClient | None = None

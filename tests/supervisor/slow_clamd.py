@@ -43,5 +43,5 @@ class SlowClamd:
                 while length := int.from_bytes(read.read(4), "big"):
                     read.read(length)
                 self.asked.set()
-                self.go.wait(60)
+                self.go.wait()
                 write.write(b"stream: OK" + end)

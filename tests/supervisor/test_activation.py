@@ -19,6 +19,7 @@ import pytest
 from tests.e2e import letters
 from tests.kit.client import Reply
 from tests.kit.node import merged, toml
+from tests.kit.waiting import PATIENCE_S
 from tests.supervisor.rig import ALICE, CUSTOMER, Load, Rig, both, rig
 
 # What systemd does between fork and exec: descriptors from 3 on, and the pid in the environment.
@@ -57,7 +58,7 @@ def told(sockets: list[socket.socket], names: str) -> subprocess.CompletedProces
     with hand_over(
         sockets, names, sys.executable, "-c", _TELL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
         return subprocess.CompletedProcess((), process.returncode, out, err)
 
 
@@ -145,7 +146,6 @@ def test_whoever_connects_while_filterd_is_started_again_is_served(workers: int)
                 # The socket's file is not ours to remove.
                 assert path.is_socket()
                 again = _later(house)
-                time.sleep(0.3)
                 node.start()
                 assert again().code == 250
                 load.wait(10)
@@ -180,20 +180,17 @@ def _later(house: Rig) -> Callable[[], Reply]:
     """Connect now, and say later how a mail went."""
     said: list[Reply] = []
     tag = f"waiting.{time.monotonic_ns()}"
-    opened = threading.Event()
+    connection = socket.create_connection(("127.0.0.1", house.port))
 
     def work() -> None:
-        opened.set()
-        with house.connect() as client:
+        with house.connect(over=connection) as client:
             said.append(client.deliver(letters.letter(ALICE, CUSTOMER, letters.clean(ALICE, CUSTOMER, tag=tag))))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    opened.wait()
-    time.sleep(0.2)
 
     def wait() -> Reply:
-        thread.join(60)
+        thread.join(PATIENCE_S)
         return said[0]
 
     return wait
@@ -201,7 +198,6 @@ def _later(house: Rig) -> Callable[[], Reply]:
 
 def _greeting(path: Path) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(20)
+        client.settimeout(PATIENCE_S)
         client.connect(str(path))
         return client.recv(1024)
-

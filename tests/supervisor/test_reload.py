@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.node import toml
-from tests.supervisor.rig import Load, Rig, both, rig, wait_for
+from tests.kit.waiting import PATIENCE_S, must, wait_until
+from tests.supervisor.rig import Load, Rig, both, rig
 from tests.supervisor.slow_clamd import SlowClamd
 
 pytestmark = pytest.mark.slow
@@ -56,17 +57,17 @@ def test_a_reload_under_load_takes_the_new_text_and_refuses_nobody(workers: int)
 
 def test_a_mail_ends_under_the_text_it_began_with(clamd: SlowClamd, tmp_path: Path):
     """Its checks run while the policy changes; the ledger holds the last two sets."""
-    with rig(2, {"clamd": {"enabled": True, "address": f"unix:{tmp_path / 'c'}", "timeout_s": 60}}) as house:
+    with rig(2, {"clamd": {"enabled": True, "address": f"unix:{tmp_path / 'c'}", "timeout_s": 600}}) as house:
         old = digest(house)
         with ThreadPoolExecutor() as pool:
             slow = pool.submit(house.send, house.spam(1))
-            assert clamd.asked.wait(20)
+            must(clamd.asked)
             house.put_agreement(2)
             new = house.node.cli("reload", "--json")["policies"]["tencent-exmail"]
             assert new != old
             clamd.go.set()
             # Refused by the old text, in the ledger too, which has the new one by now: not put off.
-            assert slow.result(30).code == 550
+            assert slow.result(PATIENCE_S).code == 550
         assert house.send(house.spam(2)).code == 550
         rows = house.node.wait_rows("violation.recorded", count=2)
         assert [row.body["policy_digest"] for row in rows] == [old, new]
@@ -85,7 +86,7 @@ def test_what_is_wrong_changes_nothing_and_is_named(workers: int):
         # The same by signal, which can only say it in the log.
         os.kill(house.pid, signal.SIGHUP)
         house.wait_log(f"{house.agreement}:{line}: ", count=2)
-        wait_for(lambda: len(house.node.events("config_refused")) == 2, "two events")
+        wait_until(lambda: len(house.node.events("config_refused")) == 2, "two events")
         event = house.node.events("config_refused")[-1]
         assert (event["file"], event["line"]) == (str(house.agreement), line)
         assert house.metric('filterd_reloads_total{result="refused"}') == 2
@@ -150,11 +151,11 @@ def test_a_worker_that_is_started_again_decides_as_the_ledger_does():
         before = set(house.workers())
         house.node.kill_child("worker")
         house.node.kill_child("ledger")
-        wait_for(lambda: len(house.workers()) == 2 and set(house.workers()) != before, "another worker")
-        wait_for(lambda: house.node.log().count("event=started") == 3, "it listens")
+        wait_until(lambda: len(house.workers()) == 2 and set(house.workers()) != before, "another worker")
+        wait_until(lambda: house.node.log().count("event=started") == 3, "it listens")
         for number in range(6):
             # On connections of their own, so that both workers get some; 4xx while the ledger comes back.
-            wait_for(lambda n=number: house.send(house.spam(n)).code == 550, "a decision")
+            wait_until(lambda n=number: house.send(house.spam(n)).code == 550, "a decision")
         rows = house.node.wait_rows("violation.recorded", count=1)
         assert {row.body["policy_digest"] for row in rows} == {old}
 
@@ -166,7 +167,7 @@ def test_a_worker_that_dies_while_it_reloads_has_the_new_policy_in_the_end():
         os.kill(house.pid, signal.SIGHUP)
         house.node.kill_child("worker")
         house.wait_log("event=reload_taken")
-        wait_for(lambda: house.node.log().count("event=started") == 3, "another worker")
+        wait_until(lambda: house.node.log().count("event=started") == 3, "another worker")
         for number in range(6):
             assert house.send(house.clean(f"after.{number}")).code == 250
         assert {event["asked_policy_digest"] for event in house.node.events("decided")} == {new}

@@ -56,7 +56,7 @@ def _body(octets: bytes) -> dict[str, Any]:
 
 
 def bypass_people(txn: Any, arguments: dict[str, Any]) -> Any:
-    from filterd.pipeline.people import person_add
+    from filterd.pipeline.person_acts import person_add
 
     return person_add(txn, arguments)
 

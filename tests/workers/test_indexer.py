@@ -27,6 +27,7 @@ from filterd.log import EventStream, Log
 from filterd.model.found import JudgedMail, MailAnswer, MailQuery, StreamPosition
 from filterd.workers.indexer import Indexer, start_indexer
 from tests.kit.clock import NOON, FrozenClock
+from tests.kit.waiting import PATIENCE_S
 from tests.log.streams import Writer, answered, decided, denied, line
 from tests.test_log import KEY, say_everything
 
@@ -245,7 +246,7 @@ def test_no_address_or_word_of_anybody_is_in_the_index(tmp_path: Path) -> None:
 
 
 async def until(index: StoredVerdictIndex, mails: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 if await asyncio.to_thread(lambda: index.status().mails) == mails:
@@ -270,8 +271,9 @@ async def test_the_task_follows_and_makes_anew_what_is_removed(
         (tmp_path / FILE_NAME).unlink()
         house.mail(0)
         await until(reader, 3)
+    # It has ended, and its thread with it.
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("indexer")] == []
     house.mail(0)
-    await asyncio.sleep(0.1)
     assert reader.status().mails == 3
 
 
@@ -295,7 +297,7 @@ async def test_an_index_that_is_away_is_tried_again_and_the_loop_never_waits(
         monkeypatch.setattr(Indexer, name, noted)
     async with AsyncExitStack() as stack:
         start_indexer(stack, open_index(tmp_path), house.events, house.clock, retention_days=90)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(tried) < 3:
                 await asyncio.sleep(0.01)
         (tmp_path / FILE_NAME).rmdir()
@@ -318,8 +320,10 @@ one = Indexer(open_index(folder), folder / "events", SystemClock(), retention=ti
 while True:
     for writer in one.writers():
         if steps == 0:
-            # Somewhere in the next transactions.
+            # Somewhere in the next transactions; these are all there will be.
             threading.Timer(delay_s, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+        if steps == -5:
+            threading.Event().wait()
         steps -= 1
         one.step(writer, 20)
 """
@@ -333,7 +337,7 @@ def test_killed_anywhere_it_goes_on_without_a_gap_or_a_double(tmp_path: Path) ->
     seen = set()
     for steps, delay_s in ((3, 0.002), (4, 0.007)):
         command = [sys.executable, "-c", KILLED, str(tmp_path), str(steps), str(delay_s)]
-        ended = subprocess.run(command, cwd=ROOT, env=dict(os.environ), timeout=60, check=False).returncode
+        ended = subprocess.run(command, cwd=ROOT, env=dict(os.environ), timeout=PATIENCE_S, check=False).returncode
         assert ended == -signal.SIGKILL
         seen.add(sum(p.seq for p in house.index.status().positions.values()))
         house.agree()

@@ -161,7 +161,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         auto_create_per_day=500,
         notice_merge=timedelta(seconds=60),
     )
-    settings = replace(SETTINGS, report_address=REPORTS, desk_address="desk@filterd.example")
+    desks = {"Jiang Ltd": "orders@jiang.example"}
+    settings = replace(
+        SETTINGS, report_address=REPORTS, desk_address="desk@filterd.example", reseller_desks=desks
+    )
     desk = NoticeDesk(rules, templates(), settings)
     worker = OutboxWorker(engine, engine.submit, desk, postbox, clock)
 
@@ -181,7 +184,7 @@ async def test_a_general_notice_goes_to_the_user_and_the_tenant_and_is_on_record
     await house.tell("reinstated", ACCOUNT.account_id)
     assert house.postbox.readers == ["dave@corp.example", "dave@elsewhere.example", "admin@corp.example"]
     [record] = await house.records()
-    assert (record.template, record.template_version, record.outcome) == ("reinstated", "1.1", "accepted")
+    assert (record.template, record.template_version, record.outcome) == ("reinstated", "1.2", "accepted")
     assert record.channel == "account+contact+tenant"
     assert record.deemed_at is not None
     assert await house.engine.pending() == ()
@@ -334,6 +337,33 @@ async def test_when_nobody_can_be_reached_the_second_contact_and_the_desk_are_to
     assert (first.outcome, first.deemed_at) == ("failed", None)
     assert (second.outcome, second.channel) == ("accepted", "second+party")
     assert await house.received() == (second.deemed_at,)
+
+
+async def test_t_tx_2_1_3_what_cannot_reach_the_contact_goes_through_the_dealer(house: House) -> None:
+    sold = replace(OWNER, channel="dealer", reseller="Jiang Ltd", second_contact=None)
+    await house.engine.submit(lambda txn: txn.put_tenant(sold))
+    await house.tell("renewal_due", sold.tenant_id)
+    assert house.postbox.readers == ["admin@corp.example"]
+    house.postbox.sent.clear()
+    house.postbox.refused = {"admin@corp.example"}
+    await house.tell("service_renewed", sold.tenant_id)
+    assert "orders@jiang.example" in house.postbox.readers
+    told = [x for x in await house.records(sold.tenant_id) if x.template == "service_renewed"]
+    assert [(x.outcome, x.channel) for x in told] == [("failed", "tenant"), ("accepted", "party+dealer")]
+    # Whoever bought directly has no dealer, whatever name stands in the record.
+    house.postbox.sent.clear()
+    await house.engine.submit(lambda txn: txn.put_tenant(replace(sold, channel="direct")))
+    await house.tell("deletion_imminent", sold.tenant_id)
+    assert house.postbox.readers == ["desk@filterd.example"]
+
+
+async def test_the_dealer_reads_one_line_of_a_case_for_people(house: House) -> None:
+    """TX-2.1.3 gives the dealer no more than the tenant itself reads (CLAUSES §7)."""
+    sold = replace(OWNER, channel="dealer", reseller="Jiang Ltd", contact=None, second_contact=None)
+    await house.engine.submit(lambda txn: txn.put_tenant(sold))
+    house.postbox.refused = {"dave@corp.example", "dave@elsewhere.example"}
+    await house.warn()
+    assert "Copy for Corp Ltd" in house.postbox.text("orders@jiang.example")
 
 
 async def test_a_fallback_that_fails_too_is_the_end(house: House) -> None:
@@ -503,7 +533,7 @@ async def test_the_letters_are_shown_as_they_went_out(house: House) -> None:
 @pytest.mark.parametrize("language", ["en", "zh-Hans"])
 async def test_a_preview_sends_nothing_and_reads_as_the_reader_would(house: House, language: str) -> None:
     shown = await house.call("notice.preview", event="renewal_due", agreement="house-aup", language=language)
-    assert (shown["agreement"], shown["version"]) == ("house-aup", "1.1")
+    assert (shown["agreement"], shown["version"]) == ("house-aup", "1.2")
     assert shown["copies"]["tenant"]["languages"] == [language]
     mine = await house.call("notice.preview", event="stepped_down", account="dave@corp.example")
     assert "dave@corp.example" in mine["copies"]["account"]["text"]

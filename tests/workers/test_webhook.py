@@ -27,6 +27,7 @@ from filterd.workers.outbox import GIVE_UP_AFTER, Again, Done
 from filterd.workers.webhook import TOPIC, Webhooks, event_of
 from tests.kit.clock import FrozenClock
 from tests.kit.terms import tencent
+from tests.kit.waiting import PATIENCE_S
 from tests.workers.rig import at
 
 KEY = bytes(range(32))
@@ -56,7 +57,7 @@ class Receiver:
     def endpoint(self, *, secret: str = SECRET, counts_as_notice: bool = False) -> Endpoint:
         url = f"http://127.0.0.1:{self.port}/hook?x=1"
         return Endpoint(
-            name="desk", url=url, secrets=lambda: secret, timeout_s=5, counts_as_notice=counts_as_notice
+            name="desk", url=url, secrets=lambda: secret, timeout_s=PATIENCE_S, counts_as_notice=counts_as_notice
         )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from filterd.checks.attachments import closed, kinds, names, office, zips
 from filterd.checks.attachments.codes import BLOCKED, DISGUISED, ENCRYPTED, MACRO, SIGNAL, UNSCANNABLE
 from filterd.checks.attachments.names import Name
+from filterd.mail import tnef
 from filterd.model.verdict import Finding
 
 # Of one code; the next ones say nothing new.
@@ -73,6 +74,9 @@ class Search:
 
     def file(self, content: bytes, name: Name, declared: str, where: str, depth: int = 0) -> None:
         """Look at a file, and into it. `declared` is the content type, empty inside archives."""
+        if tnef.is_tnef(content):
+            self._tnef(content, where, depth)
+            return
         self._kind(kinds.sniff(content), content, name, declared, where, depth)
 
     def _kind(self, kind: str | None, content: bytes, name: Name, declared: str, where: str, depth: int) -> None:
@@ -139,6 +143,18 @@ class Search:
             elif not entry.name.endswith("/") or entry.packed_bytes:
                 self._entry(content, entry, where, depth)
         return "jar" if _is_java(directory) else "zip"
+
+    def _tnef(self, content: bytes, where: str, depth: int) -> None:
+        """Look at the files in a winmail.dat, each under its own name."""
+        if depth >= self._rules.max_depth:
+            self._say(UNSCANNABLE, where, depth, ("limit", "depth"))
+            return
+        name = names.read(None)
+        for piece in tnef.pieces(content):
+            if piece.is_name:
+                name = names.read(piece.content.decode("latin-1"))
+            elif not piece.is_text:
+                self.file(piece.content, name, "", where, depth + 1)
 
     def _entry(self, content: bytes, entry: zips.Entry, where: str, depth: int) -> None:
         name = names.read(entry.name)

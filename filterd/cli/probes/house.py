@@ -1,15 +1,22 @@
-"""Is what the configuration says what anybody would want?  HOUSE rules 7 and 8, MAIL-PATH §4g. Reads no network."""
+"""Is what the configuration says what anybody would want?  HOUSE rules 7 and 8, MAIL-PATH §4g.
+
+Asks nobody but the ledger, over its socket.
+"""
 
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import filterd
 from filterd.agreement.load import unmapped
+from filterd.agreement.versions import versions
 from filterd.checks import ALL_CODES
+from filterd.cli.adopting import ENTRIES_VERB, Approvals, list_faults, list_rows, needs_two, raised_faults
+from filterd.cli.link import connected
 from filterd.cli.places import events_of
 from filterd.cli.probes.finding import Finding, Patient, broken, ok, skipped, warning
 from filterd.errors import FilterdError
@@ -37,6 +44,26 @@ async def agreement(patient: Patient) -> AsyncIterator[Finding]:
                 f"{terms.id}: these findings act on nothing: {', '.join(codes)}",
                 "map them with a [[rule]] or list them under `advisory`",
             )
+
+
+async def two_people(patient: Patient) -> AsyncIterator[Finding]:
+    """Do two people stand behind the term lists and the raised categories of these files?"""
+    texts = [terms for head in patient.agreements.values() for terms in versions(head)]
+    if not needs_two(patient.config, texts):
+        yield ok("no term lists, and no raised category")
+        return
+    try:
+        async with connected(patient.config) as remote:
+            approved = Approvals.of(await remote.call(ENTRIES_VERB, {}))
+        rows = list_rows(patient.config, approved)
+    except (FilterdError, OSError) as err:
+        yield skipped(f"could not be looked at: {err}")
+        return
+    faults = [*list_faults(rows), *(fault for terms in texts for fault in raised_faults(terms, approved))]
+    for what, do in faults:
+        yield warning(what, do)
+    if not faults:
+        yield ok(f"two people have approved {len(rows)} term lists and every raised category")
 
 
 async def attribution(patient: Patient) -> AsyncIterator[Finding]:
@@ -81,6 +108,25 @@ async def reach(patient: Patient) -> AsyncIterator[Finding]:
     else:
         parts = ", ".join((*config.always_reachable.addresses, *config.always_reachable.local_parts))
         yield ok(f"a suspended account can write to {address}, {parts}")
+
+
+async def paging(patient: Patient) -> AsyncIterator[Finding]:
+    """Is somebody called for what cannot wait?"""
+    given = patient.config.paging
+    if not given.enabled:
+        yield warning(
+            "nobody is called: severity 4 and imminent harm wait until somebody looks into the queue",
+            "set [paging] command or url; alarm on filterd_urgent_waiting meanwhile",
+        )
+    elif given.command and shutil.which(given.command[0]) is None:
+        yield broken(f"{given.command[0]} cannot be run: nobody can be called", "mend [paging] command")
+    else:
+        yield ok(f"whoever is on call is called every {given.repeat_s:g} s, until somebody has it in hand")
+    if not given.hotline_en or not given.hotline_zh:
+        yield warning(
+            "no hotline is named: whoever may harm themselves is told to call emergency services",
+            "set [paging] hotline_en and hotline_zh",
+        )
 
 
 async def clock(patient: Patient) -> AsyncIterator[Finding]:

@@ -89,6 +89,7 @@ async def ledger(patient: Patient) -> AsyncIterator[Finding]:
         async with connected(patient.config) as remote:
             people = await remote.call("person.list", {})
             waiting = [task for task in await remote.call("task.list", {}) if task["overdue"]]
+            staffing = await remote.call("staffing.show", {})
     except LedgerUnavailable as err:
         yield broken(str(err), "start `filterd serve`, or look into its log; mail with a violation waits meanwhile")
         return
@@ -108,6 +109,15 @@ async def ledger(patient: Patient) -> AsyncIterator[Finding]:
         )
     else:
         yield ok(f"{len(people)} people may act")
+    # STANDING 5.5: which promises the roster cannot keep.
+    for promise in staffing["unkept"] if people else ():
+        yield warning(f"{staffing['staffing']} staffing: {promise}", "add people who decide, each with their own token")
+    for person in people:
+        if "waits_until" in person:
+            yield warning(
+                f"{person['name']}, added by {person['added_by']}, is nobody's second person yet",
+                f"filterd person vouch {person['name']}, by one who decides and knows them",
+            )
     if waiting:
         yield warning(f"{count(len(waiting), 'task')} overdue", "filterd task list")
 

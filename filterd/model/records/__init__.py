@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from filterd.model.records import (
     appeals,
+    claims,
     conduct,
     directory,
     evidence,
@@ -27,10 +28,17 @@ from filterd.model.records.appeals import AppealDecided as AppealDecided
 from filterd.model.records.appeals import AppealQuestioned as AppealQuestioned
 from filterd.model.records.appeals import AppealRecord as AppealRecord
 from filterd.model.records.appeals import AppealReopened as AppealReopened
+from filterd.model.records.appeals import CaseShown as CaseShown
 from filterd.model.records.appeals import ExculpationGranted as ExculpationGranted
 from filterd.model.records.appeals import ObjectionAnswered as ObjectionAnswered
 from filterd.model.records.appeals import ObjectionFiled as ObjectionFiled
 from filterd.model.records.appeals import RuleRecalled as RuleRecalled
+from filterd.model.records.claims import ClaimRecord as ClaimRecord
+from filterd.model.records.claims import ReportOpened as ReportOpened
+from filterd.model.records.claims import ReportSettled as ReportSettled
+from filterd.model.records.claims import RightsNoticeAdded as RightsNoticeAdded
+from filterd.model.records.claims import RightsNoticeFiled as RightsNoticeFiled
+from filterd.model.records.claims import VerificationNoted as VerificationNoted
 from filterd.model.records.conduct import ConductRecord as ConductRecord
 from filterd.model.records.conduct import IncidentOpened as IncidentOpened
 from filterd.model.records.conduct import SanctionConfirmed as SanctionConfirmed
@@ -46,14 +54,19 @@ from filterd.model.records.directory import AccountRetired as AccountRetired
 from filterd.model.records.directory import DirectoryRecord as DirectoryRecord
 from filterd.model.records.directory import TenantChanged as TenantChanged
 from filterd.model.records.directory import TenantOpened as TenantOpened
+from filterd.model.records.evidence import EvidenceExported as EvidenceExported
 from filterd.model.records.evidence import EvidenceHeld as EvidenceHeld
 from filterd.model.records.evidence import EvidenceRecord as EvidenceRecord
 from filterd.model.records.evidence import EvidenceReleased as EvidenceReleased
+from filterd.model.records.evidence import EvidenceTaken as EvidenceTaken
 from filterd.model.records.evidence import EvidenceViewed as EvidenceViewed
 from filterd.model.records.evidence import HeldMailMoved as HeldMailMoved
 from filterd.model.records.evidence import MailHeld as MailHeld
+from filterd.model.records.evidence import MailRefused as MailRefused
+from filterd.model.records.lifecycle import ChangeAnnounced as ChangeAnnounced
 from filterd.model.records.lifecycle import ClockStruck as ClockStruck
 from filterd.model.records.lifecycle import DeletionRead as DeletionRead
+from filterd.model.records.lifecycle import DnsLooked as DnsLooked
 from filterd.model.records.lifecycle import LifecycleRecord as LifecycleRecord
 from filterd.model.records.lifecycle import MaintenanceAnnounced as MaintenanceAnnounced
 from filterd.model.records.lifecycle import MaintenanceEnded as MaintenanceEnded
@@ -75,6 +88,7 @@ from filterd.model.records.people import MandateEnded as MandateEnded
 from filterd.model.records.people import MandateGiven as MandateGiven
 from filterd.model.records.people import PeopleRecord as PeopleRecord
 from filterd.model.records.people import PersonAdded as PersonAdded
+from filterd.model.records.people import PersonVouched as PersonVouched
 from filterd.model.records.people import ProposalEnded as ProposalEnded
 from filterd.model.records.people import Proposed as Proposed
 from filterd.model.records.people import RootActed as RootActed
@@ -84,6 +98,7 @@ from filterd.model.records.people import TaskOpened as TaskOpened
 from filterd.model.records.registers import AdviceIgnored as AdviceIgnored
 from filterd.model.records.registers import Advised as Advised
 from filterd.model.records.registers import AuthorisationGiven as AuthorisationGiven
+from filterd.model.records.registers import CategoryRaised as CategoryRaised
 from filterd.model.records.registers import EntryEnded as EntryEnded
 from filterd.model.records.registers import LegalRequestFiled as LegalRequestFiled
 from filterd.model.records.registers import MigrationOpened as MigrationOpened
@@ -93,6 +108,7 @@ from filterd.model.records.registers import SenderProtected as SenderProtected
 from filterd.model.records.registers import StandingOrderSigned as StandingOrderSigned
 from filterd.model.records.registers import StreamDeclared as StreamDeclared
 from filterd.model.records.registers import StreamNoticed as StreamNoticed
+from filterd.model.records.registers import TermListAdopted as TermListAdopted
 from filterd.model.records.registration import RegistrationErased as RegistrationErased
 from filterd.model.records.registration import RegistrationMarked as RegistrationMarked
 from filterd.model.records.registration import RegistrationMatched as RegistrationMatched
@@ -120,6 +136,7 @@ from filterd.model.records.store import StoreRecord as StoreRecord
 from filterd.model.records.store import SubjectErased as SubjectErased
 from filterd.model.records.tenancy import CustodyCharged as CustodyCharged
 from filterd.model.records.tenancy import TenancyRecord as TenancyRecord
+from filterd.model.records.tenancy import TenantAppealNoted as TenantAppealNoted
 from filterd.model.records.tenancy import TenantCharged as TenantCharged
 from filterd.model.records.tenancy import TenantDischarged as TenantDischarged
 from filterd.model.records.tenancy import TenantLockConfirmed as TenantLockConfirmed
@@ -130,6 +147,7 @@ from filterd.model.records.tenancy import TenantUnlocked as TenantUnlocked
 
 Record = (
     AppealRecord
+    | ClaimRecord
     | ConductRecord
     | DirectoryRecord
     | EvidenceRecord
@@ -146,6 +164,7 @@ Record = (
 
 _AREAS = (
     appeals,
+    claims,
     conduct,
     directory,
     evidence,

@@ -9,7 +9,10 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectionFiled:
     """By the user or the tenant admin, one a sanction; opens an appeal. Unanswered for 24 h it steps an automatic
-    sanction down one rung. `channel`: mail, cli."""
+    sanction down one rung. `channel`: mail, cli.
+
+    Of the tenant's side against a step: a row of the tenant's own, `sanction_id` and `incident_id` are the step's id.
+    """
 
     at: datetime
     appeal_id: str
@@ -91,6 +94,16 @@ class AppealReopened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseShown:
+    """A refusal has told the sending client the case for the first time: the time to appeal is counted from there where
+    that was later than the notice (STANDING 5.6, TX-6.2). One row an incident; nothing of the mail is in it."""
+
+    at: datetime
+    account_id: str
+    incident_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExculpationGranted:
     """What was once decided to be no breach gives no points again (STANDING 5.7-5).
 
@@ -134,6 +147,7 @@ AppealRecord = (
     | AppealQuestioned
     | AppealAdded
     | AppealReopened
+    | CaseShown
     | ExculpationGranted
     | RuleRecalled
 )
@@ -146,6 +160,7 @@ KINDS: dict[str, type[AppealRecord]] = {
     "appeal.questioned": AppealQuestioned,
     "appeal.added": AppealAdded,
     "appeal.reopened": AppealReopened,
+    "case.shown": CaseShown,
     "exculpation.granted": ExculpationGranted,
     "rule.recalled": RuleRecalled,
 }

@@ -110,6 +110,10 @@ class SanctionImposed:
     # The written notice it rests on (AL-7.1), and the law where it rests on no clause.
     notice_id: str | None = None
     statute: str | None = None
+    # What the clause asks a person to give besides (agreement/category, Clause.needs): the ground in the decider's own
+    # words, which are in the sealed part of the row; the rights holder's notice, or the verification, it rests on.
+    has_words: bool = False
+    rests_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ class TenantChanged:
     """A list, or the operator's directory, changed a known tenant. `by`: a person's name, or `directory:` and which.
 
     `fields` names all that changed. Of those, the values that name nobody are said as they are now: `agreement`,
-    `domains`, `domains_declared`, `language`, `seats`, `supplement`, `plan`, `expires_on`. A field that `fields` does
+    `domains`, `domains_declared`, `language`, `seats`, `supplement`, `plan`, `expires_on`, `channel`, `starts_on`,
+    `term_months`. A field that `fields` does
     not name says nothing.
     """
 
@@ -41,6 +42,9 @@ class TenantChanged:
     supplement: Supplement | None = None
     plan: str | None = None
     expires_on: date | None = None
+    channel: str | None = None
+    starts_on: date | None = None
+    term_months: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

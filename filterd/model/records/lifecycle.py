@@ -18,9 +18,19 @@ class MxProbed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DnsLooked:
+    """What is wrong with the DNS records of a tenant's own domains has changed (TX-3.1.4): `faults` is all of it,
+    `dns.spf:cust.example` for instance. Advice, and nothing of standing."""
+
+    at: datetime
+    tenant_id: str
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceEnded:
     """The service ended for a reason that is no misconduct: `mx`, `refused_terms`, `insolvency`, `law_change`,
-    `shutdown`, `other`. `effective_at`: when it ends, where that is later than the act."""
+    `shutdown`, `policy`, `other`. `effective_at`: when it ends, where that is later than the act."""
 
     at: datetime
     tenant_id: str
@@ -100,6 +110,25 @@ class MaintenanceEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAnnounced:
+    """Customers were told beforehand of a change that takes effect at `effective_at` (TX-4.1.4, 5.1).
+
+    Args:
+        what: `function`, `price`, `use`, `terms`, or `stop`: the service ends for reasons of policy.
+        tenant_id: None: every customer was told.
+        document: where it is published.
+    """
+
+    at: datetime
+    change_id: str
+    what: str
+    tenant_id: str | None
+    effective_at: datetime
+    document: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteDecommissioned:
     """Two people close this installation down (TX-8.2.8): from `closes_at` on no mail is taken, and at the latest at
     `erased_by` nothing personal is left. The newest row counts; with `is_off` it takes back the one before."""
@@ -134,12 +163,14 @@ class ClockStruck:
 LifecycleRecord = (
     MxProbed
     | MxDeclared
+    | DnsLooked
     | ServiceEnded
     | ServiceResumed
     | DeletionRead
     | SubjectPurged
     | MaintenanceAnnounced
     | MaintenanceEnded
+    | ChangeAnnounced
     | SiteDecommissioned
     | ClockStruck
 )
@@ -147,12 +178,14 @@ LifecycleRecord = (
 KINDS: dict[str, type[LifecycleRecord]] = {
     "mx.probed": MxProbed,
     "mx.declared": MxDeclared,
+    "dns.looked": DnsLooked,
     "service.ended": ServiceEnded,
     "service.resumed": ServiceResumed,
     "deletion.read": DeletionRead,
     "subject.purged": SubjectPurged,
     "maintenance.announced": MaintenanceAnnounced,
     "maintenance.ended": MaintenanceEnded,
+    "change.announced": ChangeAnnounced,
     "site.decommissioned": SiteDecommissioned,
     "clock.struck": ClockStruck,
 }

@@ -14,6 +14,8 @@ class PersonAdded:
         scope: what a tenant's or a dealer's people are limited to: `tenant:ID`, or `dealer:` and a keyed hash. For
             anybody else it names the tenant they belong to themselves, about which they decide nothing.
         account_id: their own mailbox, where they have one here: recused as well.
+        needs_second: they are nobody's second person until somebody who is one has vouched for them.
+        second_from: or until then, where there was nobody who could; None: from the start.
     """
 
     at: datetime
@@ -22,6 +24,18 @@ class PersonAdded:
     by: str
     scope: str | None = None
     account_id: str | None = None
+    needs_second: bool = False
+    second_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonVouched:
+    """Somebody who decides says that another one is a person of their own (STANDING 5.5)."""
+
+    at: datetime
+    person: str
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +61,8 @@ class MandateEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOpened:
-    """What the incident warrants and automation may not do: a person looks by `due_at`, never silence."""
+    """What the incident warrants and automation may not do: a person looks by `due_at`, never silence. `alert_at`: from
+    when on the desk is reminded; None: not before it is late."""
 
     at: datetime
     task_id: str
@@ -57,6 +72,7 @@ class TaskOpened:
     warranted: str
     imposed: str
     due_at: datetime
+    alert_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +191,7 @@ class RootActed:
 
 PeopleRecord = (
     PersonAdded
+    | PersonVouched
     | MandateGiven
     | MandateEnded
     | TaskOpened
@@ -191,6 +208,7 @@ PeopleRecord = (
 
 KINDS: dict[str, type[PeopleRecord]] = {
     "person.added": PersonAdded,
+    "person.vouched": PersonVouched,
     "mandate.given": MandateGiven,
     "mandate.ended": MandateEnded,
     "task.opened": TaskOpened,

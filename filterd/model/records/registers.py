@@ -125,6 +125,41 @@ class LegalRequestFiled:
     scope: str
     by: str
     approver: str
+    document_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermListAdopted:
+    """Two people stand behind one content of a term list (STANDING 5.5); of a list's rows the last one counts.
+
+    Args:
+        list_id, digest: the list and the SHA-256 of its file, hex.
+        until: the end the list itself names.
+    """
+
+    at: datetime
+    entry_id: str
+    list_id: str
+    digest: str
+    label: str
+    until: datetime
+    by: str
+    approver: str
+    is_self_review: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryRaised:
+    """Two people let a C2 category hold mail and warn, under one text of an agreement (STANDING 5.5, 5.9)."""
+
+    at: datetime
+    entry_id: str
+    agreement: str
+    policy_digest: str
+    category: str
+    by: str
+    approver: str
+    is_self_review: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +203,8 @@ RegisterRecord = (
     | StandingOrderSigned
     | NoticeDelayed
     | LegalRequestFiled
+    | TermListAdopted
+    | CategoryRaised
     | Advised
     | AdviceIgnored
     | EntryEnded
@@ -182,6 +219,8 @@ KINDS: dict[str, type[RegisterRecord]] = {
     "standing_order.signed": StandingOrderSigned,
     "notice.delayed": NoticeDelayed,
     "legal_request.filed": LegalRequestFiled,
+    "term_list.adopted": TermListAdopted,
+    "category.raised": CategoryRaised,
     "advice.given": Advised,
     "advice.ignored": AdviceIgnored,
     "register.ended": EntryEnded,

@@ -65,6 +65,8 @@ class TenantStepTaken:
         incident_ids: what it was made of.
         is_technical: protection by the platform, under no clause and without points (CLAUSES 0.15).
         proposes: what a `propose` asks for: `quota`, `suspend` or `notice` (a written one).
+        statute: the law that a termination names as its ground, where it is no clause (STANDING 5.4 row 4).
+        seats, active_seats: bought and in use then; None where nobody has said, or no score was asked.
     """
 
     at: datetime
@@ -83,11 +85,14 @@ class TenantStepTaken:
     is_technical: bool = False
     proposes: str = ""
     reason: str = ""
+    statute: str | None = None
+    seats: int | None = None
+    active_seats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantStepEnded:
-    """`because`: lifted, annulled, replayed, cured."""
+    """`because`: lifted, annulled, replayed, cured; of a termination vetoed, annulled, reinstated."""
 
     at: datetime
     step_id: str
@@ -95,6 +100,19 @@ class TenantStepEnded:
     because: str
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantAppealNoted:
+    """An appeal of one of its accounts about an incident that the tenant answers for is open, or is not any more: one
+    whose grant would change the tenant's score keeps its termination from taking effect (STANDING 5.4 row 4)."""
+
+    at: datetime
+    tenant_id: str
+    account_id: str
+    appeal_id: str
+    incident_id: str
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +151,7 @@ TenancyRecord = (
     | CustodyCharged
     | TenantStepTaken
     | TenantStepEnded
+    | TenantAppealNoted
     | TenantLocked
     | TenantLockConfirmed
     | TenantUnlocked
@@ -144,6 +163,7 @@ KINDS: dict[str, type[TenancyRecord]] = {
     "custody.charged": CustodyCharged,
     "tenant.step_taken": TenantStepTaken,
     "tenant.step_ended": TenantStepEnded,
+    "tenant.appeal_noted": TenantAppealNoted,
     "tenant.locked": TenantLocked,
     "tenant.lock_confirmed": TenantLockConfirmed,
     "tenant.unlocked": TenantUnlocked,

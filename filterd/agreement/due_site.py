@@ -1,0 +1,50 @@
+"""What strikes for the whole site: reports that nobody has settled, changes that begin, the last day of all.
+
+TX-4.3.2, 4.1.4, 8.2.8. As agreement/due, for the rows of the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from filterd.agreement.due import Due, named, not_struck
+from filterd.agreement.shutdown import decommission
+from filterd.model import records as r
+from filterd.model.entry import SITE
+from filterd.model.standing import History
+
+CHANGED = "change.effective"
+CLOSED, ERASED = "site.closed", "site.erased"
+
+
+def of_site(history: History, at: datetime) -> tuple[Due, ...]:
+    """Say what strikes for the site at `at`."""
+    return not_struck(history, _of_site(history), at)
+
+
+def _of_site(history: History) -> Iterator[Due]:
+    settled = {x.report_id for x in history.of(r.ReportSettled)}
+    for report in history.of(r.ReportOpened):
+        if report.report_id not in settled:
+            yield Due(
+                clock="report.overdue",
+                subject_id=SITE,
+                object_id=report.report_id,
+                due_at=report.due_at,
+                is_alarm=True,
+            )
+    for change in history.of(r.ChangeAnnounced):
+        yield Due(clock=CHANGED, subject_id=SITE, object_id=change.change_id, due_at=change.effective_at)
+    order = decommission(history)
+    if order is not None:
+        yield Due(
+            clock=CLOSED, subject_id=SITE, object_id=named(order.proposal_id, order.closes_at), due_at=order.closes_at
+        )
+        yield Due(
+            clock=ERASED,
+            subject_id=SITE,
+            object_id=named(order.proposal_id, order.erased_by),
+            due_at=order.erased_by,
+            is_alarm=True,
+        )

@@ -1,0 +1,71 @@
+"""From the end of a milter's message to what the MTA is told (HOUSE §4, rule 6.1; the milter's smtp_finish)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from filterd.doors import milter_wire as wire
+from filterd.doors import smtp_replies as replies
+from filterd.doors.milter_message import MilterMessage
+from filterd.doors.smtp_finish import hops
+from filterd.doors.smtp_transaction import Report
+from filterd.errors import UsageError
+from filterd.mail.lines import canonical
+from filterd.model.reply import Reply
+from filterd.ports import Gate, HeaderEdits, Intake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What becomes of the message: `reply` None, and the MTA edits its header and goes on; else what it answers."""
+
+    reply: Reply | None
+    transaction_id: str = ""
+    edits: HeaderEdits | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.reply is None
+
+    def edits_for(self, *, has_leading_space: bool) -> bytes:
+        """Write the edits as the MTA takes them."""
+        if self.edits is None:
+            return b""
+        # From the last to the first: each removal shifts the fields of that name behind it.
+        removed = sorted(self.edits.removed, key=lambda item: -item[1])
+        rows = [wire.delete_header(name, nth) for name, nth in removed]
+        # Each on top of the one before.
+        for field in reversed(self.edits.added):
+            name, _, value = field.partition(b":")
+            folded = value.removesuffix(b"\r\n").replace(b"\r\n", b"\n")
+            rows.append(wire.insert_header(0, name, folded, has_leading_space=has_leading_space))
+        return b"".join(rows)
+
+
+async def finish(message: MilterMessage, gate: Gate, *, max_hops: int, report: Report) -> Outcome:
+    """Carry one message through to the end. Raises nothing."""
+    session_id = message.session.id
+    try:
+        if message.refusal is not None:
+            return Outcome(reply=message.refusal)
+        raw, changes = canonical(message.raw())
+        message.forget()
+        if hops(raw) > max_hops:
+            return Outcome(reply=replies.LOOP)
+        intake = Intake(
+            session=message.session,
+            envelope=message.envelope,
+            raw=raw,
+            is_normalised=bool(changes),
+            unknown_recipients=message.refused_recipients,
+        )
+        answer = await gate.enforce(intake)
+        if answer.reply is None and answer.edits is None:
+            raise UsageError("the gate has made no edits for a milter")
+        return Outcome(reply=answer.reply, transaction_id=answer.transaction_id, edits=answer.edits)
+    except Exception as err:
+        # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
+        report(session_id, err)
+        return Outcome(reply=replies.internal_error(session_id))
+    finally:
+        message.release()

@@ -1,0 +1,205 @@
+"""Holding a mail, inside the transaction that decides about it.  HOUSE rule 1, STANDING 5.7-23, MAIL-PATH §4.
+
+Plain functions of one open transaction: what is held, its notice and the task for a person stand or fall with the rows
+of the decision, and are on disk before anybody is told 250. The same mail tried again is held once; a mail whose text
+a person has decided about already goes the way of that decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from filterd.agreement.clocks import inbound_hold_until
+from filterd.agreement.holding import Room, behind_queue, beyond, can_hold, decide_until, return_at, room, unheld
+from filterd.agreement.maintenance import windows
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.decision import NO_TEXT, Case, Decision, Disposition
+from filterd.model.entry import SITE
+from filterd.model.held import HeldMail, HeldState, HoldFacts, HoldRequest, InboundHold
+from filterd.model.ids import derived_id
+from filterd.model.session import Direction, Envelope
+from filterd.pipeline.notice_events import Fact, announce_event
+from filterd.ports import LedgerTxn
+
+# What a person is asked, once an account for all that it has held.
+TASK = "held mail: release it, return it or confirm it"
+# Where the same mail, tried again, is answered with the item it has become.
+_TAKEN = (HeldState.HELD, HeldState.RELEASED, HeldState.DELIVERED)
+
+
+def settle(txn: LedgerTxn, case: Case, decision: Decision, terms: Agreement, *, is_allowed: bool) -> Decision:
+    """Hold the mail if the decision says so and it can be; say the decision as it was carried out.
+
+    Args:
+        is_allowed: whether this site holds what its accounts send.
+    """
+    request, account_id = case.hold, case.principal.account_id
+    if request is None or account_id is None:
+        return unheld(decision, terms)
+    wanted = behind_queue(decision) if request.is_after_queue else decision
+    if wanted.disposition is not Disposition.QUARANTINE:
+        return decision
+    if not is_allowed or not can_hold(terms):
+        # Behind the queue the gate does with a refusal what it can.
+        return unheld(decision, terms)
+    facts = HoldFacts(
+        direction=case.direction,
+        campaign=case.text_fp if case.text_fp != NO_TEXT else "",
+        incident_id=wanted.incident_id or "",
+        message_key=_key(txn, case.evidence_key, request.envelope),
+        is_harmful=_is_harmful(wanted, terms),
+    )
+    alike = txn.held_alike(
+        account_id, message_key=facts.message_key, campaign=facts.campaign, incident_id=facts.incident_id
+    )
+    known = next((x for x in alike if x.facts.message_key == facts.message_key and x.state in _TAKEN), None)
+    if known is not None:
+        return _held(wanted, known.item_id, known.held_at, terms)
+    closed = windows(txn.history(SITE))
+    left = room(alike, facts.campaign, terms, case.at, closed)
+    if left is not Room.HOLD:
+        return beyond(wanted, left, terms)
+    due_at = decide_until(txn.now, terms, closed)
+    item_id = txn.hold_mail(
+        case.transaction_id,
+        account_id,
+        case.principal.tenant_id,
+        _reason(wanted),
+        request.envelope,
+        due_at,
+        facts=facts,
+        request=request,
+    )
+    if not any(x.state is HeldState.HELD for x in alike):
+        _tell(txn, account_id, item_id, request, due_at, terms)
+    open_task(txn, account_id, case.principal.tenant_id, item_id, due_at)
+    return _held(wanted, item_id, txn.now, terms)
+
+
+def hold_inbound(txn: LedgerTxn, given: InboundHold, terms_of: Mapping[str, Agreement]) -> str | None:
+    """Hold a stranger's mail, an item for each of our accounts it was to go to; say the first item's id.
+
+    None, and nothing is held, where nobody's agreement says what becomes of it: of one recipient no account is known,
+    or its mail is not kept.
+    """
+    paths = given.request.envelope.forward_paths
+    if not paths or len(paths) != len(given.accounts):
+        return None
+    owners = list(dict.fromkeys(given.accounts))
+    accounts = {name: txn.account(name) for name in owners}
+    if any(x is None or name not in terms_of or not can_hold(terms_of[name]) for name, x in accounts.items()):
+        return None
+    first: str | None = None
+    for part, name in enumerate(owners):
+        account = accounts[name]
+        envelope = replace(
+            given.request.envelope,
+            forward_paths=tuple(to for to, owner in zip(paths, given.accounts, strict=True) if owner == name),
+        )
+        facts = HoldFacts(
+            direction=Direction.INBOUND,
+            campaign=given.campaign if given.campaign != NO_TEXT else "",
+            message_key=_key(txn, f"{name}/{given.request.message_fp}", envelope),
+            is_harmful=given.is_harmful,
+        )
+        same = txn.held_alike(name, message_key=facts.message_key)
+        known = next((x for x in same if x.state in _TAKEN), None)
+        item_id = known.item_id if known is not None else None
+        if item_id is None:
+            item_id = txn.hold_mail(
+                given.transaction_id,
+                name,
+                account.tenant_id if account is not None else None,
+                given.reason,
+                envelope,
+                inbound_hold_until(txn.now, terms_of[name]),
+                facts=facts,
+                request=replace(given.request, envelope=envelope),
+                part=part,
+            )
+        first = first or item_id
+    return first
+
+
+# --- the task for a person --------------------------------------------------------------------------------------------
+
+
+def open_task(txn: LedgerTxn, account_id: str, tenant_id: str | None, item_id: str, due_at: datetime) -> None:
+    """Ask a person to decide about what an account has held; one question for all of it."""
+    if _open_tasks(txn.records(account_id)):
+        return
+    task = r.TaskOpened(
+        at=txn.now,
+        task_id=derived_id("w", item_id, "held"),
+        incident_id="",
+        account_id=account_id,
+        what=TASK,
+        warranted="none",
+        imposed="hold",
+        due_at=due_at,
+    )
+    txn.append(task, account_id=account_id, tenant_id=tenant_id)
+
+
+def close_task(txn: LedgerTxn, held: HeldMail, by: str, reason: str) -> None:
+    """The question is answered when nothing that the account sent is held any more."""
+    if any(not x.is_inbound for x in txn.held_mails((HeldState.HELD,), account_id=held.account_id)):
+        return
+    for task_id in _open_tasks(txn.records(held.account_id)):
+        done = r.TaskClosed(at=txn.now, task_id=task_id, by=by, outcome="done", reason=reason)
+        txn.append(done, account_id=held.account_id, tenant_id=held.tenant_id)
+
+
+def _open_tasks(records: Iterable[r.Record]) -> list[str]:
+    waiting: dict[str, None] = {}
+    for record in records:
+        if isinstance(record, r.TaskOpened) and record.what == TASK:
+            waiting[record.task_id] = None
+        elif isinstance(record, r.TaskClosed) and record.outcome != "handed_back":
+            waiting.pop(record.task_id, None)
+    return list(waiting)
+
+
+# --- pieces -----------------------------------------------------------------------------------------------------------
+
+
+def _held(decision: Decision, item_id: str, held_at: datetime, terms: Agreement) -> Decision:
+    return replace(decision, held_id=item_id, held_until=return_at(held_at, terms))
+
+
+def _key(txn: LedgerTxn, message: str, envelope: Envelope) -> str:
+    """Say what a mail and its recipients have in common with every other try to send them."""
+    recipients = sorted(txn.pseudonym(to.path.address) for to in envelope.forward_paths)
+    return derived_id("hk", message, *recipients)
+
+
+def _reason(decision: Decision) -> str:
+    """Say the code of what held it."""
+    return next(x.code for x in decision.reasons if x.disposition is Disposition.QUARANTINE)[:80]
+
+
+def _is_harmful(decision: Decision, terms: Agreement) -> bool:
+    """Say whether it would harm whoever opens it: its content goes back to nobody (MAIL-PATH §4c)."""
+    strict = {item.id for item in terms.category if item.zero_tolerance}
+    return any(v.category in strict for v in decision.violations) or any(
+        x.code.startswith(("protection.virus.", "protection.attachment.", "protection.link."))
+        for x in decision.reasons
+        if x.disposition is Disposition.QUARANTINE
+    )
+
+
+def _tell(
+    txn: LedgerTxn, account_id: str, item_id: str, request: HoldRequest, due_at: datetime, terms: Agreement
+) -> None:
+    """Tell whoever sent it at once, of the first of several copies (STANDING 5.7-23)."""
+    facts: dict[str, Fact] = {
+        "held_id": item_id,
+        "held_at": txn.now,
+        "decide_by": due_at,
+        "return_at": return_at(txn.now, terms),
+        "recipients": len(request.envelope.forward_paths),
+    }
+    announce_event(txn, "message_held", account_id, facts)

@@ -19,8 +19,10 @@ import pytest
 import typer.main
 
 from filterd import config
+from filterd.app import mail_half
 from filterd.checks import CHECKS
 from filterd.cli import app
+from filterd.doors import milter
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh.md")
@@ -152,6 +154,12 @@ def test_the_house_document_names_files_that_are_there_and_every_room() -> None:
     files = [house / room / name for room, name in quoted if room in rooms and name]
     assert [file for file in files if not [*file.parent.glob(f"{file.name}*")]] == []
     assert rooms - {room for room, _ in quoted} == set()
+
+
+def test_the_sockets_that_systemd_may_hand_over_are_named() -> None:
+    document = text_of("ops/docs/SUPERVISION.md")
+    names = (mail_half.POLICY_DOOR, mail_half.SOCKETMAP_DOOR, milter.LISTENER)
+    assert [name for name in names if f"`{name}` for the" not in document] == []
 
 
 # --- Configuration ------------------------------------------------------------------------------------------------

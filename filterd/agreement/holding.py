@@ -80,13 +80,21 @@ def _is_for_people(reason: Reason, terms: Agreement) -> bool:
 
 
 def room(
-    alike: Collection[HeldMail], campaign: str, terms: Agreement, at: datetime, windows: Collection[Window] = ()
+    alike: Collection[HeldMail],
+    campaign: str,
+    terms: Agreement,
+    at: datetime,
+    windows: Collection[Window] = (),
+    *,
+    reason: str | None = None,
 ) -> Room:
     """Say what becomes of one more mail.
 
     Args:
         alike: what the account has held of the same incident or the same text, in whatever state.
         campaign: the fingerprint of this one's text.
+        reason: why this one would be held. What was decided about a text that was held for something else says
+            nothing about it. None: whatever it was.
     """
     lifecycle = terms.lifecycle
     if lifecycle is None:
@@ -94,7 +102,7 @@ def room(
     since = at - timedelta(hours=terms.incident.window_hours)
     recent = [x for x in alike if x.held_at > since]
     waiting = [x for x in recent if x.state is HeldState.HELD]
-    same = [x for x in recent if campaign and x.facts.campaign == campaign]
+    same = [x for x in recent if campaign and x.facts.campaign == campaign and reason in (None, x.reason)]
     if same and not any(x.state is HeldState.HELD for x in same):
         # A person has looked at this very text. Another text of the same act is another question.
         is_let_go = any(x.state in (HeldState.RELEASED, HeldState.DELIVERED) for x in same)

@@ -17,6 +17,8 @@ from filterd.ports import Answer, Gate, Intake
 
 # Trace fields stand at the top; a megabyte of header has been looked through by then.
 MAX_HEADER_BYTES = 1 << 20
+# Each line of a header may be a field, and each field is an object here: this many take a tenth of a second.
+MAX_HEADER_LINES = 50_000
 
 
 async def finish(
@@ -34,6 +36,8 @@ async def finish(
         del received
         if hops(raw) > max_hops:
             return replies.LOOP
+        if _header_lines(raw) > MAX_HEADER_LINES:
+            return replies.HEADER_TOO_BIG
         intake = Intake(
             session=transaction.session,
             envelope=transaction.envelope,
@@ -59,6 +63,11 @@ def hops(raw: bytes) -> int:
     end = raw.find(b"\r\n\r\n", 0, MAX_HEADER_BYTES)
     header = b"\n" + raw[: end if end >= 0 else MAX_HEADER_BYTES].lower()
     return header.count(b"\nreceived:") + header.count(b"\nreceived ")
+
+
+def _header_lines(raw: bytes) -> int:
+    end = raw.find(b"\r\n\r\n")
+    return raw.count(b"\r\n", 0, end if end >= 0 else len(raw))
 
 
 async def _relayed(transaction: MailTransaction, answer: Answer, gate: Gate, *, via: str, report: Report) -> Reply:

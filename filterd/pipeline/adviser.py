@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from filterd.errors import LedgerUnavailable
+from filterd.errors import FilterdError, LedgerUnavailable
 from filterd.model.decision import Case, Decision
 from filterd.model.session import Direction
 from filterd.pipeline.notice_events import Facts, announce_event
@@ -46,6 +46,7 @@ class Adviser:
         self._waiting: Counter[Key] = Counter()
         self._since: dict[Key, datetime] = {}
         self._flushing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
 
     def note(self, case: Case, decision: Decision) -> None:
         """Remember what a mail of ours gives advice about."""
@@ -73,19 +74,22 @@ class Adviser:
         await self.flush()
 
     async def flush(self) -> None:
-        """Hand over what is waiting; what cannot be handed over waits on."""
-        while self._waiting:
-            taken = [(key, self._waiting[key]) for key in list(self._waiting)[:_AT_ONCE]]
-            rows = [[*key, count, self._since[key].isoformat()] for key, count in taken]
-            try:
-                await self._ledger.call(VERB, {"rows": rows})
-            except LedgerUnavailable as err:
-                self._on_error(err)
-                return
-            for key, count in taken:
-                self._waiting[key] -= count
-                if self._waiting[key] <= 0:
-                    del self._waiting[key], self._since[key]
+        """Hand over what is waiting; what cannot be handed over now waits on, and what never can is given up."""
+        async with self._lock:
+            while self._waiting:
+                taken = [(key, self._waiting[key]) for key in list(self._waiting)[:_AT_ONCE]]
+                rows = [[*key, count, self._since[key].isoformat()] for key, count in taken]
+                try:
+                    await self._ledger.call(VERB, {"rows": rows})
+                except LedgerUnavailable as err:
+                    self._on_error(err)
+                    return
+                except FilterdError as err:
+                    self._on_error(err)
+                for key, count in taken:
+                    self._waiting[key] -= count
+                    if self._waiting[key] <= 0:
+                        del self._waiting[key], self._since[key]
 
 
 def _kinds(case: Case) -> tuple[str, ...]:

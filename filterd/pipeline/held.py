@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from filterd.agreement.clocks import inbound_hold_until
 from filterd.agreement.holding import Room, behind_queue, beyond, can_hold, decide_until, return_at, room, unheld
@@ -26,8 +26,11 @@ from filterd.ports import LedgerTxn
 
 # What a person is asked, once an account for all that it has held.
 TASK = "held mail: release it, return it or confirm it"
-# Where the same mail, tried again, is answered with the item it has become.
-_TAKEN = (HeldState.HELD, HeldState.RELEASED, HeldState.DELIVERED)
+# Where the same mail, tried again, is answered with the item it has become: while it is held, and as long afterwards as
+# a mail server tries again. Later the same octets are another mail, as those of a programme that writes no date.
+_TAKEN = (HeldState.RELEASED, HeldState.DELIVERED)
+# Of one account, over all its runs and whoever writes to it: nobody fills the vault.
+MOST_OUTBOUND, MOST_INBOUND = 100, 100
 
 
 def settle(txn: LedgerTxn, case: Case, decision: Decision, terms: Agreement, *, is_allowed: bool) -> Decision:
@@ -55,11 +58,13 @@ def settle(txn: LedgerTxn, case: Case, decision: Decision, terms: Agreement, *, 
     alike = txn.held_alike(
         account_id, message_key=facts.message_key, campaign=facts.campaign, incident_id=facts.incident_id
     )
-    known = next((x for x in alike if x.facts.message_key == facts.message_key and x.state in _TAKEN), None)
+    known = _known(alike, facts.message_key, case.at, terms)
     if known is not None:
         return _held(wanted, known.item_id, known.held_at, terms)
     closed = windows(txn.history(SITE))
-    left = room(alike, facts.campaign, terms, case.at, closed)
+    left = room(alike, facts.campaign, terms, case.at, closed, reason=_reason(wanted))
+    if left is Room.HOLD and _count(txn, account_id, is_inbound=False) >= MOST_OUTBOUND:
+        left = Room.WAIT
     if left is not Room.HOLD:
         return beyond(wanted, left, terms)
     due_at = decide_until(txn.now, terms, closed)
@@ -83,7 +88,7 @@ def hold_inbound(txn: LedgerTxn, given: InboundHold, terms_of: Mapping[str, Agre
     """Hold a stranger's mail, an item for each of our accounts it was to go to; say the first item's id.
 
     None, and nothing is held, where nobody's agreement says what becomes of it: of one recipient no account is known,
-    or its mail is not kept.
+    or its mail is not kept, or as much is held for it as may be.
     """
     paths = given.request.envelope.forward_paths
     if not paths or len(paths) != len(given.accounts):
@@ -91,6 +96,8 @@ def hold_inbound(txn: LedgerTxn, given: InboundHold, terms_of: Mapping[str, Agre
     owners = list(dict.fromkeys(given.accounts))
     accounts = {name: txn.account(name) for name in owners}
     if any(x is None or name not in terms_of or not can_hold(terms_of[name]) for name, x in accounts.items()):
+        return None
+    if any(_count(txn, name, is_inbound=True) >= MOST_INBOUND for name in owners):
         return None
     first: str | None = None
     for part, name in enumerate(owners):
@@ -106,7 +113,7 @@ def hold_inbound(txn: LedgerTxn, given: InboundHold, terms_of: Mapping[str, Agre
             is_harmful=given.is_harmful,
         )
         same = txn.held_alike(name, message_key=facts.message_key)
-        known = next((x for x in same if x.state in _TAKEN), None)
+        known = _known(same, facts.message_key, txn.now, terms_of[name])
         item_id = known.item_id if known is not None else None
         if item_id is None:
             item_id = txn.hold_mail(
@@ -164,6 +171,19 @@ def _open_tasks(records: Iterable[r.Record]) -> list[str]:
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
+
+
+def _known(alike: Iterable[HeldMail], message_key: str, at: datetime, terms: Agreement) -> HeldMail | None:
+    """Say the item that this very mail has become, None for a new one."""
+    since = at - timedelta(hours=terms.incident.window_hours)
+    same = (x for x in alike if x.facts.message_key == message_key)
+    return next((x for x in same if x.state is HeldState.HELD or (x.state in _TAKEN and x.held_at > since)), None)
+
+
+def _count(txn: LedgerTxn, account_id: str, *, is_inbound: bool) -> int:
+    """Say how many mails of an account wait for a person."""
+    held = txn.held_mails((HeldState.HELD,), account_id=account_id)
+    return sum(x.is_inbound is is_inbound for x in held)
 
 
 def _held(decision: Decision, item_id: str, held_at: datetime, terms: Agreement) -> Decision:

@@ -24,6 +24,8 @@ from filterd.ports import EvidenceSpool, Ledger
 
 # More recipients than a stranger's mail to one household has: beyond, each would be a mail of its own to look after.
 MOST_RECIPIENTS = 50
+# Each recipient's copy is kept under its own key: what all copies of a stranger's mail may take of the vault.
+MOST_BYTES = 32_000_000
 
 
 def hold_request(transaction: Transaction, rule: ListenerRule) -> HoldRequest:
@@ -70,7 +72,7 @@ class Holding:
         wanted = behind_queue(decision) if rule.is_after_queue else decision
         codes = [x.code for x in wanted.reasons if x.disposition is Disposition.QUARANTINE]
         accounts = await self._accounts(item.transaction)
-        if accounts:
+        if accounts and len(set(accounts)) * len(item.message.raw) <= MOST_BYTES:
             self._spool.put(item.transaction.id, item.message.raw)
             given = InboundHold(
                 transaction_id=item.transaction.id,

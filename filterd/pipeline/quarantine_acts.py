@@ -64,13 +64,13 @@ class QuarantineVerbs:
         }
 
     def quarantine_release(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Let a held mail go to the next hop; with `copies`, all that is held of its campaign.
+        """Let a held mail go to the next hop; with `copies`, all that is held of the same text.
 
         With `annul` it was no breach: its incident is annulled, as `sanction.annul` does, in the same transaction.
         """
         held, by = self._acting(txn, arguments, "quarantine.release")
         reason = reason_in(arguments)
-        items = _copies(txn, held) if arguments.get("copies") else (held,)
+        items = _same_text(txn, held) if arguments.get("copies") else (held,)
         for item in items:
             txn.move_held(item.item_id, HeldState.HELD, HeldState.RELEASED, by=by, reason=reason)
         close_task(txn, held, by, reason)
@@ -164,6 +164,16 @@ def campaigns(items: Iterable[HeldMail]) -> tuple[tuple[HeldMail, ...], ...]:
         key = item.facts.incident_id or item.facts.campaign or item.item_id
         groups.setdefault(key, []).append(item)
     return tuple(tuple(group) for group in groups.values())
+
+
+def _same_text(txn: LedgerTxn, held: HeldMail) -> tuple[HeldMail, ...]:
+    """Say what is held of the same text, for the same reason; the item first. Nobody lets go what nobody has read."""
+    alike = (
+        x
+        for x in _copies(txn, held)[1:]
+        if held.facts.campaign and x.facts.campaign == held.facts.campaign and x.reason == held.reason
+    )
+    return (held, *alike)
 
 
 def _copies(txn: LedgerTxn, held: HeldMail) -> tuple[HeldMail, ...]:

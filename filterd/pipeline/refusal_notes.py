@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from filterd.errors import LedgerUnavailable
+from filterd.errors import FilterdError, LedgerUnavailable
 from filterd.model import records as r
 from filterd.model.reply import Reply
 from filterd.pipeline.people import Arguments, PlainVerb
@@ -47,6 +47,7 @@ class RefusalNotes:
         self._waiting: list[Row] = []
         self._noted: dict[tuple[str, str], int] = {}
         self._flushing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
 
     def note(
         self, account_id: str | None, transaction_id: str, recipients: Iterable[str], reply: Reply, at: datetime
@@ -71,16 +72,19 @@ class RefusalNotes:
         await self.flush()
 
     async def flush(self) -> None:
-        """Hand over what is waiting; what cannot be handed over waits on."""
-        while self._waiting:
-            taken = self._waiting[:_AT_ONCE]
-            try:
-                await self._ledger.call(VERB, {"rows": [list(row) for row in taken]})
-            except LedgerUnavailable as err:
-                self._on_error(err)
-                del self._waiting[: -_ACCOUNTS or None]
-                return
-            del self._waiting[: len(taken)]
+        """Hand over what is waiting; what cannot be handed over now waits on, and what never can is given up."""
+        async with self._lock:
+            while self._waiting:
+                taken = self._waiting[:_AT_ONCE]
+                try:
+                    await self._ledger.call(VERB, {"rows": [list(row) for row in taken]})
+                except LedgerUnavailable as err:
+                    self._on_error(err)
+                    del self._waiting[: -_ACCOUNTS or None]
+                    return
+                except FilterdError as err:
+                    self._on_error(err)
+                del self._waiting[: len(taken)]
 
 
 # --- the ledger's half ------------------------------------------------------------------------------------------------

@@ -101,6 +101,9 @@ def test_what_was_decided_about_a_text_goes_for_it_alone(terms: Agreement) -> No
     assert room([returned], "text", terms, NOON + HOUR) is Room.REFUSE
     assert room([released], "another", terms, NOON + HOUR) is Room.HOLD
     assert room([released, item(3)], "text", terms, NOON + HOUR) is Room.HOLD
+    # Held for something else it is another question, too.
+    assert room([released], "text", terms, NOON + HOUR, reason="check.clamd.temperror") is Room.HOLD
+    assert room([released], "text", terms, NOON + HOUR, reason="category.spam.advert") is Room.LET_GO
     # A text without letters is everybody's.
     assert room([replace(released, facts=HoldFacts())], "", terms, NOON) is Room.HOLD
 

@@ -351,6 +351,16 @@ async def test_a_mail_that_went_in_circles_is_refused(count: int, reply: str) ->
         assert reply == "250" or said == "554 5.4.6 Too many hops: mail loop"
 
 
+async def test_a_header_of_nothing_but_tiny_fields_is_refused_unread() -> None:
+    async with open_house() as house, house.dialog() as talk:
+        await talk.greeted()
+        await talk.envelope()
+        assert await talk.data(b"a:\r\n" * 50_002 + b"\r\nx\r\n") == "554 5.6.0 Header too big"
+        assert house.gate.intakes == []
+        await talk.envelope()
+        assert (await talk.data(b"Subject: x\r\n\r\n" + b"a:\r\n" * 60_000)).startswith("250 ")
+
+
 # --- XFORWARD, XCLIENT ------------------------------------------------------------------------------------------------
 
 

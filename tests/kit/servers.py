@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import socket
 import socketserver
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.kit.waiting import PATIENCE_S, wait_until
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 on Linux).
 _PORTS = range(20_000, 32_000)
+# Those that this process has been given, and the file they are locked in.
+_ours: set[int] = set()
+_locks: list[int] = []
 _KEYWORDS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Say ports on which nobody listens now."""
+    """Say ports on which nobody listens now, and which no other test is given while this process lives: whoever is to
+    listen there may be long in coming, or be started again."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
+        if not _reserved(port):
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -30,6 +40,21 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
         if len(found) == count:
             return found
     raise RuntimeError(f"fewer than {count} free ports on {host}")
+
+
+def _reserved(port: int) -> bool:
+    """Reserve a port among all that run tests: a lock on one octet of a file, which ends with this process."""
+    if port in _ours:
+        return False
+    if not _locks:
+        name = Path(tempfile.gettempdir()) / f"filterd-test-ports-{os.getuid()}"
+        _locks.append(os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        fcntl.lockf(_locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _ours.add(port)
+    return True
 
 
 def wait_for_port(port: int, host: str = "127.0.0.1", patience_s: float = PATIENCE_S) -> None:

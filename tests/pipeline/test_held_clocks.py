@@ -18,6 +18,7 @@ from filterd.mail.parse import parse
 from filterd.mail.report import read_report
 from filterd.model import records as r
 from filterd.model.session import ForwardPath
+from filterd.pipeline import held, holding
 from tests.kit.house import letter
 from tests.pipeline.holding import CONTESTABLE, HoldingOffice, open_holding
 from tests.pipeline.people import ALICE, BOB
@@ -210,6 +211,21 @@ async def test_a_strangers_mail_is_held_for_each_recipient_apart(office: Holding
     # Tried again it is held once.
     assert await receive(office, "Win", ANN, AMY) == 250
     assert len(await office.items()) == 2
+
+
+async def test_strangers_cannot_fill_the_vault(office: HoldingOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "MOST_INBOUND", 3)
+    await office.mailbox(ANN)
+    await office.mailbox(AMY)
+    assert [await receive(office, f"Win {n}", ANN) for n in range(5)] == [250, 250, 250, None, None]
+    assert len(await office.items()) == 3
+    # Beyond it the default is done, also where one of several recipients has its fill.
+    assert await receive(office, "Win more", ANN, AMY) is None
+    # All copies of one mail together take no more than so much.
+    await office.mailbox("bea@cust.example")
+    monkeypatch.setattr(holding, "MOST_BYTES", len(letter("Win one", sender="stranger@far.example")))
+    assert await receive(office, "Win one", AMY) == 250
+    assert await receive(office, "Win two", AMY, "bea@cust.example") is None
 
 
 async def test_where_a_recipient_is_unknown_the_default_is_done(office: HoldingOffice) -> None:

@@ -5,6 +5,7 @@ CLAUSES §7 (annulled), story S5 row 8.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from filterd.errors import LedgerUnavailable
+from filterd.errors import LedgerUnavailable, UsageError
 from filterd.mail.address import parse_forward_path
 from filterd.model import records as r
 from filterd.model.reply import Reply
@@ -143,10 +144,15 @@ class Book:
     def __init__(self) -> None:
         self.rows: list[Any] = []
         self.is_away = False
+        self.is_wrong = False
 
     async def call(self, verb: str, arguments: Any) -> Any:
         if self.is_away:
             raise LedgerUnavailable("away")
+        if self.is_wrong:
+            raise UsageError("nobody takes this")
+        # Another's turn, as while a ledger takes its time.
+        await asyncio.sleep(0)
         self.rows += arguments["rows"]
 
 
@@ -164,6 +170,26 @@ async def test_a_closed_door_that_is_hammered_on_fills_no_ledger() -> None:
     await notes.flush()
     of_first = [row for row in book.rows if row[0] == "a_1"]
     assert (len(of_first), len(book.rows)) == (KEPT_A_DAY + 1, KEPT_A_DAY + 2)
+
+
+async def test_two_that_hand_over_at_once_hand_over_once() -> None:
+    book = Book()
+    notes = RefusalNotes(book, lambda _: None)  # type: ignore[arg-type]
+    for number in range(450 // 2):
+        notes.note(f"a_{number}", "c_1", ["one@x.example", "two@x.example"], REFUSED, START)
+    await asyncio.gather(notes.flush(), notes.flush())
+    assert len(book.rows) == len({tuple(row) for row in book.rows}) == 450
+
+
+async def test_rows_that_nobody_takes_are_given_up_and_said() -> None:
+    book, errors = Book(), []
+    notes = RefusalNotes(book, errors.append)  # type: ignore[arg-type]
+    notes.note("a_1", "c_1", ["one@x.example"], REFUSED, START)
+    book.is_wrong = True
+    await notes.flush()
+    book.is_wrong = False
+    await notes.flush()
+    assert ([type(x) for x in errors], book.rows) == ([UsageError], [])
 
 
 async def test_what_waits_and_whoever_is_not_ours_leaves_nothing() -> None:

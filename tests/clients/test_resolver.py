@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from filterd.clients import resolver as resolver_module
 from filterd.clients.resolver import DnsResolver, MessageLookups, brief, make_resolver, wire_labels
-from filterd.clients.resolver_wire import SUSPECT_AFTER, NameServers, Reply, read_address
+from filterd.clients.resolver_wire import SUSPECT_AFTER, NameServers, read_address
 from filterd.errors import ConfigError, DnsBudgetSpent, PortError, UsageError
 from filterd.ports import DnsAnswer
-from tests.kit.loops import now_s, settled, turn
+from tests.kit.loops import settled, turn
 from tests.kit.waiting import PATIENCE_S
 from tests.kit.zones import Mischief, Zone, ZoneServer, patient_resolver
 
@@ -254,48 +253,6 @@ async def test_the_budget_counts_questions_not_packets(server: ZoneServer) -> No
         assert (await dns.query("n0.example.org", "A")).exists is False
 
 
-class BlackHole:
-    """Never answers but for policies, and for these after `policy_after_s`. Writes down who is asked when."""
-
-    def __init__(self, policy_after_s: float) -> None:
-        self._policy_after_s = policy_after_s
-        self.asked: dict[str, float] = {}
-
-    async def ask(self, labels: tuple[bytes, ...], rdtype: str) -> Reply:
-        self.asked[b".".join(labels).decode()] = now_s()
-        if labels[0] != b"_dmarc":
-            await asyncio.Event().wait()
-        await asyncio.sleep(self._policy_after_s)
-        return Reply(answer=DnsAnswer(exists=False), ttl_s=0)
-
-
-@pytest.mark.leaping
-async def test_a_black_hole_takes_the_deadline_and_no_more() -> None:
-    hole = BlackHole(policy_after_s=10)
-    resolver = DnsResolver(hole.ask, deadline_s=5)
-    dns = resolver.for_message()
-    for name in (*(f"n{i}.example.org" for i in range(20)), "_dmarc.example.org"):
-        with pytest.raises(PortError):
-            await dns.query(name, "TXT")
-    # 70 % of the time is for all others, the rest for the policy, which was asked to the end.
-    assert hole.asked == {"n0.example.org": 0.0, "_dmarc.example.org": 3.5}
-    assert {what for name, _, what in dns.asked} == {"the message has waited too long"}
-    assert now_s() == 5.0
-    await resolver.close()
-
-
-@pytest.mark.leaping
-async def test_time_is_left_for_the_policy() -> None:
-    hole = BlackHole(policy_after_s=1.4)
-    resolver = DnsResolver(hole.ask, deadline_s=5)
-    dns = resolver.for_message()
-    for rdtype in ("A", "AAAA", "MX", "TXT"):
-        with pytest.raises(PortError):
-            await dns.query("dead.example", rdtype)
-    assert (await dns.query("_dmarc.example.org", "TXT")).exists is False
-    await resolver.close()
-
-
 async def test_a_silent_server_costs_less_the_fourth_time() -> None:
     clock = Clock()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
@@ -335,23 +292,6 @@ async def test_nobody_listens() -> None:
         port = gone.getsockname()[1]
     with pytest.raises(PortError):
         await make_resolver([f"127.0.0.1:{port}"], patience_s=0.1).for_message().query("example.org", "A")
-
-
-async def test_a_flood_of_questions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_IN_FLIGHT", 5)
-    most = now = 0
-
-    async def ask(labels: tuple[bytes, ...], rdtype: str) -> Reply:
-        nonlocal most, now
-        now += 1
-        most = max(most, now)
-        await asyncio.sleep(0)
-        now -= 1
-        return Reply(answer=DnsAnswer(exists=False), ttl_s=0)
-
-    resolver = DnsResolver(ask)
-    await asyncio.gather(*(resolver.for_message().query(f"n{i}.example.org", "A") for i in range(100)))
-    assert most == 5
 
 
 # --- Configuration, and the log ---------------------------------------------------------------------------------------

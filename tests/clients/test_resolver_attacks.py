@@ -17,7 +17,7 @@ from filterd.clients.resolver_wire import Reply
 from filterd.demo.zone import Responder
 from filterd.errors import PortError
 from filterd.ports import DnsAnswer
-from tests.kit.loops import settled, turn
+from tests.kit.loops import now_s, settled, turn
 from tests.kit.waiting import PATIENCE_S, soon
 from tests.kit.zones import Zone, ZoneServer, patient_resolver
 
@@ -163,4 +163,63 @@ async def test_one_asker_that_goes_does_not_take_the_answer_from_the_other() -> 
     hole.opened.set()
     assert await second == POLICY
     assert hole.asked == [b"k.hole"]
+    await resolver.close()
+
+
+async def test_a_flood_of_questions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "MAX_IN_FLIGHT", 5)
+    most = now = 0
+
+    async def ask(labels: tuple[bytes, ...], rdtype: str) -> Reply:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+        return Reply(answer=DnsAnswer(exists=False), ttl_s=0)
+
+    resolver = DnsResolver(ask)
+    await asyncio.gather(*(resolver.for_message().query(f"n{i}.example.org", "A") for i in range(100)))
+    assert most == 5
+
+
+class BlackHole:
+    """Never answers but for policies, and for these after `policy_after_s`. Writes down who is asked when."""
+
+    def __init__(self, policy_after_s: float) -> None:
+        self._policy_after_s = policy_after_s
+        self.asked: dict[str, float] = {}
+
+    async def ask(self, labels: tuple[bytes, ...], rdtype: str) -> Reply:
+        self.asked[b".".join(labels).decode()] = now_s()
+        if labels[0] != b"_dmarc":
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._policy_after_s)
+        return Reply(answer=DnsAnswer(exists=False), ttl_s=0)
+
+
+@pytest.mark.leaping
+async def test_a_black_hole_takes_the_deadline_and_no_more() -> None:
+    hole = BlackHole(policy_after_s=10)
+    resolver = DnsResolver(hole.ask, deadline_s=5)
+    dns = resolver.for_message()
+    for name in (*(f"n{i}.example.org" for i in range(20)), "_dmarc.example.org"):
+        with pytest.raises(PortError):
+            await dns.query(name, "TXT")
+    # 70 % of the time is for all others, the rest for the policy, which was asked to the end.
+    assert hole.asked == {"n0.example.org": 0.0, "_dmarc.example.org": 3.5}
+    assert {what for name, _, what in dns.asked} == {"the message has waited too long"}
+    assert now_s() == 5.0
+    await resolver.close()
+
+
+@pytest.mark.leaping
+async def test_time_is_left_for_the_policy() -> None:
+    hole = BlackHole(policy_after_s=1.4)
+    resolver = DnsResolver(hole.ask, deadline_s=5)
+    dns = resolver.for_message()
+    for rdtype in ("A", "AAAA", "MX", "TXT"):
+        with pytest.raises(PortError):
+            await dns.query("dead.example", rdtype)
+    assert (await dns.query("_dmarc.example.org", "TXT")).exists is False
     await resolver.close()

@@ -17,7 +17,6 @@ from tests.kit.client import Letter
 from tests.kit.dkim_keys import DkimKey
 from tests.kit.node import Node
 from tests.kit.servers import free_ports
-from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -135,7 +134,7 @@ def test_while_the_scanner_is_away_mail_waits_in_the_queue(site: Site, node: Nod
     known = len(site.postfix.log())
     try:
         assert sender.send(letters.letter(ALICE, to, letters.clean(ALICE, to, tag="waits"))).code == 250
-        wait_until(lambda: "451 4.7.1" in site.postfix.log()[known:], "the mail is put off")
+        site.postfix.wait_log(r"451 4\.7\.1", since=known)
         assert site.postfix.queued()
     finally:
         site.start_clamd()

@@ -137,7 +137,7 @@ def test_what_arrived_is_in_the_event_stream_and_gave_nobody_anything(site: Site
     assert told["decided"]["principal"]["account_id"] == node.account_id(ALICE)
     assert told["decided"]["message"]["fp"] == trace.split("fp=")[1]
     # Postfix's queue id, so that the two logs can be laid side by side.
-    assert f"{told['delivered']['queue_id']}: " in site.postfix.log()
+    site.postfix.wait_log(f"{told['delivered']['queue_id']}: ")
     assert node.rows("violation.recorded", "strike.issued", "sanction.imposed") == []
 
 

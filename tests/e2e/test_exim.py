@@ -107,7 +107,8 @@ def test_in_front_clean_mail_arrives_once_with_its_wishes(front: Front, exim: Pr
     assert all(word.encode() in rcpt for word in DSN["rcpt_parameters"].split())
     # Exim's id stands in our log: the two can be laid side by side.
     wait_until(lambda: front.node.events("delivered"), "the delivery is told of")
-    assert f"{front.node.events('delivered')[0]['queue_id']} => {BOB}" in exim.log()
+    words = f"{front.node.events('delivered')[0]['queue_id']} => {BOB}"
+    wait_until(lambda: words in exim.log(), words)
 
 
 def test_in_front_nothing_is_sent_that_exim_does_not_offer(front: Front, exim: PrivateExim, sink: WireSink) -> None:

@@ -120,4 +120,4 @@ def test_a_trusted_peer_names_the_client(site: Site, node: Node):
     decided = node.events("decided")[0]
     assert decided["client"]["name"] == "localhost"
     assert decided["client"]["helo"] == "client.example"
-    assert "orig_client=localhost[127.0.0.1]" in site.postfix.log()
+    site.postfix.wait_log(r"orig_client=localhost\[127\.0\.0\.1\]")

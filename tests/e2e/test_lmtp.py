@@ -83,7 +83,7 @@ def test_as_a_filter_after_the_queue(
     assert decided["principal"]["basis"] == "received"
     assert decided["client"]["helo"] == "client.example"
     said = r"postfix/scan/lmtp\[\d+\]: \w+: to=<(\S+)>.*status=sent \((250 2.0.0 from MTA.*)\)"
-    lines = re.findall(said, site.postfix.log())
+    lines = site.postfix.wait_log(said, count=6)
     assert sorted(to for to, _ in lines) == sorted((CUSTOMER, *others))
     assert len({reply for _, reply in lines}) == 1
     sender.close()

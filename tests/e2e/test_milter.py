@@ -81,11 +81,10 @@ def test_an_accounts_clean_mail(site: Site, node: Node, ports: MilterPorts) -> N
     ids = {mail.fields("x-filterd-id")[0].split()[0] for mail in arrived}
     assert ids == {event["tx"] for event in decided}
     assert all(mail.raw.endswith(raw) for mail in arrived)
-    delivered = node.events("delivered")
-    assert len(delivered) == 2
-    log = site.postfix.log()
+    wait_until(lambda: len(node.events("delivered")) == 2, "both deliveries are told of")
     # The queue id is Postfix's own: the two logs can be laid side by side.
-    assert all(f" {event['queue_id']}: message-id=" in log for event in delivered)
+    for event in node.events("delivered"):
+        site.postfix.wait_log(f" {event['queue_id']}: message-id=")
 
 
 def test_strangers_spam_is_marked_and_forged_marks_go(site: Site, node: Node, ports: MilterPorts) -> None:

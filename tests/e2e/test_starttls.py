@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ from tests.kit.client import Sender, SmtpClient
 from tests.kit.node import Node, NodeError
 from tests.kit.postfix import PASSWORD, SNIPPETS, replaced
 from tests.kit.servers import free_ports
-from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -73,8 +71,7 @@ def test_through_tls_or_not_at_all(site: Site, make_node: Callable[..., Node], f
     raw = letters.clean(ALICE, CUSTOMER, tag="tls", language="zh")
     known = len(site.postfix.log())
     assert sender.send(letters.letter(ALICE, CUSTOMER, raw)).code == 250
-    words = "TLS is required, but was not offered by host 127.0.0.1"
-    wait_until(lambda: words in site.postfix.log()[known:], words)
+    site.postfix.wait_log(r"TLS is required, but was not offered by host 127\.0\.0\.1", since=known)
     assert site.postfix.elsewhere.read() == []
     node.stop()
     listener |= {
@@ -86,7 +83,7 @@ def test_through_tls_or_not_at_all(site: Site, make_node: Callable[..., Node], f
     site.postfix.flush()
     (arrived,) = site.postfix.elsewhere.wait(1)
     assert arrived.below("received", "x-filterd-id") == raw
-    assert re.findall(BETWEEN, site.postfix.log())[-1].startswith("TLSv1.")
+    assert site.postfix.wait_log(BETWEEN)[-1].startswith("TLSv1.")
     # In clear text nobody gets a mail in, loopback or not.
     with SmtpClient(door) as client:
         assert "STARTTLS" in client.ehlo().text

@@ -10,11 +10,13 @@ from __future__ import annotations
 import datetime
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -132,7 +134,19 @@ class PrivatePostfix:
         return "".join(dict.fromkeys(line for said in found for line in said.splitlines(keepends=True)))
 
     def log(self) -> str:
+        """What postlogd(8) has written so far: it comes after what it tells of."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def wait_log(self, pattern: str, count: int = 1, since: int = 0) -> list[Any]:
+        """Wait until the log says something so often, from an octet on; says what re.findall does."""
+        found: list[Any] = []
+
+        def is_said() -> bool:
+            found[:] = re.findall(pattern, self.log()[since:])
+            return len(found) >= count
+
+        wait_until(is_said, f"Postfix's log says {pattern}")
+        return found
 
     # --- mail ---------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,11 @@ def history_of(house: House, login: str) -> Any:
     return house.engine.run(lambda txn: txn.history(ref.account_id))
 
 
+def unshown(history: Any) -> Any:
+    """The same, whenever its owner first read of each case: a retry that is refused may be that."""
+    return replace(history, incidents=tuple(replace(x, shown_at=None) for x in history.incidents))
+
+
 async def points(house: House, codes: tuple[str, ...], login: str, path: str | None, *costume: str) -> float:
     """Say what points a fresh account of the same tenant gets for one such mail."""
     to = tuple(f"{n}.{login.partition('@')[0]}@other.example" for n in range(60))
@@ -134,9 +140,9 @@ async def test_prop_idempotent(house: House) -> None:
         login = f"u{chance.randint(0, 2)}@cust.example"
         if sent and chance.random() < 0.6:
             mail = chance.choice(sent[-4:])
-            before = (history_of(house, mail[3]), len(await house.engine.pending()))
+            before = (unshown(history_of(house, mail[3])), len(await house.engine.pending()))
             await submit(house, *mail)
-            after = (history_of(house, mail[3]), len(await house.engine.pending()))
+            after = (unshown(history_of(house, mail[3])), len(await house.engine.pending()))
             assert after == before, mail[1]
         else:
             to = tuple(f"{number}.{n}@other.example" for n in range(chance.choice((1, 60, 120))))

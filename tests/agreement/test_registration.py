@@ -27,6 +27,7 @@ from filterd.agreement.sections_tenant import TenantRegistration
 from filterd.agreement.tenant_steps import REGISTRATION, tenant_limits
 from filterd.model import records as r
 from filterd.model.standing import History
+from tests.agreement.test_tenant_termination import told
 from tests.kit.terms import tencent
 
 TERMS = tencent()
@@ -56,6 +57,8 @@ STEP = r.TenantStepTaken(
     is_automatic=False,
     by="dana",
 )
+# Its notice was accepted on two channels: before that none takes effect.
+TOLD = tuple(replace(told(0, channel), at=AT, deemed_at=AT) for channel in ("tenant", "second"))
 ENDED = r.TenantStepEnded(
     at=AT + timedelta(days=20), step_id="ts_1", tenant_id=OLD, because="annulled", by="erin", reason="our error"
 )
@@ -143,7 +146,7 @@ def histories(*rows: r.Record, **more: History) -> Mapping[str, History]:
 
 
 def test_it_counts_from_the_end_of_the_cooling_off_and_for_three_years() -> None:
-    known = histories(STEP)
+    known = histories(STEP, *TOLD)
     begins = STEP.starts_at
 
     def kept(at: datetime) -> bool:
@@ -159,7 +162,7 @@ def test_it_counts_from_the_end_of_the_cooling_off_and_for_three_years() -> None
 
 
 def test_an_annulled_termination_keeps_and_matches_nothing() -> None:
-    known = histories(STEP, ENDED)
+    known = histories(STEP, *TOLD, ENDED)
     at = ENDED.at
     assert is_kept(MARK, known.__getitem__, TERMS, at - timedelta(seconds=1), points)
     assert not is_kept(MARK, known.__getitem__, TERMS, at, points)
@@ -193,7 +196,7 @@ def test_a_match_locks_sending_under_no_clause_until_a_person_has_looked(outcome
 
 
 def test_a_terminated_enterprise_is_suspended_for_good_from_the_end_of_its_cooling_off() -> None:
-    history = fold(OLD, [STEP])
+    history = fold(OLD, [STEP, *TOLD])
     assert tenant_limits(history, TERMS, STEP.starts_at - timedelta(seconds=1)) == ()
     (limit,) = tenant_limits(history, TERMS, STEP.starts_at)
     assert (limit.kind, limit.ends_at, limit.clauses) == ("suspend", None, ("4.3.1",))

@@ -245,4 +245,6 @@ def test_prop_replay_with_two_versions_never_raises_anyone(
             was, is_now = standing_at(before, terms, then), standing_at(after, terms, then)
             assert is_now.rung <= was.rung
             assert is_now.half_points <= was.half_points
-            assert {x.name for x in is_now.features} <= {x.name for x in was.features}
+            # A milder rung takes other things away than a harder one.
+            if is_now.rung == was.rung:
+                assert {x.name for x in is_now.features} <= {x.name for x in was.features}

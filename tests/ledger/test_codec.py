@@ -91,8 +91,8 @@ def test_the_form_is_canonical() -> None:
     kind, body, _ = encode_record(PersonAdded(at=at, person="Ä\udce9\x00", role="moderator", by="system"))
     assert kind == "person.added"
     expected = (
-        '{"account_id":null,"at":"2026-01-02T03:04:05.000000Z","by":"system","person":"Ä\\\\xe9\\u0000"'
-        ',"role":"moderator","scope":null}'
+        '{"account_id":null,"at":"2026-01-02T03:04:05.000000Z","by":"system","needs_second":false'
+        ',"person":"Ä\\\\xe9\\u0000","role":"moderator","scope":null,"second_from":null}'
     )
     assert body == expected.encode()
 

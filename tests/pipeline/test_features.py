@@ -23,6 +23,7 @@ from filterd.errors import ConfigError, LedgerUnavailable, RefusedError, UsageEr
 from filterd.mail.address import parse_forward_path
 from filterd.model.reply import Reply
 from filterd.model.session import Door, Envelope, ForwardPath, Path, Session
+from filterd.pipeline.held import TASK as HELD
 from filterd.pipeline.notices import NoticeSettings, Templates, render
 from filterd.pipeline.texts import OF_FEATURE, Why
 from filterd.ports import Answer, Intake
@@ -449,7 +450,8 @@ async def test_a_persons_milder_act_does_not_stand_in_for_what_the_rest_of_the_c
     house.clock.advance(hours=2)
     assert (await house.show(login))["features_off"] == ["bulk", "messages_per_hour:20"]
     # What is asked after a person has decided is a new question.
-    assert [task["incident_id"] for task in await house.ledger.call("task.list", {})] == [case]
+    asked = [task for task in await house.ledger.call("task.list", {}) if task["what"] != HELD]
+    assert [task["incident_id"] for task in asked] == [case]
 
 
 @pytest.mark.parametrize(

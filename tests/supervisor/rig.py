@@ -153,7 +153,7 @@ def rig(workers: int = 0, changes: dict[str, Any] | None = None, *, is_started: 
         "clamd": {"enabled": False},
         "authentication": {"enabled": False},
         "content": {"enabled": False},
-        "agreement": {"directory": str(agreements)},
+        "agreement": {"directory": str(agreements), "hold_outbound": "reject"},
         "http": {"port": http},
     }
     node = Node(folder=folder, config=merged(config, changes or {}), workers=workers)

@@ -13,12 +13,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from filterd import app
+from filterd.app.raised import RaisedWatch
 from filterd.app.watching import breaker_watch
 from filterd.clients.bypass_file import FILE_NAME, BypassFile, read_order, write_order
 from filterd.config import Config
 from filterd.ledger.codec import decode
 from filterd.ledger.engine import LedgerEngine
 from filterd.log import EventStream, Log
+from filterd.model.about import NOTHING
 from filterd.model.records import KINDS
 from filterd.pipeline import bypass
 from filterd.workers.bypass import BypassWatch
@@ -110,6 +112,7 @@ async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work
     half = app.LedgerHalf(app.read_policy(config), KEYS, clock)
     half._bypass = BypassWatch(half.engine.submit, BypassFile(tmp_path / FILE_NAME), clock, half.log)
     half._breakers = await breaker_watch(half.engine, half._breaker_rules, clock)
+    half._raised = RaisedWatch(lambda look: half.engine.submit(look, NOTHING), lambda: half.policy.agreements, clock)
     swept = asyncio.Event()
 
     async def sweep() -> None:

@@ -167,7 +167,7 @@ async def _negotiate(host: str, port: int) -> bytes | None:
             finally:
                 writer.write(_milter_packet(b"Q"))
                 writer.close()
-    except ConnectionResetError:
+    except (ConnectionResetError, BrokenPipeError):
         return b""
     except (OSError, TimeoutError):
         return None

@@ -117,7 +117,7 @@ def _suspect(language: str) -> tuple[Sample, ...]:
         write=partial(letters.plain, "gambling"),
         label="gambling",
         expected=Expected(
-            reply=HELD,
+            reply="550 5.7.1",
             found=("content.gambling.model", "rate.message.bulk"),
             breach=("illegal.gambling",),
             points=1,

@@ -105,7 +105,7 @@ _MADE = re.compile(rb"^(Message-Id: <\d{14}\.[0-9A-Z]+@mail\.corp\.example>|Date
 
 @pytest.fixture(scope="module")
 def node(make_module_node: Callable[..., Node]) -> Node:
-    node = make_module_node()
+    node = make_module_node({"agreement": {"hold_outbound": "reject"}})
     node.start()
     return node
 

@@ -102,7 +102,9 @@ class Story:
 def story(site: Site, make_module_node: Callable[..., Node]) -> Story:
     # Spam alone: the adverts offer forged invoices too, and for fraud the first hold would stop all mail to outside
     # before DATA (test_features has that), so that no run would get past its first dozen.
-    settings = {"agreement": {"preset": "supervised"}, "notices": {"merge_s": MERGE_S}, "content": {"enabled": False}}
+    # And each mail is answered by what it is: held mail has a bound of copies of its own (test_holding).
+    agreement = {"preset": "supervised", "hold_outbound": "reject"}
+    settings = {"agreement": agreement, "notices": {"merge_s": MERGE_S}, "content": {"enabled": False}}
     node = make_module_node(settings, workers=2)
     clock = site.on_another_day(node)
     clock.set(DAY_0)

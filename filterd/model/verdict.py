@@ -85,6 +85,10 @@ class Assessment:
     def findings(self) -> tuple[Finding, ...]:
         return tuple(f for v in self.verdicts for f in v.findings)
 
+    def result(self, method: str) -> str | None:
+        """Say the word a check found for an authentication method (RFC 8601 §2.7), or None."""
+        return next((r.result for v in self.verdicts for r in v.results if r.method == method), None)
+
     def score(self, label: str) -> float | None:
         """Say the probability some check gave `label`, or None."""
         for verdict in self.verdicts:

@@ -57,6 +57,7 @@ class Marking:
         assessment: what the fields on a stranger's mail tell; None: the bare mark.
         authserv_id: our name in Authentication-Results; copies that claim it go, whichever way the mail is going.
             None: nothing is known about such fields.
+        signed: fields that sign the mail as it came (pipeline/signing), for the very top.
     """
 
     transaction_id: str
@@ -68,6 +69,14 @@ class Marking:
     is_complete: bool = True
     assessment: Assessment | None = None
     authserv_id: str | None = None
+    signed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def results(self) -> str | None:
+        """Say the value of our Authentication-Results; None: there is none on this mail."""
+        if not self._is_inbound or self.assessment is None or self.authserv_id is None:
+            return None
+        return _results(self.authserv_id, self.assessment)
 
     def applied(self, raw: bytes) -> bytes:
         """Make the octets for the next hop: canonical mail with our fields on top."""
@@ -83,16 +92,20 @@ class Marking:
     def _is_inbound(self) -> bool:
         return self.direction is Direction.INBOUND
 
+    def findings(self) -> tuple[Fields, Fields]:
+        """Say the fields that tell what we found out, those above our trace field and those below it; on mail on its
+        way out there are none."""
+        if not self._is_inbound:
+            return [], []
+        results = self.results
+        above: Fields = [(authres.FIELD, results)] if results is not None else []
+        below = _marks(self.disposition is Disposition.TAG, self.spam_score, _codes(self.assessment))
+        return above, below + _virus_scanned(self.assessment, self.authserv_id)
+
     def _fields(self) -> Fields:
-        fields: Fields = []
-        if self._is_inbound and self.assessment is not None and self.authserv_id is not None:
-            fields += _authentication(self.authserv_id, self.assessment)
         trace = f"{self.transaction_id} fp={self.message_fp}" + ("" if self.is_complete else " unchecked")
-        fields.append((TRACE, trace))
-        if self._is_inbound:
-            fields += _marks(self.disposition is Disposition.TAG, self.spam_score, _codes(self.assessment))
-            fields += _virus_scanned(self.assessment, self.authserv_id)
-        return fields
+        above, below = self.findings()
+        return [*self.signed, *above, (TRACE, trace), *below]
 
 
 def points(probability: float) -> float:
@@ -136,14 +149,14 @@ def _virus_scanned(assessment: Assessment | None, authserv_id: str | None) -> Fi
     return []
 
 
-def _authentication(authserv_id: str, assessment: Assessment) -> Fields:
+def _results(authserv_id: str, assessment: Assessment) -> str | None:
     try:
         value = authres.value_of(authserv_id, authres.results_of(assessment))
         render_field(authres.FIELD, value)
     except UsageError:
         # Without the field readers behind us trust nothing; with 451 the mail would never arrive.
-        return []
-    return [(authres.FIELD, value)]
+        return None
+    return value
 
 
 def without_claims(raw: bytes, names: tuple[str, ...], authserv_id: str | None, *, is_inbound: bool) -> bytes:

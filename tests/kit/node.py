@@ -429,20 +429,26 @@ def merged(below: Table, above: Table) -> dict[str, Any]:
 
 
 def toml(tree: Table) -> str:
-    """Write tables of plain values and of one more layer of such tables, and lists of tables, as TOML."""
+    """Write tables of plain values and one more layer of tables or lists of them, and lists of tables, as TOML."""
     # A list without tables stands before the first table.
     lines = [f"{key} = []" for key, value in tree.items() if value == []]
     for key, value in tree.items():
         if value == []:
             continue
-        tables = value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
+        tables = value if _is_tables(value) else [value]
         head = f"[[{key}]]" if tables is value else f"[{key}]"
         for table in tables:
             lines.append(f"\n{head}")
             # JSON's texts, numbers, booleans and lists of them are TOML's.
-            plain = {name: item for name, item in table.items() if not isinstance(item, dict)}
+            plain = {name: item for name, item in table.items() if not isinstance(item, dict) and not _is_tables(item)}
             lines += [f"{name} = {json.dumps(item)}" for name, item in plain.items()]
             for name in table.keys() - plain.keys():
-                lines.append(f"\n[{key}.{name}]")
-                lines += [f"{inner} = {json.dumps(item)}" for inner, item in table[name].items()]
+                inside = f"[[{key}.{name}]]" if _is_tables(table[name]) else f"[{key}.{name}]"
+                for below in table[name] if _is_tables(table[name]) else [table[name]]:
+                    lines.append(f"\n{inside}")
+                    lines += [f"{inner} = {json.dumps(item)}" for inner, item in below.items()]
     return "\n".join(lines).lstrip() + "\n"
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)

@@ -55,6 +55,7 @@ test: install lint ## everything but nightly, with real servers; at most 15 min
 nightly: test ## the long runs too
 	$(PYTEST) --timeout 7200 -m nightly $(ARGS)
 	FILTERD_ORACLE_EXAMPLES=1500 $(PYTEST) --timeout 7200 tests/agreement/test_ladder_oracle.py $(ARGS)
+	FILTERD_FUZZ_EXAMPLES=100000 $(PYTEST) $(SPREAD) --timeout 14400 tests/fuzz $(ARGS)
 	$(BIN)/python -m tests.mutation
 	$(BIN)/python -m tests.corpora --write
 	$(BIN)/python -m tests.bench

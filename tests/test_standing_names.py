@@ -6,17 +6,12 @@ said aloud.
 
 from __future__ import annotations
 
-import ast
-import tomllib
-import warnings
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-TABLE = ROOT / "tests/standing.toml"
+from tests.kit import named
+
 PROPERTIES = """
 standing_is_fold no_ground_no_sanction c1_locked c2_ceiling incident_never_silent no_imposition_without_act
 lapse_consumes_nothing points_max_not_sum auto_needs_a_points idempotent headers_never_exempt script_never_raises
@@ -52,19 +47,8 @@ def names() -> dict[str, set[str]]:
     }
 
 
-@cache
 def table() -> dict[str, dict[str, dict[str, Any]]]:
-    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
-
-
-@cache
-def functions(file: str) -> frozenset[str]:
-    """Say which tests a file has, without running it."""
-    if not (ROOT / file).is_file():
-        return frozenset()
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    found = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    return frozenset(node.name for node in found if node.name.startswith("test_"))
+    return named.read("tests/standing.toml")
 
 
 @pytest.mark.parametrize("kind", sorted(names()))
@@ -75,17 +59,9 @@ def test_every_name_of_the_rules_is_in_the_table_and_no_other(kind: str) -> None
 
 @pytest.mark.parametrize("kind", sorted(names()))
 def test_every_test_that_a_name_rests_on_is_there(kind: str) -> None:
-    rows = table()[kind]
-    assert all(set(row) <= {"tests", "missing"} and any(row.values()) for row in rows.values())
-    tests = [(name, test) for name, row in rows.items() for test in row.get("tests", ())]
-    assert tests
-    assert [x for x in tests if x[1].partition("::")[2] not in functions(x[1].partition("::")[0])] == []
+    named.check_tests(table()[kind])
 
 
 @pytest.mark.parametrize("kind", sorted(names()))
 def test_what_no_test_holds_is_said_aloud(kind: str) -> None:
-    for name, row in table()[kind].items():
-        if "missing" in row:
-            held = "held in part" if row.get("tests") else "held by no test"
-            warnings.warn(f"{name} is {held}: {row['missing']}", stacklevel=1)
-            assert "\n" not in row["missing"]
+    named.say_missing(table()[kind])

@@ -6,6 +6,8 @@ PeerError for what is no request; the door then says nothing and hangs up, and P
 
 from __future__ import annotations
 
+import re
+
 from filterd.errors import PeerError
 from filterd.mail.address import mailbox_as_given, parse_forward_path, parse_reverse_path
 from filterd.model.reply import Reply
@@ -17,8 +19,18 @@ MAX_ATTRIBUTES = 200
 # Postfix line_length_limit, over which it would part the action.
 MAX_ACTION_BYTES = 2000
 
+# Names are words of ASCII; whatever follows the first `=` is the value.
+_NAME = rb"[!-<>-~]+"
+_ATTRIBUTE = re.compile(_NAME + rb"=[^\0\n]*")
+_BEGINNING = re.compile(rb"(?>(?:%b=[^\0\n]*\n)*)(?:[!-<>-~]*|%b=[^\0\n]*)" % (_NAME, _NAME))
+
 DUNNO = b"action=DUNNO\n\n"
 WAIT = b"action=DEFER_IF_PERMIT 4.3.0 Temporary policy failure, try again later\n\n"
+
+
+def may_begin(octets: bytes) -> bool:
+    """Say whether a request may begin like this. HTTP, TLS and SMTP do not: nobody waits for their empty line."""
+    return _BEGINNING.fullmatch(octets) is not None
 
 
 def parse_request(block: bytes) -> dict[str, bytes]:
@@ -28,9 +40,9 @@ def parse_request(block: bytes) -> dict[str, bytes]:
         raise PeerError(f"more than {MAX_ATTRIBUTES} attributes")
     found: dict[str, bytes] = {}
     for line in lines:
-        name, equals, value = line.partition(b"=")
-        if not equals or not name or not name.isascii() or b"\0" in line:
+        if _ATTRIBUTE.fullmatch(line) is None:
             raise PeerError("a line that is no attribute")
+        name, _, value = line.partition(b"=")
         found[name.decode("ascii")] = value
     if found.get("request") != b"smtpd_access_policy":
         raise PeerError("no smtpd_access_policy request")

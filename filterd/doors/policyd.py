@@ -1,9 +1,10 @@
 """The policy door: Postfix asks at each RCPT whether an account may send at all (SMTPD_POLICY_README; MAIL-PATH 4e).
 
 It knows the SASL login before DATA, in any topology, so a suspended account is refused before it has sent its
-message. Asked at MAIL it refuses only an account that people have ended. Asked at another state or about mail without
-a login it has nothing to say: DUNNO. When standing cannot be known the mail waits (DEFER_IF_PERMIT). On any other
-trouble it says nothing and hangs up, and the `default_action` of the operator's check_policy_service counts.
+message. Asked at MAIL it refuses only an account that people have ended. About mail without a login only the operator's
+lists have a word, at RCPT; at another state there is nothing to say: DUNNO. When standing cannot be known the mail
+waits (DEFER_IF_PERMIT). On any other trouble it says nothing and hangs up, and the `default_action` of the operator's
+check_policy_service counts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from filterd.doors.policy_wire import (
     MAX_REQUEST_BYTES,
     WAIT,
     action,
+    may_begin,
     parse_request,
     recipient_of,
     sender_of,
@@ -76,6 +78,7 @@ class PolicyConnection:
         self._report = report
         self._id = new_session_id()
         self._writer: asyncio.StreamWriter | None = None
+        self._held = b""
         self._is_waiting = False
         # Which message Postfix is asking about, and which of its recipients have passed: it asks about one as often as
         # its restriction lists name us.
@@ -93,12 +96,12 @@ class PolicyConnection:
             while not self._open.is_draining:
                 self._is_waiting = True
                 async with asyncio.timeout(IDLE_S):
-                    block = await reader.readuntil(b"\n\n")
+                    block = await self._block(reader)
                 self._is_waiting = False
                 writer.write(await self._answer(parse_request(block)))
                 async with asyncio.timeout(IDLE_S):
                     await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError):
             pass
         except Exception as err:
             # Ours or theirs: Postfix acts on silence, and the log says why there was some.
@@ -106,6 +109,20 @@ class PolicyConnection:
         finally:
             self._open.discard(self)
             writer.close()
+
+    async def _block(self, reader: asyncio.StreamReader) -> bytes:
+        """Give the next request with its empty line. Raises PeerError as soon as it cannot become one."""
+        while (end := self._held.find(b"\n\n")) < 0:
+            if len(self._held) > MAX_REQUEST_BYTES or not may_begin(self._held):
+                raise PeerError("no policy request")
+            octets = await reader.read(MAX_REQUEST_BYTES)
+            if not octets:
+                raise ConnectionResetError
+            self._held += octets
+        if end > MAX_REQUEST_BYTES:
+            raise PeerError("a policy request without end")
+        block, self._held = self._held[: end + 2], self._held[end + 2 :]
+        return block
 
     def wind_down(self) -> None:
         """Between two questions the connection is closed: Postfix asks again on a new one."""
@@ -118,8 +135,10 @@ class PolicyConnection:
 
     async def _answer(self, request: dict[str, bytes]) -> bytes:
         state = request.get("protocol_state")
-        if state not in (b"MAIL", b"RCPT") or not request.get("sasl_username"):
+        if state not in (b"MAIL", b"RCPT"):
             return DUNNO
+        if not request.get("sasl_username"):
+            return await self._screen(request) if state == b"RCPT" else DUNNO
         # Postfix's own recipient_count is 0 before DATA; an smtpd asks about one message after the other.
         instance = request.get("instance") or None
         if instance is None or instance != self._instance:
@@ -140,7 +159,13 @@ class PolicyConnection:
         self._passed.add(recipient.raw)
         return DUNNO
 
+    async def _screen(self, request: dict[str, bytes]) -> bytes:
+        """Answer about mail that nobody has signed in for: only the operator's lists have a word on it."""
+        refusal = await self._gate.screen(self._session(request), sender_of(request), recipient_of(request))
+        return action(refusal) if refusal is not None else DUNNO
+
     def _session(self, request: dict[str, bytes]) -> Session:
+        login = request.get("sasl_username")
         address, port = text_of(request, "client_address"), text_of(request, "client_port")
         peer = self._writer.get_extra_info("peername") if self._writer is not None else None
         return Session(
@@ -154,6 +179,6 @@ class PolicyConnection:
             client_name=text_of(request, "client_name"),
             helo=text_of(request, "helo_name"),
             protocol=text_of(request, "protocol_name"),
-            login=canonical_login(request["sasl_username"], self._config.login_domain),
-            login_source="sasl",
+            login=canonical_login(login, self._config.login_domain) if login else None,
+            login_source="sasl" if login else None,
         )

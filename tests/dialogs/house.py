@@ -31,8 +31,8 @@ class FakeGate:
     """Accepts all mail unchanged and writes down what it is asked.
 
     `refusals` maps recipient addresses to replies; `sender_refusal` answers every MAIL; `reply` answers every message;
-    `on_enforce` is awaited first; `edit` changes what is relayed; `admit_error`, `enforce_error` and `delivered_error`
-    are raised.
+    `hold` is why an MTA that can is to hold it; `on_enforce` is awaited first; `edit` changes what is relayed;
+    `admit_error`, `enforce_error` and `delivered_error` are raised.
     """
 
     refusals: dict[str, Reply] = field(default_factory=dict)
@@ -40,11 +40,13 @@ class FakeGate:
     on_enforce: Callable[[], Awaitable[Any]] | None = None
     edit: Callable[[bytes], bytes] = bytes
     edits: HeaderEdits = field(default_factory=HeaderEdits)
+    hold: str | None = None
     admit_error: Exception | None = None
     enforce_error: Exception | None = None
     delivered_error: Exception | None = None
     admitted: list[tuple[Session, Path | None, Path]] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)
+    screened: list[tuple[Session, Path | None, Path]] = field(default_factory=list)
     sender_refusal: Reply | None = None
     senders: list[tuple[Session, Path | None]] = field(default_factory=list)
     intakes: list[Intake] = field(default_factory=list)
@@ -64,6 +66,10 @@ class FakeGate:
             raise self.admit_error
         return self.refusals.get(forward.address)
 
+    async def screen(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        self.screened.append((session, reverse_path, forward))
+        return self.refusals.get(forward.address)
+
     async def enforce(self, intake: Intake) -> Answer:
         self.intakes.append(intake)
         if self.on_enforce is not None:
@@ -71,7 +77,16 @@ class FakeGate:
         if self.enforce_error is not None:
             raise self.enforce_error
         transaction_id = f"t_{len(self.intakes)}"
-        return Answer(transaction_id=transaction_id, reply=self.reply, raw=self.edit(intake.raw), edits=self.edits)
+        if self.hold is not None and intake.queue_id is None:
+            # So the gate, where the MTA cannot: it has it then, and the MTA drops it.
+            return Answer(transaction_id=transaction_id, reply=Reply(code=250, enhanced="2.0.0", text=self.hold))
+        return Answer(
+            transaction_id=transaction_id,
+            reply=self.reply,
+            raw=self.edit(intake.raw),
+            edits=self.edits,
+            hold=self.hold,
+        )
 
     async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:
         self.deliveries.append((transaction_id, reply, refused_recipients))

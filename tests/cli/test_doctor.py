@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from filterd.cli.probes import doors, house, programs, state
+from filterd.cli.probes import doors, house, names, programs, state
 from filterd.cli.probes.finding import Finding, Patient, Probe
 from filterd.clients.clamd_private import PrivateClamd
 from filterd.clients.sink import SinkScript, start_sink
-from filterd.config import Config, MilterConfig
+from filterd.config import Config, MilterConfig, load
+from filterd.demo.zone import Zone, ZoneServer
 from filterd.doors.milter import start_milter
 from tests.cli.rig import House, run
 from tests.dialogs.house import FakeGate
@@ -134,17 +136,19 @@ def test_a_running_node_is_not_broken(node: Path) -> None:
     report = said.json
     assert (said.code, report["broken"], said.err) == (0, 0, "")
     assert set(report) == {"broken", "warnings", "findings"}
-    assert all(set(item) == {"probe", "status", "what", "fix"} for item in report["findings"])
+    keys = {"probe", "status", "what", "fix", "fault", "change"}
+    assert all(set(item) == keys for item in report["findings"])
     assert all((item["fix"] is None) == (item["status"] in ("ok", "skipped")) for item in report["findings"])
     seen = {item["probe"] for item in report["findings"]}
     assert seen == {
         *("config", "agreement", "attribution", "reach", "clock", "state_dir", "key", "ledger", "chain", "events"),
         *("clamd", "model", "next_hop", "appeals", "listeners", "policy_service", "http", "database", "directory"),
-        *("two_people", "held", "paging", "milter", "socketmap"),
+        *("two_people", "held", "paging", "milter", "socketmap", "beliefs", "loop"),
+        *("dns", "postfix", "sendmail", "exim"),
     }
     for name in ("config", "agreement", "attribution", "clock", "state_dir", "key", "events"):
         assert {item["status"] for item in report["findings"] if item["probe"] == name} == {"ok"}, name
-    for name in ("listeners", "policy_service", "milter", "socketmap", "http"):
+    for name in ("listeners", "beliefs", "policy_service", "milter", "socketmap", "http"):
         assert [item["status"] for item in report["findings"] if item["probe"] == name] == ["ok"], name
 
 
@@ -323,6 +327,19 @@ def test_a_real_clamd_is_asked_to_find_something(clamd_server: PrivateClamd, mon
     assert statuses(programs.clamd, clamd={"address": address}) == ["ok", "broken"]
 
 
+def test_a_name_server_that_is_a_black_hole_is_noticed() -> None:
+    """One that takes every question and answers none; one that answers; none that is asked."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+        hole.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{hole.getsockname()[1]}"
+        ((status, words),) = examine(names.dns, dns={"nameservers": [place], "patience_s": 0.2})
+    assert (status, f"no name server answers ({place})" in words) == ("warning", True)
+    with ZoneServer(Zone({})) as server:
+        ((status, _),) = examine(names.dns, dns={"nameservers": [server.address], "patience_s": 60})
+    assert status == "ok"
+    assert statuses(names.dns, authentication={"enabled": False}) == ["skipped"]
+
+
 def test_a_scanner_that_is_switched_off_or_let_through_is_a_warning(clamd_server: PrivateClamd) -> None:
     assert statuses(programs.clamd, clamd={"enabled": False}) == ["warning"]
     address = f"unix:{clamd_server.socket_path}"
@@ -343,6 +360,25 @@ def test_a_next_hop_is_asked_what_it_offers() -> None:
         assert statuses(programs.appeals, next_hop=hop, notices={"appeals_address": "a@b.example"}) == ["ok"]
     assert statuses(programs.next_hop, next_hop=hop) == ["broken"]
     assert statuses(programs.appeals, next_hop=hop) == ["skipped"]
+
+
+def test_a_next_hop_without_the_tls_and_xclient_that_are_wanted_is_warned_about() -> None:
+    port = free_port()
+
+    async def serve() -> Callable[[], Awaitable[object]]:
+        return (await start_sink(port=port)).close
+
+    hop = {"address": f"127.0.0.1:{port}", "tls": "may", "xclient": True}
+    with running(serve):
+        warned = [words for status, words in examine(programs.next_hop, next_hop=hop) if status == "warning"]
+        assert [word for words in warned for word in ("TLS", "XCLIENT") if word in words] == ["TLS", "XCLIENT"]
+        said = examine(programs.next_hop, next_hop=hop | {"tls": "encrypt"})
+        assert [status for status, _ in said] == ["broken"]
+        assert "STARTTLS not offered" in said[0][1]
+        # It does not know LHLO either.
+        said = examine(programs.next_hop, next_hop={"address": f"127.0.0.1:{port}", "protocol": "lmtp"})
+        assert [status for status, _ in said] == ["broken"]
+        assert "LHLO answered with 503" in said[0][1]
 
 
 def test_a_next_hop_that_offers_nothing_is_warned_about() -> None:
@@ -415,6 +451,32 @@ def test_something_else_on_our_ports_is_noticed() -> None:
     # The milter alone is early enough.
     alone = {"listener": [], "milter": {"enabled": True}, "policy_service": {"enabled": False}}
     assert statuses(doors.policy_service, **alone) == ["skipped"]
+
+
+def test_a_listener_that_runs_with_another_configuration_is_noticed(node: Path) -> None:
+    """What it offers this host tells whom it believes; the file in hand says otherwise."""
+    running = load(node).listener[0].model_dump()
+    ((status, words),) = examine(doors.beliefs, listener=[running])
+    assert (status, "believes this host" in words) == ("ok", True)
+    ((status, words),) = examine(doors.beliefs, listener=[running | {"trusted_peers": ()}])
+    assert (status, "believes this host, and the file says otherwise" in words) == ("broken", True)
+    ((status, words),) = examine(doors.beliefs, listener=[running | {"attribution": "none"}])
+    assert (status, "another configuration" in words) == ("broken", True)
+    assert examine(doors.beliefs, listener=[running | {"port": free_port()}]) == []
+
+
+def test_a_next_hop_that_greets_as_we_do_is_a_loop(node: Path) -> None:
+    """By another address than the one it listens on, so that the configuration alone does not show it."""
+    running = load(node).listener[0]
+    config = {"listener": [running.model_dump()], "next_hop": {"address": f"127.0.0.2:{running.port}"}}
+    assert statuses(doors.loop, **config) == ["skipped"]
+    config["next_hop"] = {"address": f"localhost:{running.port}"}
+    ((status, words),) = examine(doors.loop, **config)
+    assert (status, "in a circle" in words) == ("broken", True)
+    config["listener"] = [running.model_dump() | {"hostname": "other.example"}]
+    ((status, words),) = examine(doors.loop, **config)
+    assert (status, running.hostname in words) == ("ok", True)
+    assert statuses(doors.loop) == ["skipped"]
 
 
 @pytest.mark.parametrize("place", ["port", "socket"])

@@ -38,6 +38,53 @@ async def listeners(patient: Patient) -> AsyncIterator[Finding]:
             yield warning(f"{name} greets with {said[:3].decode('ascii', 'replace')}", "look into the service log")
 
 
+async def beliefs(patient: Patient) -> AsyncIterator[Finding]:
+    """Does every SMTP port believe a mail server on this host, or not, as the file has it?  MAIL-PATH 4b."""
+    for listener in patient.config.listener:
+        is_socket = listener.bind.startswith(_UNIX)
+        name = f"listener {listener.name!r}"
+        if (listener.port == 0 and not is_socket) or listener.proxy_protocol or listener.tls_required:
+            continue
+        offered = await _features(listener.bind, listener.port, "LHLO" if listener.protocol == "lmtp" else "EHLO")
+        if offered is None:
+            # `listeners` says that nobody is there.
+            continue
+        is_wanted = _is_trusted_here(listener.trusted_peers, is_socket)
+        wanted = {"XFORWARD"} if is_wanted else set()
+        wanted |= {"XCLIENT"} if is_wanted and listener.attribution == "xclient" else set()
+        if offered & {"XFORWARD", "XCLIENT"} == wanted:
+            yield ok(f"{name} {'believes' if is_wanted else 'does not believe'} this host")
+        else:
+            yield broken(
+                f"{name} {'does not believe' if is_wanted else 'believes'} this host, and the file says otherwise: "
+                "it runs with another configuration",
+                "start `filterd serve` again: [[listener]] is read at start only",
+            )
+
+
+async def loop(patient: Patient) -> AsyncIterator[Finding]:
+    """Is the next hop somebody else than ourselves?"""
+    address = patient.config.next_hop.address
+    host, _, port = (address, "", "0") if address.startswith(_UNIX) else address.rpartition(":")
+    if not port.isdigit() or not host:
+        yield skipped("the built-in sink is nobody's next hop")
+        return
+    said = await _talk(host.strip("[]"), int(port), None, b"\n")
+    if said is None:
+        yield skipped(f"{address} does not answer, see next_hop")
+        return
+    greeted = b"".join(said.split()[1:2]).decode("ascii", "replace").lower()
+    own = {listener.hostname.lower(): listener.name for listener in patient.config.listener}
+    if greeted in own:
+        yield broken(
+            f"the next hop {address} greets as {greeted}, the name of listener {own[greeted]!r}: mail would go in a "
+            "circle until its Received fields are too many",
+            "point next_hop.address at the mail server's own port, or give the listener a hostname of its own",
+        )
+    else:
+        yield ok(f"the next hop {address} is somebody else: {greeted}")
+
+
 async def policy_service(patient: Patient) -> AsyncIterator[Finding]:
     """Does the policy service say DUNNO to a stranger?"""
     settings = patient.config.policy_service
@@ -146,6 +193,27 @@ async def _talk(host: str, port: int, question: bytes | None, until: bytes | Non
                 if question is not None:
                     writer.write(question)
                 return await (reader.read(65_536) if until is None else reader.readuntil(until))
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return None
+
+
+async def _features(host: str, port: int, verb: str) -> set[str] | None:
+    """Greet an SMTP port, and say the keywords that it offers; None when it does not answer."""
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            reader, writer = await _connect(host, port)
+            try:
+                greeting = await reader.readline()
+                if not greeting.startswith(b"220 "):
+                    return None
+                writer.write(f"{verb} doctor.invalid\r\n".encode())
+                lines: list[bytes] = []
+                while not lines or lines[-1][3:4] == b"-":
+                    lines.append(await reader.readuntil(b"\n"))
+                writer.write(b"QUIT\r\n")
+                return {b"".join(line[4:].split()[:1]).decode("ascii", "replace") for line in lines[1:]}
             finally:
                 writer.close()
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

@@ -15,7 +15,16 @@ import filterd
 from filterd.agreement.load import unmapped
 from filterd.agreement.versions import versions
 from filterd.checks import ALL_CODES
-from filterd.cli.adopting import ENTRIES_VERB, Approvals, list_faults, list_rows, needs_two, raised_faults
+from filterd.cli.adopting import (
+    ENTRIES_VERB,
+    LOCKED_STATES,
+    Approvals,
+    list_faults,
+    list_rows,
+    locked_rows,
+    needs_two,
+    raised_faults,
+)
 from filterd.cli.link import connected
 from filterd.cli.places import events_of
 from filterd.cli.probes.finding import Finding, Patient, broken, ok, skipped, warning
@@ -54,8 +63,9 @@ async def two_people(patient: Patient) -> AsyncIterator[Finding]:
         return
     try:
         async with connected(patient.config) as remote:
-            approved = Approvals.of(await remote.call(ENTRIES_VERB, {}))
-        rows = list_rows(patient.config, approved)
+            entries = await remote.call(ENTRIES_VERB, {})
+        approved = Approvals.of(entries)
+        rows, locked = list_rows(patient.config, approved), locked_rows(patient.config, entries)
     except (FilterdError, OSError) as err:
         yield skipped(f"could not be looked at: {err}")
         return
@@ -64,6 +74,13 @@ async def two_people(patient: Patient) -> AsyncIterator[Finding]:
         yield warning(what, do)
     if not faults:
         yield ok(f"two people have approved {len(rows)} term lists and every raised category")
+    for row in locked:
+        # By the file alone: what it is about is for those who decide.
+        what = f"list of a locked category {row['file']}: {LOCKED_STATES[row['state']]}"
+        if row["state"] in ("off", "held_back"):
+            yield warning(what, f"filterd terms locked propose {row['file']} --reason WHY; another person approves")
+        else:
+            yield ok(what)
 
 
 async def attribution(patient: Patient) -> AsyncIterator[Finding]:

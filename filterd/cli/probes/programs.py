@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from filterd.app.processes import notice_hop
 from filterd.cli.probes.finding import Finding, Patient, broken, ok, skipped, warning
 from filterd.clients.clamd import DEBIAN_SOCKETS, ClamdScanner, locate
 from filterd.clients.clamd_private import EICAR
@@ -89,6 +90,7 @@ async def next_hop(patient: Patient) -> AsyncIterator[Finding]:
             f"the next hop {config.next_hop.address} is our own listener {loops!r}", "point it at the mail server"
         )
         return
+    greeting = "LHLO" if config.next_hop.protocol == "lmtp" else "EHLO"
     hop = config.next_hop.model_copy(update={"connect_timeout_s": _WITHIN_S, "command_timeout_s": _WITHIN_S})
     try:
         relay = NextHopRelay(hop)
@@ -99,14 +101,22 @@ async def next_hop(patient: Patient) -> AsyncIterator[Finding]:
     offered = session.extensions
     await session.close()
     await relay.close()
-    yield ok(f"{relay.name} answers EHLO: {', '.join(offered) or 'no extensions'}")
+    yield ok(f"{relay.name} answers {greeting}: {', '.join(offered) or 'no extensions'}")
+    if config.next_hop.tls == "may" and not session.is_secured:
+        fix = "offer STARTTLS there, or next_hop.tls = 'none'"
+        yield warning("mail goes there in clear text: there is no TLS that works", fix)
+    if config.next_hop.xclient and "XCLIENT" not in offered:
+        yield warning(
+            "it does not offer XCLIENT: it takes filterd for the client of all mail, with filterd's rights",
+            "Postfix: smtpd_authorized_xclient_hosts = 127.0.0.0/8 on that port",
+        )
     for keyword, effect, is_needed in _WANTED:
         if keyword not in offered:
             fix = f"offer {keyword} there, and discard it at the front (smtpd_discard_ehlo_keywords) until then"
             yield warning(f"it does not offer {keyword}: {effect}", fix) if is_needed else ok(f"no {keyword}: {effect}")
     if "XFORWARD" in offered:
         yield ok(f"it takes XFORWARD {offered['XFORWARD']}")
-    else:
+    elif config.next_hop.protocol == "smtp":
         yield warning(
             "it does not offer XFORWARD: its log shows filterd as the client of all mail",
             "Postfix: smtpd_authorized_xforward_hosts = 127.0.0.0/8 on that port",
@@ -121,10 +131,10 @@ async def appeals(patient: Patient) -> AsyncIterator[Finding]:
     if where == "sink":
         yield skipped("the built-in sink takes every address")
         return
-    update = {"address": where, "connect_timeout_s": _WITHIN_S, "command_timeout_s": _WITHIN_S}
+    update = {"connect_timeout_s": _WITHIN_S, "command_timeout_s": _WITHIN_S}
     try:
         forward = parse_forward_path(b"<" + address.encode("utf-8") + b">", smtputf8=True)
-        relay = NextHopRelay(config.next_hop.model_copy(update=update))
+        relay = NextHopRelay(notice_hop(config, config.next_hop).model_copy(update=update))
         session = await relay.lease()
         try:
             reply = await session.mail(None, ())

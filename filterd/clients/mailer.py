@@ -45,7 +45,7 @@ class RelayMailer:
             if reply.is_positive:
                 reply = await lease.rcpt(ForwardPath(path=path))
             if reply.is_positive:
-                reply = await lease.data(canonical(raw)[0])
+                (reply,) = await lease.data(canonical(raw)[0])
             return reply
         finally:
             await lease.close()

@@ -1,4 +1,4 @@
-"""The next hop: a pool of kept-alive SMTP connections (RFC 5321 §4.1, §4.5.3.2). Fulfils ports.Relay.
+"""The next hop: a pool of kept-alive SMTP or LMTP connections (RFC 5321 §4.1, §4.5.3.2). Fulfils ports.Relay.
 
 A connection is leased for one transaction and used again, last one first, so that the pool shrinks to what the load
 needs; one that has idled for `idle_s`, has been refused too often, or has said anything unasked is closed instead.
@@ -10,6 +10,7 @@ import asyncio
 
 from filterd.clients.relay_connection import Address, Connection, NextHopSettings, connect
 from filterd.clients.relay_session import NextHopSession
+from filterd.clients.relay_tls import HopTls
 from filterd.clients.relay_wire import RelayBroken
 from filterd.errors import PortError
 
@@ -24,12 +25,13 @@ class NextHopRelay:
 
     Args:
         hop: `[next_hop]`; its address must not be `sink`, which `app` replaces by the address of a running sink.
-    Raises ConfigError for an address that cannot be read.
+    Raises ConfigError for an address or a certificate that cannot be read.
     """
 
     def __init__(self, hop: NextHopSettings) -> None:
         self._hop = hop
         self._address = Address.parse(hop.address)
+        self._tls = HopTls(hop, self._address.host) if hop.tls != "none" else None
         self._slots = asyncio.Semaphore(hop.max_connections)
         self._idle: list[Connection] = []
         self._resets: set[asyncio.Task[None]] = set()
@@ -39,12 +41,17 @@ class NextHopRelay:
     @property
     def name(self) -> str:
         """How replies name the next hop: `smtp:[127.0.0.1]:10026`."""
-        return str(self._address)
+        return f"{self._hop.protocol}:{self._address}"
+
+    @property
+    def answers_each(self) -> bool:
+        return self._hop.protocol == "lmtp"
 
     async def lease(self) -> NextHopSession:
-        """Get a connection, waiting at most `connect_timeout_s` for one of the pool and as long again to connect."""
+        """Get a connection, waiting at most `connect_timeout_s` for one of the pool, and then for `connect`."""
         if self._is_closed:
             raise PortError("the relay is closed")
+        started_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._hop.connect_timeout_s):
                 await self._slots.acquire()
@@ -52,11 +59,13 @@ class NextHopRelay:
             text = f"all {self._hop.max_connections} connections to the next hop are in use"
             raise PortError(text, temporary=True) from None
         try:
-            connection = self._take_idle() or await connect(self._hop)
+            connection = self._take_idle() or await connect(self._hop, self._tls)
         except BaseException:
             self._slots.release()
             raise
-        return NextHopSession(connection, self._hop, renew=self._renew, give_back=self._give_back)
+        return NextHopSession(
+            connection, self._hop, started_at=started_at, renew=self._renew, give_back=self._give_back
+        )
 
     async def close(self) -> None:
         """Part from the next hop. Leases still out drop their connection when they come back."""
@@ -79,10 +88,11 @@ class NextHopRelay:
         """A fresh connection in the slot of a dead one; the others that idle are as old, so they go too."""
         while self._idle:
             self._idle.pop().wire.abort()
-        return await connect(self._hop)
+        return await connect(self._hop, self._tls)
 
     def _give_back(self, connection: Connection, is_open: bool) -> None:
-        if not connection.wire.is_quiet or self._is_closed or connection.refusals >= MAX_REFUSALS:
+        is_worn = connection.is_spent or connection.refusals >= MAX_REFUSALS
+        if not connection.wire.is_quiet or self._is_closed or is_worn:
             # With a transaction open, dropping is as good as RSET: without a dot there is no mail.
             connection.quit()
             self._slots.release()

@@ -8,6 +8,7 @@ late would answer the wrong command.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from typing import cast
 
@@ -17,6 +18,8 @@ from filterd.model.reply import Reply
 
 # Unread replies: a pipelined group has a handful; more is a peer that talks to itself.
 MAX_UNREAD_REPLIES = 100
+# What the peer's close_notify is waited for.
+GOODBYE_S = 2.0
 
 
 class RelayBroken(PortError):
@@ -25,11 +28,16 @@ class RelayBroken(PortError):
     Args:
         is_after_dot: the end of the message had been sent, so that nobody knows who has the mail (FAULTS 6). The door
             reads this attribute by its name, since doors do not import clients.
+        replies: what the first recipients were answered behind the dot before it broke (LMTP); the others are unknown.
     """
 
-    def __init__(self, message: str, *, is_after_dot: bool = False) -> None:
+    def __init__(self, message: str, *, is_after_dot: bool = False, replies: tuple[Reply, ...] = ()) -> None:
         super().__init__(message, temporary=True)
-        self.is_after_dot = is_after_dot
+        self.is_after_dot, self.replies = is_after_dot, replies
+
+
+class HandshakeFailed(RelayBroken):
+    """TLS came to nothing, and the connection with it."""
 
 
 class RelayWire(asyncio.Protocol):
@@ -43,6 +51,8 @@ class RelayWire(asyncio.Protocol):
         self._writer: asyncio.Future[None] | None = None
         self._is_choked = False
         self._lost: str | None = None
+        # How many replies may come at once, besides a pipelined group: LMTP has one for each recipient.
+        self.owed = 0
 
     # --- for the session --------------------------------------------------------------------------------------------
 
@@ -76,6 +86,34 @@ class RelayWire(asyncio.Protocol):
             await self._reader
         return self._replies.popleft()
 
+    async def start_tls(self, context: ssl.SSLContext, name: str | None, timeout_s: float) -> None:
+        """Go over to TLS, right behind the reply to STARTTLS (RFC 3207 §4).
+
+        Args:
+            name: whom the certificate must be of, where the context looks, and whom we ask for (SNI); None: nobody.
+
+        Raises HandshakeFailed; RelayBroken when more has been said in clear text, by whoever sits on the line: it would
+        be read as an answer inside TLS.
+        """
+        if not self.is_quiet or self._transport is None:
+            raise RelayBroken(self._lost or "words in clear text behind the reply to STARTTLS")
+        try:
+            # Up to its first wait this reads nothing, so nothing in clear text comes in between.
+            secured = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                context,
+                server_hostname=name,
+                ssl_handshake_timeout=timeout_s,
+                ssl_shutdown_timeout=GOODBYE_S,
+            )
+        except OSError as err:
+            # ssl.SSLError is one, and so is what the certificate does not say.
+            raise HandshakeFailed(f"TLS with the next hop: {err}") from err
+        if secured is None:
+            raise HandshakeFailed("TLS with the next hop: it closed the connection")
+        self._transport, self._is_choked = secured, False
+
     def close(self) -> None:
         """Close after what has been written."""
         if self._transport is not None:
@@ -95,9 +133,10 @@ class RelayWire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._replies.extend(self._parser.feed(data))
-            if len(self._replies) > MAX_UNREAD_REPLIES:
-                raise PeerError("replies that nobody asked for")
+            for reply in self._parser.feed(data):
+                if len(self._replies) >= MAX_UNREAD_REPLIES + self.owed:
+                    raise PeerError("replies that nobody asked for")
+                self._replies.append(reply)
         except PeerError as err:
             self._lose(f"the next hop broke SMTP: {err}")
             self.abort()

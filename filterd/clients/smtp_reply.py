@@ -7,6 +7,7 @@ lines of a reply bear one code, and nothing may be endless. Raises PeerError for
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from filterd.errors import PeerError
 from filterd.model.reply import Reply
@@ -32,21 +33,19 @@ class ReplyParser:
         """Nothing of an unfinished reply is here."""
         return not self._pending and not self._lines
 
-    def feed(self, data: bytes) -> list[Reply]:
-        """Say the replies that `data` completes, in order."""
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        """Say the replies that `data` completes, in order; those before a fault count. To be used up."""
         pending = self._pending
         pending += data
-        replies: list[Reply] = []
         start = 0
         while (end := pending.find(b"\n", start)) >= 0:
             reply = self._take(bytes(pending[start : end + 1]))
-            if reply is not None:
-                replies.append(reply)
             start = end + 1
+            if reply is not None:
+                yield reply
         del pending[:start]
         if len(pending) > MAX_LINE_BYTES:
             raise PeerError(f"a reply line of more than {MAX_LINE_BYTES} octets")
-        return replies
 
     def _take(self, line: bytes) -> Reply | None:
         if len(line) > MAX_LINE_BYTES:

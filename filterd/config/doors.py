@@ -166,6 +166,17 @@ class MilterConfig(Section):
     )
     login_domain: str | None = Field(None, description="Domain added to logins that have none.")
     max_message_bytes: int = Field(52_428_800, ge=65_536, description="Larger mail gets 552 5.3.4.")
+    max_recipients: int = Field(
+        1000,
+        ge=100,
+        description="More RCPT in one transaction get 452 4.5.3. Mail of local programmes knows no such bound: nothing "
+        "is refused there at RCPT.",
+    )
+    hold_by: Literal["filterd", "mta"] = Field(
+        "filterd",
+        description="Who keeps mail of your accounts that is held: we do, or Postfix in its hold queue, where `filterd "
+        "quarantine` reaches it (needs `effectors.mta_queue`). Strangers' mail, an item a recipient, is kept by us.",
+    )
     max_connections: int = Field(500, ge=1, description="An MTA has one for each client; more are closed at once.")
 
     @field_validator("address")
@@ -206,12 +217,58 @@ class NextHopConfig(Section):
     """`[next_hop]`: where accepted mail goes."""
 
     address: str = Field("sink", description="`host:port`, `unix:/path`, or `sink` (a built-in loopback sink).")
+    protocol: Literal["smtp", "lmtp"] = Field(
+        "smtp",
+        description="`lmtp`: a server that delivers and answers for each recipient (RFC 2033). A listener that speaks "
+        "SMTP then takes one recipient a transaction, more get 452 4.5.3; one that speaks LMTP hands each answer on.",
+    )
     helo: str = "filterd.invalid"
+    tls: Literal["none", "may", "encrypt", "verify"] = Field(
+        "none",
+        description="STARTTLS (RFC 3207). `may`: where it is offered and works. `encrypt`: or no mail goes out (451). "
+        "`verify`: and the certificate must be of `tls_name` and hang on `tls_ca_file`.",
+    )
+    tls_ca_file: Path | None = Field(
+        None, description="PEM, who may vouch for the next hop. None: those this system knows."
+    )
+    tls_name: str | None = Field(
+        None, description="Whom the certificate must be for. None: the host of `address`, a name or an IP address."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM, shown to a next hop that asks for one. Read again when it changes, as is `tls_ca_file`."
+    )
+    tls_key: Path | None = Field(None, description="PEM, not encrypted; None: the key is in `tls_certificate`, too.")
+    xclient: bool = Field(
+        False,
+        description="Where the next hop offers XCLIENT, it is told the client in that way and applies its own rules to "
+        "it; when it refuses, no mail goes out (451). Else, and where it is not offered: XFORWARD.",
+    )
     max_connections: int = Field(20, ge=1)
     connect_timeout_s: Seconds = 10
     command_timeout_s: Seconds = 60
-    data_timeout_s: Seconds = Field(85, description="Below the 100 s Postfix waits for a before-queue filter.")
+    data_timeout_s: Seconds = Field(
+        85,
+        description="Longest wait for the answer to a message, DATA included, and, from the wait for a connection on, "
+        "to a MAIL: below the 100 s Postfix waits for a before-queue filter.",
+    )
     idle_s: Seconds = Field(30, description="A kept connection older than this is closed.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> NextHopConfig:
+        if self.address == "sink" and (self.protocol == "lmtp" or self.tls in ("encrypt", "verify")):
+            raise ValueError("the built-in sink speaks SMTP in clear text")
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("tls_key needs tls_certificate")
+        if self.tls == "none" and (self.tls_ca_file or self.tls_name or self.tls_certificate):
+            raise ValueError("tls_ca_file, tls_name and tls_certificate need tls")
+        if self.tls != "verify" and self.tls_ca_file is not None:
+            raise ValueError("tls_ca_file needs tls = 'verify': otherwise nobody looks at the certificate")
+        if self.tls == "verify" and self.address.startswith("unix:") and self.tls_name is None:
+            raise ValueError("tls = 'verify' on a UNIX socket needs tls_name")
+        if self.protocol == "lmtp" and self.address.rpartition(":")[2] == "25":
+            # RFC 2033 §5
+            raise ValueError("LMTP must not be spoken on port 25")
+        return self
 
 
 class HttpConfig(Section):

@@ -4,12 +4,12 @@ What differs from SMTP: LHLO in place of EHLO and HELO (500), DATA without a rec
 reply for each RCPT that was accepted, in their order, also where two named the same mailbox. Transactions, parameters,
 pipelining and STARTTLS are those of smtp_verbs.
 
-The gate judges a message once, and the next hop, which speaks SMTP, answers it once. So all recipients behind the dot
-share one fate: a refusal of ours, or the next hop's reply, is repeated for each. A recipient the next hop does not take
-is refused at its RCPT, alone and at once. Hence no message is ever delivered to a part of its accepted recipients, and
-a client that tries again after a 4xx repeats nothing that was done, with one exception that SMTP has as well: when the
-connection broke behind our dot (451 4.4.2) nobody knows whether the next hop took the mail, and all its recipients may
-get it twice. X-Filterd-Id then bears the same fingerprint in both copies.
+The gate judges a message once, so a refusal of ours is repeated for each recipient. What the next hop answers is
+handed on: one that speaks SMTP answers once, for all of them; one that speaks LMTP answers for each, and each answer
+goes to the recipient it is about. A recipient the next hop does not take is refused at its RCPT, alone and at once.
+Hence a client that tries again after a 4xx repeats nothing that was done, with one exception that SMTP has as well:
+when the connection broke behind our dot (451 4.4.2) nobody knows whether the next hop took the mail, and those it had
+not yet answered for may get it twice. X-Filterd-Id then bears the same fingerprint in both copies.
 """
 
 from __future__ import annotations
@@ -32,3 +32,7 @@ class LmtpProtocol(SmtpProtocol):
     def replies_to(self, transaction: MailTransaction) -> int:
         # RFC 2033 §4.2
         return transaction.recipients
+
+    @property
+    def max_recipients(self) -> int:
+        return self.door.listener.max_recipients

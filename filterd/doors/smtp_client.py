@@ -18,6 +18,7 @@ from filterd.model.ids import random_id
 from filterd.model.session import Door, Session
 
 _UNAVAILABLE = "[UNAVAILABLE]"
+_ADDRESSES = frozenset({"ADDR", "DESTADDR"})
 # In place of the address of a peer at a UNIX socket, and in `trusted_peers`.
 UNIX = "unix"
 
@@ -32,6 +33,7 @@ class Client:
         login: canonical, of XCLIENT LOGIN.
         helo: of our own EHLO, HELO or LHLO; None before.
         protocol: which of the three it was, in the words of XFORWARD's PROTO.
+        server: where it has connected to; None: unknown, or a UNIX socket.
         tls: version and cipher; None in clear text.
     """
 
@@ -44,6 +46,7 @@ class Client:
     helo: str | None = None
     protocol: Literal["SMTP", "ESMTP", "LMTP"] = "SMTP"
     tls: tuple[str, str] | None = None
+    server: tuple[str, int] | None = None
 
     def add_xforward(self, new: dict[str, str | None]) -> None:
         self.xforward = {**dict.fromkeys(XFORWARD_NAMES), **(self.xforward or {}), **new}
@@ -68,9 +71,18 @@ class Client:
         return {**own, **named}
 
     def forwarded(self) -> dict[str, str]:
-        """Say the same for the next hop's XFORWARD."""
-        shown = {name: value if value is not None else _UNAVAILABLE for name, value in self.shown().items()}
-        return {**shown, "ADDR": encoded_address(shown["ADDR"])} if shown["ADDR"] != _UNAVAILABLE else shown
+        """Say the same for the next hop, and what XCLIENT has besides: who logged in, and where."""
+        known = {**self.shown(), "LOGIN": self.login, **self._destination()}
+        return {
+            name: _UNAVAILABLE if value is None else encoded_address(value) if name in _ADDRESSES else value
+            for name, value in known.items()
+        }
+
+    def _destination(self) -> dict[str, str | None]:
+        """Where the client connected to: here, unless a peer speaks for it, who may say where."""
+        if self.xforward is None and not self.xclient and self.server is not None:
+            return {"DESTADDR": self.server[0], "DESTPORT": str(self.server[1])}
+        return {name: self.xclient.get(name) for name in ("DESTADDR", "DESTPORT")}
 
     def session(self, listener: str) -> Session:
         """Make the noun, freshly for each transaction."""

@@ -247,7 +247,10 @@ class SmtpConnection(SMTP):
     def _client_of(self, transport: asyncio.BaseTransport) -> Client:
         if self._announced is not None:
             return self._announced()
-        return self.door.client_of(transport.get_extra_info("peername"))
+        client = self.door.client_of(transport.get_extra_info("peername"))
+        here = transport.get_extra_info("sockname")
+        client.server = (here[0].partition("%")[0], here[1]) if isinstance(here, tuple) else None
+        return client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.client = self._client_of(transport)

@@ -23,8 +23,9 @@ MAX_HEADER_LINES = 50_000
 
 async def finish(
     transaction: MailTransaction, received: bytes, gate: Gate, *, via: str, max_hops: int, report: Report
-) -> Reply:
-    """Carry one message through to the end; says what the client is told. Raises nothing.
+) -> tuple[Reply, ...]:
+    """Carry one message through to the end; says what is answered for each recipient, in their order: all the same
+    unless the next hop speaks LMTP. Raises nothing.
 
     Args:
         received: the message as the client meant it, without the dots of the transport, its line ends as they came.
@@ -35,9 +36,9 @@ async def finish(
         raw, changes = canonical(received)
         del received
         if hops(raw) > max_hops:
-            return replies.LOOP
+            return (replies.LOOP,) * transaction.recipients
         if _header_lines(raw) > MAX_HEADER_LINES:
-            return replies.HEADER_TOO_BIG
+            return (replies.HEADER_TOO_BIG,) * transaction.recipients
         intake = Intake(
             session=transaction.session,
             envelope=transaction.envelope,
@@ -48,12 +49,12 @@ async def finish(
         answer = await gate.enforce(intake)
         reach("smtp.enforced")
         if answer.reply is not None:
-            return answer.reply
+            return (answer.reply,) * transaction.recipients
         return await _relayed(transaction, answer, gate, via=via, report=report)
     except Exception as err:
         # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
         report(transaction.session.id, err)
-        return replies.internal_error(transaction.session.id)
+        return (replies.internal_error(transaction.session.id),) * transaction.recipients
     finally:
         await transaction.lease.close()
 
@@ -70,25 +71,36 @@ def _header_lines(raw: bytes) -> int:
     return raw.count(b"\r\n", 0, end if end >= 0 else len(raw))
 
 
-async def _relayed(transaction: MailTransaction, answer: Answer, gate: Gate, *, via: str, report: Report) -> Reply:
-    session_id = transaction.session.id
+async def _relayed(
+    transaction: MailTransaction, answer: Answer, gate: Gate, *, via: str, report: Report
+) -> tuple[Reply, ...]:
+    session_id, everybody = transaction.session.id, transaction.recipients
     try:
-        reply = await transaction.lease.data(answer.raw)
+        said = await transaction.lease.data(answer.raw)
     except PortError as err:
         report(session_id, err)
         # Where the relay does not say, the message may have been taken: that is the answer that loses nothing.
         is_unknown = bool(getattr(err, "is_after_dot", True))
         await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=is_unknown)
-        return replies.NEXT_HOP_LOST
+        # Of several recipients, those who were answered before it broke have their answer (LMTP).
+        known: tuple[Reply, ...] = tuple(getattr(err, "replies", ()))
+        return (*(_told(reply, via) for reply in known), *(replies.NEXT_HOP_LOST,) * (everybody - len(known)))
     except Exception as err:
         report(session_id, err)
         await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=True)
-        return replies.internal_error(session_id)
+        return (replies.internal_error(session_id),) * everybody
     reach("smtp.relayed")
+    # One outcome a message: it has been taken when anybody has it, and the others count as refused.
+    first = next((reply for reply in said if reply.is_positive), said[0])
+    refused = sum(reply.code >= 500 for reply in said) if first.is_positive else 0
     try:
-        await gate.delivered(answer.transaction_id, reply, transaction.refused_recipients)
+        await gate.delivered(answer.transaction_id, first, transaction.refused_recipients + refused)
     except Exception as err:
         # The next hop has answered: a record that failed must not turn its 250 into a second copy.
         report(session_id, err)
     reach("smtp.recorded")
+    return tuple(_told(reply, via) for reply in said)
+
+
+def _told(reply: Reply, via: str) -> Reply:
     return replies.accepted(reply, via) if reply.is_positive else replies.handed_on(reply)

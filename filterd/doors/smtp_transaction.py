@@ -105,7 +105,7 @@ async def begin(
         return None, replies.NO_NEXT_HOP
     is_kept = False
     try:
-        await lease.xforward(attributes)
+        await lease.speak_for(attributes)
         reply = replies.handed_on(await lease.mail(reverse_path, parameters))
         is_kept = reply.is_positive
     except PortError as err:

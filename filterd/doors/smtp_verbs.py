@@ -52,7 +52,8 @@ MAX_HELO_BYTES = 255
 class SmtpProtocol(SmtpConnection):
     """A connection with its verbs; each answers exactly once, by a reply or by raising Refused.
 
-    lmtp changes what stands in these four: the table, two refusals, and how many replies follow a message.
+    lmtp changes what stands in these: the table, two refusals, how many replies follow a message, and how many
+    recipients it may have.
     """
 
     verbs: tuple[str, ...] = VERBS
@@ -66,6 +67,12 @@ class SmtpProtocol(SmtpConnection):
     def replies_to(self, transaction: MailTransaction) -> int:
         """Say how many replies the end of a message gets."""
         return 1
+
+    @property
+    def max_recipients(self) -> int:
+        """One at a time where the next hop answers for each and we have one answer for all: whatever we said, somebody
+        would get the mail twice or not at all."""
+        return 1 if self.door.relay.answers_each else self.door.listener.max_recipients
 
     # --- who talks --------------------------------------------------------------------------------------------------
 
@@ -188,7 +195,7 @@ class SmtpProtocol(SmtpConnection):
         if transaction is None:
             raise Refused(replies.NEED_MAIL)
         forward = read_rcpt(arg, is_utf8=transaction.is_utf8)
-        if transaction.recipients >= self.door.listener.max_recipients:
+        if transaction.recipients >= self.max_recipients:
             raise Refused(replies.TOO_MANY_RECIPIENTS)
         reply = await transaction.rcpt(forward, self.door.gate)
         reach("smtp.rcpt")
@@ -225,9 +232,10 @@ class SmtpProtocol(SmtpConnection):
         # From here on nobody but the task owns the transaction, and no client can stop it (F12).
         self.transaction, self.is_past_dot = None, True
         finishing = self.door.opened.spawn(self._finish(transaction, message))
-        reply = await asyncio.shield(finishing)
+        said = await asyncio.shield(finishing)
         self.client.xforward = None
-        await self.answer(reply, is_utf8=transaction.is_utf8, times=times)
+        for reply in said[:times]:
+            await self.answer(reply, is_utf8=transaction.is_utf8)
         self.is_past_dot = False
         self.made_progress()
         # One turn of the loop later the reply is with the kernel, also under uvloop.
@@ -251,7 +259,7 @@ class SmtpProtocol(SmtpConnection):
         # Content that came along with a DATA that fails must never be read as commands.
         raise Refused(refusal, is_final=self._reader.has_ahead)
 
-    async def _finish(self, transaction: MailTransaction, message: MessageBuffer) -> Reply:
+    async def _finish(self, transaction: MailTransaction, message: MessageBuffer) -> tuple[Reply, ...]:
         door, content = self.door, message.content()
         message.drop()
         try:

@@ -48,10 +48,11 @@ async def hop(script: SinkScript | None = None, **keys: Any) -> AsyncIterator[tu
 async def deliver(relay: NextHopRelay, raw: bytes = RAW, attributes: dict[str, str] | None = None) -> str:
     lease = await relay.lease()
     try:
-        await lease.xforward(attributes or {})
+        await lease.speak_for(attributes or {})
         for reply in (await lease.mail(SENDER, ()), await lease.rcpt(RCPT)):
             assert reply.is_positive
-        return (await lease.data(raw)).text
+        (reply,) = await lease.data(raw)
+        return reply.text
     finally:
         await lease.close()
 
@@ -59,11 +60,11 @@ async def deliver(relay: NextHopRelay, raw: bytes = RAW, attributes: dict[str, s
 async def test_commands_go_out_verbatim_and_in_order() -> None:
     async with hop(helo="us.example") as (sink, relay):
         lease = await relay.lease()
-        await lease.xforward({"ADDR": "192.0.2.1", "HELO": "a b", "LOGIN": "x"})
+        await lease.speak_for({"ADDR": "192.0.2.1", "HELO": "a b", "LOGIN": "x"})
         path = Path(raw=b'"A B"@Example.COM', local_part='"A B"', domain="example.com")
         assert (await lease.mail(path, (b"BODY=8BITMIME", b"ENVID=a+2Bb"))).code == 250
         assert (await lease.rcpt(ForwardPath(path=path, parameters=(b"ORCPT=rfc822;A",)))).code == 250
-        assert (await lease.data(RAW)).text == "Ok: queued as 000001"
+        assert [reply.text for reply in await lease.data(RAW)] == ["Ok: queued as 000001"]
         await lease.close()
         assert list(sink.commands) == [
             b"EHLO us.example",
@@ -262,7 +263,7 @@ async def _until(lease: NextHopSession, phase: str) -> Any:
     reply = await lease.mail(SENDER, ())
     if phase != "mail":
         reply = await lease.rcpt(RCPT)
-    return await lease.data(RAW) if phase in {"data", "dot"} else reply
+    return (await lease.data(RAW))[0] if phase in {"data", "dot"} else reply
 
 
 async def test_an_answer_before_the_end_stops_the_message() -> None:
@@ -284,7 +285,7 @@ async def test_an_answer_before_the_end_stops_the_message() -> None:
     lease = await relay.lease()
     await lease.mail(SENDER, ())
     await lease.rcpt(RCPT)
-    assert (await lease.data(b"x" * 50_000_000)).code == 552
+    assert [reply.code for reply in await lease.data(b"x" * 50_000_000)] == [552]
     await lease.close()
     await relay.close()
     server.close()
@@ -306,7 +307,7 @@ async def test_helo_where_ehlo_is_unknown() -> None:
     relay = NextHopRelay(config(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
     lease = await relay.lease()
     assert lease.extensions == {}
-    await lease.xforward({"ADDR": "192.0.2.1"})
+    await lease.speak_for({"ADDR": "192.0.2.1"})
     assert (await lease.mail(SENDER, ())).code == 250
     await lease.close()
     await relay.close()

@@ -70,6 +70,7 @@ def test_a_client_that_nobody_speaks_for_is_the_socket_peer() -> None:
         "PORT": "4000",
         "PROTO": "ESMTP",
         "HELO": "proxy.example",
+        **dict.fromkeys(("LOGIN", "DESTADDR", "DESTPORT"), "[UNAVAILABLE]"),
     }
 
 
@@ -89,6 +90,7 @@ def test_xforward_is_never_mixed_with_the_socket_peer() -> None:
         "HELO": "[UNAVAILABLE]",
         "IDENT": "[UNAVAILABLE]",
         "SOURCE": "[UNAVAILABLE]",
+        **dict.fromkeys(("LOGIN", "DESTADDR", "DESTPORT"), "[UNAVAILABLE]"),
     }
 
 

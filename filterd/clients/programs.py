@@ -18,18 +18,22 @@ async def run(command: Sequence[str], given: bytes, *, timeout_s: float) -> byte
 
     Args:
         command: the program and its arguments; the first names it in errors.
-        given: for its standard input.
+        given: for its standard input; empty: it has none.
     """
     name = PurePath(command[0]).name
+    # A program that reads nothing may be gone before its input is closed, and uvloop then raises RuntimeError.
+    stdin = asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
     except OSError as err:
         raise PortError(f"{name} cannot be run: {err.strerror}") from err
     try:
         async with asyncio.timeout(timeout_s):
-            out, err_octets = await process.communicate(given)
+            out, err_octets = await process.communicate(given or None)
+    except RuntimeError as err:
+        raise PortError(f"{name} did not read what it was given") from err
     except TimeoutError as err:
         raise PortError(f"{name} did not end within {timeout_s:g} s") from err
     finally:

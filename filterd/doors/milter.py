@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Protocol
 
 from filterd.doors import milter_wire as wire
 from filterd.doors import smtp_replies as replies
 from filterd.doors.milter_finish import Outcome, finish
+from filterd.doors.milter_hold import why_not_held
 from filterd.doors.milter_message import MilterMessage, forward_path_of, reverse_path_of
 from filterd.doors.milter_session import WANTED, MacroTable, Peer, session_of
+from filterd.doors.milter_settings import MilterSettings
 from filterd.doors.serving import DoorServer, OnError, Open, listen
 from filterd.doors.smtp_client import UNIX, Peers, new_session_id
 from filterd.doors.smtp_data import MemoryBudget
@@ -54,25 +55,6 @@ _WANTED_STEPS = (
 )
 # What the version says must not be asked for below it (libmilter's mfdef.h).
 _SINCE_6 = wire.Action.SETSYMLIST
-
-
-class MilterSettings(Protocol):
-    """The keys of `[milter]` that this door reads."""
-
-    @property
-    def bind(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def socket_mode(self) -> str: ...
-    @property
-    def trusted_peers(self) -> tuple[str, ...]: ...
-    @property
-    def login_domain(self) -> str | None: ...
-    @property
-    def max_message_bytes(self) -> int: ...
-    @property
-    def max_connections(self) -> int: ...
 
 
 async def start_milter(
@@ -133,6 +115,7 @@ class MilterConnection:
         self._is_negotiated = False
         # Behind the end of a message the MTA is owed an answer.
         self._is_busy = False
+        self._has_said_why = False
         self._writer: asyncio.StreamWriter | None = None
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -308,6 +291,9 @@ class MilterConnection:
         forward = forward_path_of(arguments)
         if not self._peer.is_local:
             accepted = len(message.forward_paths)
+            if accepted >= self.door.config.max_recipients:
+                # RFC 5321 §4.5.3.1.10: the client sends the rest in a transaction of its own.
+                return wire.reply_code(replies.TOO_MANY_RECIPIENTS)
             try:
                 refusal = await self.door.gate.admit(message.session, message.reverse_path, forward.path, accepted)
             except Exception as err:
@@ -340,7 +326,10 @@ class MilterConnection:
         door = self.door
         self._is_busy, self._message = True, None
         # A task of its own: an MTA that leaves after the dot changes nothing (F12).
-        task = door.opened.spawn(finish(message, door.gate, max_hops=door.bounds.hops, report=door.report))
+        holding_id = self._holding_id(queue_id)
+        task = door.opened.spawn(
+            finish(message, door.gate, max_hops=door.bounds.hops, report=door.report, queue_id=holding_id)
+        )
         try:
             await self._told(task)
         except (_Over, ConnectionError, TimeoutError):
@@ -354,6 +343,16 @@ class MilterConnection:
         if outcome.is_accepted:
             await self._record(message, outcome, queue_id)
         return b""
+
+    def _holding_id(self, queue_id: str | None) -> str | None:
+        """Say under which name the MTA is to hold this mail, if it is to; where it cannot, we hold it ourselves."""
+        if self.door.config.hold_by != "mta":
+            return None
+        problem = why_not_held(self._actions, self._macros.get("v"), queue_id)
+        if problem is not None and not self._has_said_why:
+            self._has_said_why = True
+            self.door.report(self._id, PeerError(f"hold_by = 'mta': {problem}; what is held, filterd holds itself"))
+        return queue_id if problem is None else None
 
     async def _told(self, task: asyncio.Task[Outcome]) -> None:
         """Wait, say now and then that we are still at it, then answer."""

@@ -17,15 +17,17 @@ from filterd.ports import Gate, HeaderEdits, Intake
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What becomes of the message: `reply` None, and the MTA edits its header and goes on; else what it answers."""
+    """What becomes of the message: `reply` None, and the MTA edits its header and goes on; else what it answers.
+    `hold`: it goes on as far as the MTA's own quarantine, for this reason."""
 
     reply: Reply | None
     transaction_id: str = ""
     edits: HeaderEdits | None = None
+    hold: str | None = None
 
     @property
     def is_accepted(self) -> bool:
-        return self.reply is None
+        return self.reply is None and self.hold is None
 
     def edits_for(self, *, has_leading_space: bool) -> bytes:
         """Write the edits as the MTA takes them."""
@@ -39,11 +41,18 @@ class Outcome:
             name, _, value = field.partition(b":")
             folded = value.removesuffix(b"\r\n").replace(b"\r\n", b"\n")
             rows.append(wire.insert_header(0, name, folded, has_leading_space=has_leading_space))
-        return b"".join(rows)
+        # Before the last word: an MTA forgets what comes with a refusal.
+        return b"".join(rows) + (wire.quarantine(self.hold) if self.hold is not None else b"")
 
 
-async def finish(message: MilterMessage, gate: Gate, *, max_hops: int, report: Report) -> Outcome:
-    """Carry one message through to the end. Raises nothing."""
+async def finish(
+    message: MilterMessage, gate: Gate, *, max_hops: int, report: Report, queue_id: str | None = None
+) -> Outcome:
+    """Carry one message through to the end. Raises nothing.
+
+    Args:
+        queue_id: under which the MTA can keep it on hold; None: it cannot, or is not to.
+    """
     session_id = message.session.id
     try:
         if message.refusal is not None:
@@ -58,11 +67,12 @@ async def finish(message: MilterMessage, gate: Gate, *, max_hops: int, report: R
             raw=raw,
             is_normalised=bool(changes),
             unknown_recipients=message.refused_recipients,
+            queue_id=queue_id,
         )
         answer = await gate.enforce(intake)
         if answer.reply is None and answer.edits is None:
             raise UsageError("the gate has made no edits for a milter")
-        return Outcome(reply=answer.reply, transaction_id=answer.transaction_id, edits=answer.edits)
+        return Outcome(reply=answer.reply, transaction_id=answer.transaction_id, edits=answer.edits, hold=answer.hold)
     except Exception as err:
         # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
         report(session_id, err)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,17 @@ from filterd.ledger.schema import QUARANTINE
 from filterd.ledger.seal import seal, unseal
 from filterd.model import records as r
 from filterd.model.evidence import WHOLE, Kept, kept
-from filterd.model.held import ENDS, NEXT, NO_FACTS, WAITING, HeldMail, HeldState, HoldFacts, HoldRequest
+from filterd.model.held import (
+    ENDS,
+    NEXT,
+    NO_FACTS,
+    WAITING,
+    HeldMail,
+    HeldState,
+    HoldFacts,
+    HoldRequest,
+    QueueCopy,
+)
 from filterd.model.ids import derived_id
 from filterd.model.session import Direction, Envelope, ForwardPath, Path
 
@@ -29,6 +40,8 @@ if TYPE_CHECKING:
     from filterd.ledger.txn import Txn
 
 RELEASE_TOPIC = "release"
+# The MTA deletes its copies of what goes back to its sender or nowhere.
+DROP_TOPIC = "drop"
 BY_ERASURE = "erasure"
 # As long as it is held.
 _NO_END = datetime(9999, 12, 31, tzinfo=UTC)
@@ -113,20 +126,16 @@ def move(txn: Txn, item_id: str, before: HeldState, after: HeldState, *, by: str
     if after is HeldState.RELEASED:
         payload = {name: getattr(held, name) for name in ("item_id", "transaction_id", "account_id", "tenant_id")}
         txn.post(RELEASE_TOPIC, payload, due_at=txn.now)
+    if after in (HeldState.RETURNING, HeldState.DELETED):
+        _drop(txn, held)
     _tell(txn, held, after, by, reason)
     return held
 
 
 def read(txn: Txn, item_id: str) -> tuple[Envelope, bytes] | None:
     """Say envelope and octets, None when the item is gone or its subject erased. Raises PortError when altered."""
-    envelope, raw = read_envelope(txn, item_id), evidence.read(txn, item_id)
-    return None if envelope is None or raw is None else (envelope, raw)
-
-
-def read_envelope(txn: Txn, item_id: str) -> Envelope | None:
-    """Say an item's envelope, None when the item is gone or its subject erased. Raises PortError when altered."""
-    request = read_request(txn, item_id)
-    return None if request is None else request.envelope
+    request, raw = read_request(txn, item_id), evidence.read(txn, item_id)
+    return None if request is None or raw is None else (request.envelope, raw)
 
 
 def read_request(txn: Txn, item_id: str) -> HoldRequest | None:
@@ -139,6 +148,17 @@ def read_request(txn: Txn, item_id: str) -> HoldRequest | None:
     if key is None:
         return None
     return _read(unseal(key, row.sealed, "quarantine", item_id))
+
+
+def note_copies(txn: Txn, item_id: str, copies: tuple[QueueCopy, ...], *, is_letting_go: bool) -> None:
+    """Say anew which copies the MTA has; see Txn.note_copies."""
+    request, row = read_request(txn, item_id), _row(txn.connection, item_id)
+    key = txn.equipment.subjects.find(txn.connection, row.account_id) if row is not None else None
+    if request is None or row is None or key is None:
+        return
+    changed = replace(request, copies=copies, is_letting_go=is_letting_go)
+    sealed = seal(key, _written(changed.envelope, changed), "quarantine", item_id)
+    txn.connection.execute(update(QUARANTINE).where(QUARANTINE.c.item_id == item_id).values(sealed=sealed))
 
 
 def find(connection: Connection, item_id: str) -> HeldMail | None:
@@ -250,6 +270,21 @@ def _octets(txn: Txn, transaction_id: str) -> bytes:
     raise PortError(f"{transaction_id}: its mail is in no spool, so that it cannot be held", temporary=True)
 
 
+def _drop(txn: Txn, held: HeldMail) -> None:
+    try:
+        request = read_request(txn, held.item_id)
+    except PortError:
+        # Altered: where its copies are cannot be read any more, and it goes all the same.
+        return
+    if request is not None and request.copies:
+        payload = {"item_id": held.item_id, "account_id": held.account_id, "copies": _copies(request)}
+        txn.post(DROP_TOPIC, payload, due_at=txn.now)
+
+
+def _copies(request: HoldRequest) -> list[list[str]]:
+    return [[x.queue_id, x.since.isoformat()] for x in request.copies]
+
+
 def _tell(txn: Txn, held: HeldMail, state: HeldState, by: str, reason: str) -> None:
     record = r.HeldMailMoved(
         at=txn.now,
@@ -298,8 +333,9 @@ def _written(envelope: Envelope, request: HoldRequest | None) -> bytes:
         "forward": [[_path(to.path), [_text(item) for item in to.parameters]] for to in envelope.forward_paths],
     }
     if request is not None:
-        names = ("listener", "message_fp", "remove", "authserv_id", "is_after_queue")
-        tree |= {name: getattr(request, name) for name in names}
+        names = ("listener", "message_fp", "remove", "authserv_id", "is_after_queue", "author", "is_author_verified")
+        tree |= {name: getattr(request, name) for name in (*names, "fields", "is_letting_go")}
+        tree["copies"] = _copies(request)
     return canonical(tree)
 
 
@@ -312,6 +348,11 @@ def _read(octets: bytes) -> HoldRequest:
         remove=tuple(tree.get("remove", ())),
         authserv_id=tree.get("authserv_id"),
         is_after_queue=tree.get("is_after_queue", False),
+        author=tree.get("author", ""),
+        is_author_verified=tree.get("is_author_verified", False),
+        fields=tuple((name, value) for name, value in tree.get("fields", ())),
+        copies=tuple(QueueCopy(queue_id=x, since=datetime.fromisoformat(at)) for x, at in tree.get("copies", ())),
+        is_letting_go=tree.get("is_letting_go", False),
     )
 
 

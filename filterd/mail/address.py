@@ -70,15 +70,38 @@ def parse_forward_path(path: bytes, *, smtputf8: bool = False) -> Path:
 
 def mailbox_as_given(octets: bytes) -> Path:
     """Read an address that an MTA has already taken, where the grammar here would not: Postfix says addresses in their
-    internal form, without quotes, and local names without a domain."""
+    internal form, without quotes, and local names without a domain.
+
+    An internal form that can be written by the grammar is written so (RFC 5321 §4.1.2): `a b@x` is `"a b"@x` in every
+    room, and a next hop takes it. Anything else stays as it came.
+    """
     local_part, at, domain = octets.rpartition(b"@")
     if not at:
         local_part, domain = octets, b""
+    elif (known := _from_internal(local_part, domain)) is not None:
+        return known
     return Path(
         raw=octets,
         local_part=local_part.decode("utf-8", "backslashreplace"),
         domain=domain.decode("utf-8", "backslashreplace").lower(),
     )
+
+
+def _from_internal(local_part: bytes, domain: bytes) -> Path | None:
+    """Quote a local part. None for what no quotes make an address of, for what has its quotes already, and for what
+    might be a source route."""
+    if local_part.startswith(b"@") or _QUOTED.fullmatch(local_part):
+        return None
+    spelled = local_part if _DOT_STRING.fullmatch(local_part) else _quoted(local_part)
+    try:
+        _check_utf8(spelled + domain)
+        return Path(raw=spelled + b"@" + domain, local_part=_local_part(spelled), domain=_domain(domain))
+    except (PeerError, UnicodeDecodeError):
+        return None
+
+
+def _quoted(plain: bytes) -> bytes:
+    return b'"' + re.sub(rb'(["\\])', rb"\\\1", plain) + b'"'
 
 
 def _split(argument: bytes, keyword: bytes) -> tuple[bytes, tuple[bytes, ...]]:
@@ -134,7 +157,7 @@ def _local_part(octets: bytes) -> str:
     if not _QUOTED.fullmatch(octets):
         raise PeerError("syntax error in local part")
     plain = re.sub(rb"\\(.)", rb"\1", octets[1:-1])
-    spelled = plain if _DOT_STRING.fullmatch(plain) else b'"' + re.sub(rb'(["\\])', rb"\\\1", plain) + b'"'
+    spelled = plain if _DOT_STRING.fullmatch(plain) else _quoted(plain)
     return unicodedata.normalize("NFC", spelled.decode("utf-8"))
 
 

@@ -3,6 +3,7 @@
 `from_domains` is for suspicion: it reads every From field there is, because receivers differ in which one they show.
 Where a field has addresses in angle brackets only those count, so that an address quoted in a display name is not taken
 for the author.
+`shown` is for people to read.
 `author` is for trust: the one domain all readers agree on, or why there is none. It reads the field's octets, before
 any decoding, by the grammar of today's RFC 5322 §3.4 (no obs- forms but dots in a display name); whatever does not fit
 is ambiguous, because then two programs may see two authors.
@@ -11,6 +12,7 @@ is ambiguous, because then two programs may see two authors.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from filterd.errors import PeerError
@@ -40,6 +42,12 @@ _MAX_NESTING = 8
 # A line that starts a mailbox file and may also be read as a From field.
 _MBOX_FIELD = re.compile(rb">*From[ \t]++:")
 _UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
+# For people to read: an address in brackets or bare, and what else a name may hold. A path has 256 octets (RFC 5321).
+_IN_BRACKETS = re.compile(r"<([^\s<>]{1,320}@[^\s<>@]{1,255})>")
+_BARE_ADDRESS = re.compile(r"([^\s<>()\[\],;:\"]{1,320}@[^\s<>()\[\],;:\"@]{1,255})")
+_OF_NAMES = "'’·&+-"
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MOST_NAME, _MOST_ADDRESS = 60, 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,30 @@ def from_domains(message: Message) -> tuple[str, ...]:
         value = field.value[:_MAX_CHARACTERS]
         found += _ANGLE.findall(value) or _BARE.findall(value)
     return tuple(dict.fromkeys(domain.strip(".") for domain in found))
+
+
+def shown(message: Message) -> str:
+    """Say who a mail says has written it, in one line for people to read: `name <address>`, "" where nothing is said.
+
+    Bounded, without control, invisible and turning characters. A name can pose neither as an address nor as a link:
+    what those are made of is taken out of it. Whether it is true nobody says here.
+    """
+    fields = message.all("from")
+    value = fields[0].value[:_MAX_CHARACTERS] if fields else ""
+    in_brackets = list(_IN_BRACKETS.finditer(value))
+    # Of several in brackets the last one is where the mail comes from for most readers.
+    address = in_brackets[-1] if in_brackets else _BARE_ADDRESS.search(value)
+    if address is None:
+        return ""
+    name = " ".join("".join(map(_harmless, value[: address.start()])).split())
+    cut = name if len(name) <= _MOST_NAME else name[:_MOST_NAME] + "…"
+    mailbox = "".join(c for c in address[1] if unicodedata.category(c) not in _UNSEEN)[:_MOST_ADDRESS]
+    return f"{cut} <{mailbox}>" if cut else f"<{mailbox}>"
+
+
+def _harmless(character: str) -> str:
+    """Give a letter, mark or digit, and the little that names hold besides; a blank for anything else."""
+    return character if unicodedata.category(character)[0] in "LMN" or character in _OF_NAMES else " "
 
 
 def author(message: Message) -> Author:

@@ -60,7 +60,8 @@ def settle(txn: LedgerTxn, case: Case, decision: Decision, terms: Agreement, *, 
     )
     known = _known(alike, facts.message_key, case.at, terms)
     if known is not None:
-        return _held(wanted, known.item_id, known.held_at, terms)
+        is_by_mta = _join(txn, known, request)
+        return _held(wanted, known.item_id, known.held_at, terms, is_by_mta=is_by_mta)
     closed = windows(txn.history(SITE))
     left = room(alike, facts.campaign, terms, case.at, closed, reason=_reason(wanted))
     if left is Room.HOLD and _count(txn, account_id, is_inbound=False) >= MOST_OUTBOUND:
@@ -81,7 +82,7 @@ def settle(txn: LedgerTxn, case: Case, decision: Decision, terms: Agreement, *, 
     if not any(x.state is HeldState.HELD for x in alike):
         _tell(txn, account_id, item_id, request, due_at, terms)
     open_task(txn, account_id, case.principal.tenant_id, item_id, due_at)
-    return _held(wanted, item_id, txn.now, terms)
+    return _held(wanted, item_id, txn.now, terms, is_by_mta=bool(request.copies))
 
 
 def hold_inbound(txn: LedgerTxn, given: InboundHold, terms_of: Mapping[str, Agreement]) -> str | None:
@@ -186,8 +187,19 @@ def _count(txn: LedgerTxn, account_id: str, *, is_inbound: bool) -> int:
     return sum(x.is_inbound is is_inbound for x in held)
 
 
-def _held(decision: Decision, item_id: str, held_at: datetime, terms: Agreement) -> Decision:
-    return replace(decision, held_id=item_id, held_until=return_at(held_at, terms))
+def _join(txn: LedgerTxn, known: HeldMail, request: HoldRequest) -> bool:
+    """Tried again, the MTA has it once more: note this copy with the others, and say whether the MTA is to hold it.
+    What was held by ourselves, or has gone on already, is not held twice."""
+    given = txn.held_request(known.item_id) if request.copies and known.state is HeldState.HELD else None
+    if given is None or not given.copies:
+        return False
+    mine = {x.queue_id for x in request.copies}
+    txn.note_copies(known.item_id, (*(x for x in given.copies if x.queue_id not in mine), *request.copies))
+    return True
+
+
+def _held(decision: Decision, item_id: str, held_at: datetime, terms: Agreement, *, is_by_mta: bool) -> Decision:
+    return replace(decision, held_id=item_id, held_until=return_at(held_at, terms), is_held_by_mta=is_by_mta)
 
 
 def _key(txn: LedgerTxn, message: str, envelope: Envelope) -> str:

@@ -13,12 +13,15 @@ from filterd.agreement.holding import behind_queue, unheld
 from filterd.agreement.protection import is_harmful, shipped_effect
 from filterd.agreement.terms import Agreement
 from filterd.errors import PeerError
+from filterd.mail.author import shown
+from filterd.mail.authres import results_of
 from filterd.mail.names import canonical_login
 from filterd.model.decision import Case, Decision, Disposition
-from filterd.model.held import HoldRequest, InboundHold
+from filterd.model.held import HoldRequest, InboundHold, QueueCopy
 from filterd.model.session import Direction, Transaction
 from filterd.model.standing import History
 from filterd.pipeline.gate_rules import ListenerRule
+from filterd.pipeline.headers import Marking
 from filterd.pipeline.intake import Read
 from filterd.ports import EvidenceSpool, Ledger
 
@@ -28,8 +31,8 @@ MOST_RECIPIENTS = 50
 MOST_BYTES = 32_000_000
 
 
-def hold_request(transaction: Transaction, rule: ListenerRule) -> HoldRequest:
-    """Say what has to be known of a mail on the day it goes on."""
+def hold_request(transaction: Transaction, rule: ListenerRule, queue_id: str | None = None) -> HoldRequest:
+    """Say what has to be known of a mail on the day it goes on. `queue_id`: as in ports.Intake."""
     return HoldRequest(
         envelope=transaction.envelope,
         listener=transaction.session.listener,
@@ -37,6 +40,7 @@ def hold_request(transaction: Transaction, rule: ListenerRule) -> HoldRequest:
         remove=(rule.attribution.header_name,) if rule.attribution.header_name else (),
         authserv_id=rule.authserv_id,
         is_after_queue=rule.is_after_queue,
+        copies=(QueueCopy(queue_id=queue_id, since=transaction.received_at),) if queue_id is not None else (),
     )
 
 
@@ -44,6 +48,30 @@ def wants_hold(decision: Decision, rule: ListenerRule) -> bool:
     """Say whether the mail is to be held."""
     wanted = behind_queue(decision) if rule.is_after_queue else decision
     return wanted.disposition is Disposition.QUARANTINE
+
+
+def _inbound_request(item: Read, case: Case, decision: Decision, rule: ListenerRule) -> HoldRequest:
+    """Say besides whom the recipient reads of, and what the mail bears when a person lets it go.
+
+    What a person overrules by that is not said: the mark of spam stays only where something else than what held the
+    mail would have set it.
+    """
+    others = tuple(x for x in decision.reasons if x.disposition is not Disposition.QUARANTINE)
+    above, below = Marking(
+        transaction_id=item.transaction.id,
+        message_fp=item.transaction.message_fp,
+        direction=case.direction,
+        disposition=strongest(others),
+        spam_score=case.assessment.score("spam"),
+        assessment=case.assessment,
+        authserv_id=rule.authserv_id,
+    ).findings()
+    return replace(
+        hold_request(item.transaction, rule),
+        author=shown(item.message),
+        is_author_verified=any(x.method == "dmarc" and x.result == "pass" for x in results_of(case.assessment)),
+        fields=(*above, *below),
+    )
 
 
 class Holding:
@@ -78,7 +106,7 @@ class Holding:
                 transaction_id=item.transaction.id,
                 accounts=accounts,
                 reason=codes[0],
-                request=hold_request(item.transaction, rule),
+                request=_inbound_request(item, case, wanted, rule),
                 campaign=case.text_fp,
                 is_harmful=any(map(is_harmful, codes)),
             )

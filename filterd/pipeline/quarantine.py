@@ -41,7 +41,7 @@ def quarantine_show(txn: LedgerTxn, arguments: Arguments) -> Any:
     actor, reason = permitted(txn, arguments, "evidence.show"), reason_of(arguments)
     held = find(txn, arguments["item"])
     person = named(txn, actor, "evidence.show", held.account_id)
-    envelope = txn.held_envelope(held.item_id)
+    request = txn.held_request(held.item_id)
     viewed = r.EvidenceViewed(
         at=txn.now,
         account_id=held.account_id,
@@ -52,9 +52,10 @@ def quarantine_show(txn: LedgerTxn, arguments: Arguments) -> Any:
         has_content=False,
     )
     txn.append(viewed, account_id=held.account_id, tenant_id=held.tenant_id)
-    shown = row(txn, held) | {"envelope": None}
-    if envelope is not None:
-        reverse = envelope.reverse_path
+    shown = row(txn, held) | {"envelope": None, "queue_ids": []}
+    if request is not None:
+        envelope, reverse = request.envelope, request.envelope.reverse_path
+        shown["queue_ids"] = [x.queue_id for x in request.copies]
         shown["envelope"] = {
             "reverse_path": reverse.address if reverse is not None else None,
             "forward_paths": [to.path.address for to in envelope.forward_paths],

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from filterd.errors import FilterdError, PortError
+from filterd.mail import authres
 from filterd.mail.edit import prepend_fields
 from filterd.markers import reach
 from filterd.model import records as r
@@ -26,7 +27,8 @@ from filterd.model.ids import derived_id
 from filterd.model.reply import Reply
 from filterd.pipeline.headers import TRACE, without_claims
 from filterd.pipeline.quarantine_acts import promise_return
-from filterd.ports import LedgerTxn, OutboxItem, Relay
+from filterd.ports import LedgerTxn, MtaQueue, OutboxItem, Relay, RelaySession
+from filterd.workers.mta_held import MtaHeld
 from filterd.workers.outbox import GIVE_UP_AFTER, SEND_TIMEOUT_S, Again, Done, Submit, backoff
 
 RELEASE_TOPIC = "release"
@@ -80,8 +82,8 @@ class _Progress:
 class Releases:
     """Fulfils workers.outbox.Carrier for RELEASE_TOPIC."""
 
-    def __init__(self, submit: Submit, relay: Relay):
-        self._submit, self._relay = submit, relay
+    def __init__(self, submit: Submit, relay: Relay, queue: MtaQueue | None = None):
+        self._submit, self._relay, self._mta = submit, relay, MtaHeld(submit, queue)
         # What the next hop has answered and the ledger may not have, by the outbox item.
         self._answered: OrderedDict[str, Done] = OrderedDict()
 
@@ -101,6 +103,9 @@ class Releases:
         if work is None:
             # Erased with its account, or settled already.
             return Done(finish=lambda _: None)
+        if work.request.copies:
+            # The mail server has it: it goes on from there, and we send nothing.
+            return self._remember(item, await self._mta.release(work.held, work.request))
         progress = _Progress.read(item)
         places = range(len(work.request.envelope.forward_paths))
         left = [x for x in places if x not in progress.taken and x not in progress.refused]
@@ -117,11 +122,14 @@ class Releases:
         if left and not any(answers[x].is_positive or answers[x].code >= 500 for x in answers):
             codes = sorted({reply.code for reply in answers.values()})
             return Again(error=trouble or f"the next hop answers {codes}")
-        done = self._rest(item, progress, now) if left else self._end(progress, work)
-        # The mail is out: whatever becomes of the row, this process does not send it again.
-        self._answered[item.item_id] = done
-        while len(self._answered) > _REMEMBERED:
-            self._answered.popitem(last=False)
+        return self._remember(item, self._rest(item, progress, now) if left else self._end(progress, work))
+
+    def _remember(self, item: OutboxItem, done: Done | Again) -> Done | Again:
+        """The mail is out: whatever becomes of the row, this process does not send it again."""
+        if isinstance(done, Done):
+            self._answered[item.item_id] = done
+            while len(self._answered) > _REMEMBERED:
+                self._answered.popitem(last=False)
         return done
 
     async def _offer(self, work: _Work, places: Collection[int]) -> tuple[dict[int, Reply], str | None]:
@@ -144,12 +152,24 @@ class Releases:
                     answers[place] = await lease.rcpt(envelope.forward_paths[place])
                 accepted = [place for place in places if answers[place].is_positive]
                 if accepted:
-                    reply = await lease.data(_octets(work))
+                    said = await self._content(lease, _octets(work))
                     reach("release.sent")
-                    answers |= dict.fromkeys(accepted, reply)
+                    for place in accepted[len(said) :]:
+                        del answers[place]
+                    answers |= dict(zip(accepted, said, strict=False))
             finally:
                 await lease.close()
         return answers
+
+    async def _content(self, lease: RelaySession, raw: bytes) -> tuple[Reply, ...]:
+        """Send the message; says the answers, of which only the first are there when it broke among them (LMTP)."""
+        try:
+            return await lease.data(raw)
+        except PortError as err:
+            known: tuple[Reply, ...] = tuple(getattr(err, "replies", ()))
+            if not known:
+                raise
+            return known
 
     def _rest(self, item: OutboxItem, progress: _Progress, now: datetime) -> Done:
         """Some are settled: the others are a promise of their own."""
@@ -198,11 +218,13 @@ def _read(txn: LedgerTxn, item_id: str) -> _Work | None:
 
 
 def _octets(work: _Work) -> bytes:
-    """Say what the next hop gets: the mail as it came, without what the listener takes out, below our field."""
+    """Say what the next hop gets: the mail as it came, without what the listener takes out, below our fields."""
     held, request = work.held, work.request
     bare = without_claims(work.raw, (TRACE, *request.remove), request.authserv_id, is_inbound=held.is_inbound)
     trace = f"{held.transaction_id} fp={request.message_fp} held={held.item_id}"
-    return prepend_fields(bare, [(TRACE, trace)])
+    above = [x for x in request.fields if x[0] == authres.FIELD]
+    below = [x for x in request.fields if x[0] != authres.FIELD]
+    return prepend_fields(bare, [*above, (TRACE, trace), *below])
 
 
 def _ask_a_person(txn: LedgerTxn, held: HeldMail) -> None:

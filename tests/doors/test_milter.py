@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from filterd.config import ListenerConfig, MilterConfig
+from filterd.config import Config, ListenerConfig, MilterConfig
 from filterd.doors.milter import LISTENER, LOCAL_LISTENER, start_milter
 from filterd.doors.milter_message import MAX_FIELDS, MAX_HEADER_BYTES
 from filterd.doors.serving import DoorServer
 from filterd.doors.smtp_data import ABSURD_TIMES
 from filterd.doors.smtp_settings import DEFAULT_BOUNDS, Bounds
 from filterd.errors import LedgerUnavailable, PeerError
+from filterd.mail.address import parse_forward_path
 from filterd.model.reply import Reply
 from filterd.model.session import Door
 from filterd.pipeline.headers import edits
@@ -273,11 +274,42 @@ async def test_addresses_that_only_the_mta_understands() -> None:
         await mta.connect()
         await mta.mail(b"<www-data>")
         await mta.rcpt(b'<a b"@Example.org>')
+        await mta.rcpt(b"<a\x01b@example.org>")
         await mta.message(MAIL)
         (intake,) = door.gate.intakes
         assert intake.envelope.reverse_path is not None
         assert intake.envelope.reverse_path.address == "www-data"
-        assert intake.envelope.forward_paths[0].path.domain == "example.org"
+        quoted, odd = (f.path for f in intake.envelope.forward_paths)
+        # As a next hop takes it, and as the SMTP door would have said it.
+        assert quoted == parse_forward_path(b'<"a b\\""@Example.org>')
+        assert quoted.raw == b'"a b\\""@Example.org'
+        # What no quotes make an address of stays as it came.
+        assert (odd.raw, odd.domain) == (b"a\x01b@example.org", "example.org")
+        # The gate was asked about the same address.
+        assert [path.address for _, _, path in door.gate.admitted] == [quoted.address, odd.address]
+
+
+async def test_more_recipients_than_a_transaction_may_have_wait_for_another_one() -> None:
+    async with open_door(max_recipients=100) as door:
+        mta = await door.mta()
+        await begun(mta, recipients=100)
+        assert await mta.rcpt(b"<c@example.org>") == b"y452 4.5.3 Too many recipients\0"
+        assert await mta.message(MAIL) == [ACCEPT]
+        # The next transaction begins at none.
+        assert await mta.mail(b"<a@example.com>") == CONTINUE
+        assert await mta.rcpt(b"<c@example.org>") == CONTINUE
+        assert await mta.message(MAIL) == [ACCEPT]
+        assert [len(x.envelope.forward_paths) for x in door.gate.intakes] == [100, 1]
+
+
+async def test_a_local_programme_is_not_kept_to_a_number_of_recipients() -> None:
+    async with open_door(max_recipients=100) as door:
+        mta = await door.mta()
+        await mta.connect("localhost", "127.0.0.1", 0)
+        await mta.mail(b"<www@example.com>")
+        for i in range(101):
+            assert await mta.rcpt(b"<b%d@example.org>" % i) == CONTINUE
+        assert await mta.message(MAIL) == [ACCEPT]
 
 
 # --- after the dot ----------------------------------------------------------------------------------------------------
@@ -322,6 +354,62 @@ async def test_the_answer(reply: Reply, said: tuple[bytes, bytes]) -> None:
         await begun(mta)
         assert await mta.message(MAIL) == [said]
         assert door.gate.deliveries == []
+
+
+async def test_the_mta_holds_what_it_is_to_hold_and_hears_so_before_the_last_word() -> None:
+    gate = FakeGate(hold="filterd q_" + "0" * 40, edits=HeaderEdits(added=(b"X: y\r\n",)))
+    async with open_door(gate, hold_by="mta") as door:
+        mta = await door.mta()
+        await mta.macros(b"C", [("v", "Postfix 3.7.11")])
+        await begun(mta)
+        said = await mta.message(MAIL, queue_id="4XyZ12")
+        held = (b"q", b"filterd q_" + b"0" * 40 + b"\0")
+        assert said == [(b"i", b"\0\0\0\0X\0 y\0"), held, ACCEPT]
+        assert [x.queue_id for x in gate.intakes] == ["4XyZ12"]
+        # It is not delivered.
+        assert gate.deliveries == []
+        assert door.errors == []
+
+
+@pytest.mark.parametrize(
+    ("offer", "version", "queue_id", "why"),
+    [
+        ({"actions": 0x1FF & ~0x20}, "Postfix 3.7.11", "4XyZ12", "SMFIF_QUARANTINE"),
+        ({}, "8.17.1.9/8.17.1.9", "3AMKjXyZ012345", "only what Postfix holds"),
+        ({}, "Postfix 3.7.11", "ALL", "no queue id"),
+    ],
+)
+async def test_what_the_mta_cannot_hold_we_hold_and_say_so_once(
+    offer: dict[str, int], version: str, queue_id: str, why: str
+) -> None:
+    gate = FakeGate(hold="filterd q_1")
+    async with open_door(gate, hold_by="mta") as door:
+        mta = await door.mta(**offer)
+        await mta.macros(b"C", [("v", version)])
+        await begun(mta)
+        for _ in range(2):
+            assert await mta.message(MAIL, queue_id=queue_id) == [(b"d", b"")]
+            await mta.mail(b"<a@example.com>")
+            await mta.rcpt(b"<b@example.org>")
+        assert [x.queue_id for x in gate.intakes] == [None, None]
+        (error,) = door.errors
+        assert why in str(error)
+
+
+def test_whoever_has_the_mta_hold_mail_can_tell_it_to_let_it_go() -> None:
+    """A milter cannot release what it had the MTA hold: without the MTA's own programs nothing ever would."""
+    with pytest.raises(ValueError, match=r"needs effectors\.mta_queue"):
+        Config.model_validate({"milter": {"hold_by": "mta"}})
+    effectors = {"mta_queue": {"enabled": True}}
+    assert Config.model_validate({"milter": {"hold_by": "mta"}, "effectors": effectors}).milter.hold_by == "mta"
+
+
+async def test_nobody_holds_for_us_unless_it_is_wanted() -> None:
+    async with open_door() as door:
+        mta = await door.mta()
+        await begun(mta)
+        assert await mta.message(MAIL, queue_id="4XyZ12") == [ACCEPT]
+        assert [x.queue_id for x in door.gate.intakes] == [None]
 
 
 async def test_an_error_of_ours_waits() -> None:

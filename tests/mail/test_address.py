@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.errors import PeerError
-from filterd.mail.address import mail_arguments, parse_forward_path, parse_reverse_path, rcpt_arguments
+from filterd.mail.address import (
+    mail_arguments,
+    mailbox_as_given,
+    parse_forward_path,
+    parse_reverse_path,
+    rcpt_arguments,
+)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +200,39 @@ def test_any_octets_are_answered(argument: bytes) -> None:
             read(argument)
         except PeerError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("internal", "written"),
+    [
+        (b"a b@x.example", b'"a b"@x.example'),
+        (b'a"b\\c@X.Example', b'"a\\"b\\\\c"@X.Example'),
+        (b"a@b@x.example", b'"a@b"@x.example'),
+        (b".a.@x.example", b'".a."@x.example'),
+        (b"@x.example", None),
+        ("名 字@x.example".encode(), '"名 字"@x.example'.encode()),
+    ],
+)
+def test_an_internal_form_is_quoted_as_the_grammar_has_it(internal: bytes, written: bytes | None) -> None:
+    found = mailbox_as_given(internal)
+    if written is None:
+        assert found.raw == internal
+        return
+    assert found == parse_forward_path(b"<" + written + b">", smtputf8=True)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"root", b"a\x00b@x.example", b"\xff b@x.example", b"@r.example:a b@x.example", b"a b@-", b'"a b"@-']
+)
+def test_what_no_quotes_make_an_address_of_stays_as_it_came(octets: bytes) -> None:
+    assert mailbox_as_given(octets).raw == octets
+
+
+@given(st.binary(max_size=60).map(lambda b: b + b"@x.example"))
+@settings(deadline=None)
+def test_an_internal_form_is_left_alone_or_becomes_a_path(octets: bytes) -> None:
+    found = mailbox_as_given(octets)
+    if found.raw == octets:
+        return
+    again = parse_forward_path(b"<" + found.raw + b">", smtputf8=True) if len(found.raw) < 64 else found
+    assert again == found

@@ -97,3 +97,85 @@ def test_json_marks_defaults_too(file: Path) -> None:
 def test_the_file_can_come_from_the_environment(file: Path) -> None:
     said = run("config", "show", "--json", env={"FILTERD_CONFIG": str(file)}).json
     assert said["node"]["state_dir"] == {"value": "state", "default": False}
+
+
+# --- where each value comes from --------------------------------------------------------------------------------------
+
+
+def test_effective_values_say_where_they_come_from(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LDAP_SECRET", "hunter2")
+    file.write_text(
+        FILE + '[directory.ldap]\nbind_dn = "cn=x"\npassword_env = "LDAP_SECRET"\n'
+        '[ledger]\nurl = "postgresql://fd:hun@ter2@db/filterd?password=hunter2"\n'
+    )
+    said = run("config", "show", "--effective", "--config", file, "--json")
+    assert said.json["from"] == f"{file} (from the command line)"
+    assert said.json["listener"][1]["port"] == {"value": 10125, "default": False, "from": f"{file}:10"}
+    assert said.json["listener"][0]["port"] == {"value": 10025, "default": True, "from": "default"}
+    variable = said.json["directory"]["ldap"]["password_env"]
+    assert variable["from"] == f"{file}:17, environment: LDAP_SECRET is set"
+    assert said.json["ledger"]["url"]["value"] == "postgresql://fd:***@db/filterd?password=***"
+    assert "ter2" not in said.out
+    lines = run("config", "show", "--effective", env={"FILTERD_CONFIG": str(file)}).out.splitlines()
+    assert lines[0] == f"# {file} (from the environment, FILTERD_CONFIG)"
+    assert f"port = 10125  # {file}:10" in lines
+    assert "port = 10025  # default" in lines
+
+
+# --- what the file's own shape does not say ---------------------------------------------------------------------------
+
+LISTS = """\
+[[accept]]
+id = "partner"
+by = "op"
+reason = "a contract"
+client = ["11.0.0.0/7"]
+skip = ["spam", "deny"]
+until = 2020-01-01
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "words"),
+    [
+        ("[http]\nport = 10125\n", "10: listener.1.port", "listener 'inbound' is where http is already"),
+        ('[milter]\nenabled = true\naddress = "inet:10027@0.0.0.0"\n', "policy_service.port", "milter"),
+        (
+            '[socketmap]\nenabled = true\nbind = "unix:/a"\n[milter]\nenabled = true\naddress = "unix:/a"\n',
+            "17: socketmap.bind",
+            "/a",
+        ),
+        ('[paging]\nurl = "https://p.example/"\nsecret_file = "/nowhere"\n', "17: paging.secret_file", "no such file"),
+        ('[exceptions]\nfiles = ["/nowhere.toml"]\n', "", "/nowhere.toml: cannot be read"),
+    ],
+)
+def test_places_taken_twice_and_files_that_are_not_there(file: Path, more: str, where: str, words: str) -> None:
+    file.write_text(FILE + more)
+    said = run("config", "check", file)
+    assert said.code == 2
+    assert where in said.err
+    assert words in said.err
+
+
+def test_mail_must_not_go_round(file: Path) -> None:
+    file.write_text(FILE.replace("127.0.0.1:10026", "127.0.0.1:10125"))
+    said = run("config", "check", file)
+    assert said.code == 2
+    assert f"{file}:14: next_hop.address" in said.err
+    assert "a door of ours" in said.err
+
+
+def test_the_lists_are_checked_by_line_and_doubts_are_warnings(file: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists.toml"
+    lists.write_text(LISTS.replace("11.0.0.0/7", "10.0.0.0/7"))
+    file.write_text(FILE + f'[exceptions]\nfiles = ["{lists}"]\n[authentication]\nenabled = false\n')
+    warnings = run("config", "check", file, "--json").json["warnings"]
+    mine = [w.removeprefix(f"{lists}:1: partner: ") for w in warnings if "partner" in w]
+    assert mine == [
+        "ended on 2020-01-01",
+        "10.0.0.0/7 takes mail of very many",
+        "takes its mail whatever else refuses it, for every recipient",
+    ]
+    lists.write_text(LISTS.replace('skip = ["spam", "deny"]', 'skip = ["virus"]'))
+    said = run("config", "check", file)
+    assert (said.code, f"{lists}:6: accept.0.skip" in said.err) == (2, True)

@@ -85,8 +85,6 @@ def accepted_on(history: History, template: str, since: datetime) -> list[tuple[
 
 def open_spans(history: History, appeal_id: str | None, filed_at: datetime, at: datetime) -> list[Span]:
     """Say when an appeal was open: since it was filed, and again since it was reopened."""
-    if filed_at > at:
-        return []
     ends = sorted(x.at for x in history.of(r.AppealDecided) if x.appeal_id == appeal_id and x.at <= at)
     begins = [filed_at, *(x.at for x in history.of(r.AppealReopened) if x.appeal_id == appeal_id)]
     return [(begin, next((end for end in ends if end >= begin), None)) for begin in begins if begin <= at]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from filterd.agreement.breaker import freeze, tripped
-from filterd.agreement.standing import SENDING, standing_at, stretches, strike_at
+from filterd.agreement.standing import SENDING, in_effect, is_still_ordered, standing_at, stretches, strike_at
 from filterd.agreement.termination import cooling_off
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -62,6 +62,22 @@ def by_order(history: History, around: Surroundings, terms: Agreement, at: datet
     if missing or order is None or suspension is None or _is_ordered(history, suspension):
         return ByOrder(missing=tuple(missing))
     return ByOrder(missing=(), imposed=_imposed(history, suspension, order, terms, at))
+
+
+def fallen(history: History, terms: Agreement, at: datetime) -> tuple[SanctionFile, ...]:
+    """Say the terminations by order that will not come any more, though nobody has stopped them by name: the suspension
+    they rest on was lifted, annulled, shortened or stepped down before they began. Nothing of that comes back."""
+    begun = {file.imposed.sanction_id for file in in_effect(history, terms, at)}
+    return tuple(
+        file
+        for file in history.sanctions
+        if file.imposed.rung is Rung.TERMINATE
+        and file.imposed.is_automatic
+        and file.imposed.sanction_id not in begun
+        and file.lifted_at is None
+        and file.annulled_at is None
+        and not is_still_ordered(history, file, terms, at)
+    )
 
 
 def _order(around: Surroundings, terms: Agreement, at: datetime) -> r.StandingOrderSigned | None:

@@ -234,26 +234,41 @@ def in_effect(history: History, terms: Agreement, at: datetime) -> tuple[Sanctio
     files = []
     for sanction in history.sanctions:
         file = begun(history, sanction, terms, at, half_points_at)
-        if file is None or (file.imposed.rung is Rung.TERMINATE and not _still_ordered(history, file, terms)):
+        if file is None:
+            continue
+        if file.imposed.rung is Rung.TERMINATE and not is_still_ordered(history, file, terms, file.imposed.starts_at):
             continue
         cured = cured_at(history, sanction.imposed.sanction_id, at)
         files.append(replace(file, lifted_at=earlier(file.lifted_at, cured)) if cured is not None else file)
     return tuple(files)
 
 
-def _still_ordered(history: History, termination: SanctionFile, terms: Agreement) -> bool:
-    """Say whether a termination may begin: one that nobody decided about only while the suspension it rests on still
-    runs as it was (STANDING 5.9)."""
+def is_still_ordered(history: History, termination: SanctionFile, terms: Agreement, at: datetime) -> bool:
+    """Say whether a termination may begin at `at`: one that nobody decided about only while the suspension it rests on
+    still runs as it was (STANDING 5.9). What ends that later ends no termination: two people do (5.4 row 8)."""
     if not termination.imposed.is_automatic:
         return True
-    began_at = termination.imposed.starts_at
     mine = [s for s in history.sanctions if s.imposed.incident_id == termination.imposed.incident_id]
     return any(
-        piece.rung is Rung.SUSPEND and piece.until is None and piece.covers(began_at)
+        piece.rung is Rung.SUSPEND and piece.until is None and piece.covers(at)
         for s in mine
         if s.imposed.rung is Rung.SUSPEND
-        for piece in stretches(s, terms, began_at)
+        for piece in stretches(_as_known(s, at), terms, at)
     )
+
+
+def _as_known(sanction: SanctionFile, at: datetime) -> SanctionFile:
+    """Say a sanction without what became of it later."""
+    return replace(
+        sanction,
+        lifted_at=sanction.lifted_at if _is_by(sanction.lifted_at, at) else None,
+        annulled_at=sanction.annulled_at if _is_by(sanction.annulled_at, at) else None,
+        replayed=tuple(x for x in sanction.replayed if x.at <= at),
+    )
+
+
+def _is_by(then: datetime | None, at: datetime) -> bool:
+    return then is not None and then <= at
 
 
 def half_points_at(history: History, at: datetime) -> int:

@@ -62,7 +62,7 @@ def threshold(terms: Agreement) -> int:
 
 def _appeals(history: History, sanction: SanctionFile, at: datetime) -> list[Span]:
     """Say when an appeal against a sanction was open."""
-    if sanction.objected_at is None or sanction.objected_at > at:
+    if sanction.objected_at is None:
         return []
     return open_spans(history, sanction.appeal_id, sanction.objected_at, at)
 

@@ -2,8 +2,9 @@
 
 Needs the counters of the account answerable, this mail included; no other verdict. Finds: rate.burst.running,
 rate.recipients.high, rate.messages.high, rate.unknown.high, rate.strangers.high, rate.message.bulk, rate.tenant.burst,
-rate.client.high, rate.client.new, rate.clients.many, rate.strangers.unlike, all of the signal group "behaviour", which
-alone never makes spam a mode-A case. Pure: nothing is temporary; without counters it is skipped.
+rate.client.high, rate.drip.slow, rate.client.new, rate.client.automated, rate.clients.many, rate.strangers.unlike, all
+of the signal group "behaviour", which alone never makes spam a mode-A case. Pure: nothing is temporary; without
+counters it is skipped.
 
 The baseline is the account's own recipients a day. A burst is a rate, so it is compared with a rate: a day's baseline
 falls into eight hours (people do not write evenly around the clock), hence 8 parts for an hour, 48 for 10 minutes. An
@@ -19,25 +20,29 @@ many networks and nothing but strangers speak for a stolen account, and are noth
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
+from filterd.checks.rate_client import automated
 from filterd.checks.spec import Check, Code, Context, in_place, skipped
 from filterd.model.decision import Counts
 from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
 NAME = "rate"
-VERSION = "4"
+VERSION = "5"
 
 BURST = "rate.burst.running"
 RECIPIENTS = "rate.recipients.high"
 MESSAGES = "rate.messages.high"
 UNKNOWN = "rate.unknown.high"
 STRANGERS = "rate.strangers.high"
+DRIP = "rate.drip.slow"
 BULK = "rate.message.bulk"
 TENANT = "rate.tenant.burst"
 CLIENT = "rate.client.high"
 CLIENT_NEW = "rate.client.new"
+CLIENT_AUTOMATED = "rate.client.automated"
 CLIENTS = "rate.clients.many"
 UNLIKE = "rate.strangers.unlike"
 SIGNAL = "behaviour"
@@ -48,10 +53,12 @@ CODES = (
     Code(code=MESSAGES, signal=SIGNAL, label="Messages in an hour above the account's own baseline."),
     Code(code=UNKNOWN, signal=SIGNAL, label="Many recipients in an hour do not exist: an old or a bought list."),
     Code(code=STRANGERS, signal=SIGNAL, label="Many recipients in an hour, most of them never written to before."),
+    Code(code=DRIP, signal=SIGNAL, label="The same text to many people never written to before, in a month."),
     Code(code=BULK, signal=SIGNAL, label="One message to many recipients outside the tenant."),
     Code(code=TENANT, signal=SIGNAL, label="Recipients of a whole tenant in 10 minutes far above its own baseline."),
     Code(code=CLIENT, signal=SIGNAL, label="Recipients from one client address in an hour above its own baseline."),
     Code(code=CLIENT_NEW, signal=SIGNAL, label="From a network this account has not sent from before."),
+    Code(code=CLIENT_AUTOMATED, signal=SIGNAL, label="Logged in by a library or a script, not by a mail program."),
     Code(code=CLIENTS, signal=SIGNAL, label="From many networks within an hour."),
     Code(code=UNLIKE, signal=SIGNAL, label="Nearly all to people never written to, unlike the account's own habit."),
 )
@@ -90,6 +97,8 @@ class Limits(Protocol):
     def clients_hour(self) -> int: ...
     @property
     def unlike_strangers_hour(self) -> int: ...
+    @property
+    def drip_strangers_month(self) -> int: ...
 
 
 def judge(
@@ -131,6 +140,9 @@ def judge(
         for code, counter, floor, above, baseline in rows
         if (count := getattr(counts, counter)) >= floor and count > above
     )
+    if counts.drip_strangers >= limits.drip_strangers_month:
+        why = (("drip_strangers", str(counts.drip_strangers)), ("floor", str(limits.drip_strangers_month)))
+        findings += (Finding(code=DRIP, confidence=1.0, why=why, signal=SIGNAL),)
     findings += _unlike_itself(counts, limits)
     if external_recipients >= bulk_recipients_message:
         why = (("recipients_message", str(external_recipients)), ("floor", str(bulk_recipients_message)))
@@ -169,12 +181,17 @@ def make(limits: Limits, *, timeout_s: float, bulk_recipients_message: int = BUL
             return skipped(NAME, VERSION, "unattributed")
         forwards = context.transaction.envelope.forward_paths
         external = {f.path.address for f in forwards if f.path.domain not in context.own_domains}
-        return judge(
+        said = judge(
             context.counts,
             limits,
             external_recipients=len(external),
             bulk_recipients_message=bulk_recipients_message,
         )
+        sign = automated(context.message, context.transaction.session)
+        if sign is None:
+            return said
+        found = Finding(code=CLIENT_AUTOMATED, confidence=1.0, why=(sign,), signal=SIGNAL)
+        return replace(said, outcome=Outcome.FOUND, findings=(*said.findings, found))
 
     return Check(
         name=NAME,

@@ -46,12 +46,18 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--corpora", action="store_true")
     options.add_argument("--durable", action="store_true", help="durable decisions on both stores (bench/durable)")
+    options.add_argument("--authentication", action="store_true", help="DKIM and SPF (bench/authentication)")
     options.add_argument("--decisions", type=int, default=400)
     given = options.parse_args()
     if given.durable:
         from tests.bench import durable
 
         durable.report(asyncio.run(durable.measure(given.decisions, given.rounds)))
+        return
+    if given.authentication:
+        from tests.bench import authentication
+
+        authentication.measure(dev_mails(given.mails), given.rounds)
         return
     if given.corpora:
         from tests.corpora.__main__ import main as corpora

@@ -39,7 +39,8 @@ class Signers:
             )
             for key in keys
         ]
-        self.zone = Zone(self._tables([_public(key) for key in keys]))
+        self.tables = self._tables([_public(key) for key in keys])
+        self.zone = Zone(self.tables)
 
     @staticmethod
     def domain_of(number: int) -> str | None:

@@ -23,9 +23,11 @@ from filterd.model.decision import Decision
 from filterd.model.records import (
     AppealDecided,
     BreakerTripped,
+    ComplaintFiled,
     HeldMailMoved,
     IncidentOpened,
     MailHeld,
+    OptOutIgnored,
     Record,
     RootActed,
     SanctionImposed,
@@ -94,6 +96,12 @@ STRIKES = Counter("filterd_strikes", "Strikes issued, reissues included.", ["cat
 STRIKES_ANNULLED = Counter("filterd_strikes_annulled", "Strikes taken back as our error.", registry=REGISTRY)
 SANCTIONS = Counter(
     "filterd_sanctions", "Sanctions imposed, by rung and by whom.", ["rung", "origin"], registry=REGISTRY
+)
+COMPLAINTS = Counter(
+    "filterd_complaints", "Cases of complaints, by kind and by how they came.", ["kind", "channel"], registry=REGISTRY
+)
+OPT_OUTS_IGNORED = Counter(
+    "filterd_opt_outs_ignored", "Days on which somebody who had asked for it to stop was written to.", registry=REGISTRY
 )
 APPEALS = Counter("filterd_appeals_decided", "Appeals decided, by outcome.", ["outcome"], registry=REGISTRY)
 ROOT_ACTS = Counter(
@@ -313,6 +321,10 @@ def observe_record(record: Record) -> None:
             SANCTIONS.labels(record.rung.word, "automatic" if record.is_automatic else "person").inc()
         case AppealDecided():
             APPEALS.labels(record.outcome).inc()
+        case ComplaintFiled():
+            COMPLAINTS.labels(record.kind, record.channel).inc()
+        case OptOutIgnored():
+            OPT_OUTS_IGNORED.inc()
         case RootActed():
             ROOT_ACTS.inc()
         case MailHeld():

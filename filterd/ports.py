@@ -12,7 +12,7 @@ from filterd.model.directory import DirectoryFacts
 from filterd.model.entry import Entry
 from filterd.model.evidence import WHOLE, Evidence, Portion
 from filterd.model.found import FoundMail, IndexStatus, JudgedMail, MailAnswer, MailQuery, StreamPosition
-from filterd.model.held import NO_FACTS, HeldMail, HeldState, HoldFacts, HoldRequest, InboundHold
+from filterd.model.held import NO_FACTS, HeldMail, HeldState, HoldFacts, HoldRequest, InboundHold, QueueCopy
 from filterd.model.principal import Account, Supplement, Tenant
 from filterd.model.records import Record
 from filterd.model.reply import Reply
@@ -93,7 +93,8 @@ class Resolver(Protocol):
 class RelaySession(Protocol):
     """One transaction with the next hop over a leased connection (RFC 5321). A broken connection raises PortError.
 
-    Every method returns the next hop's own reply, untouched. `close` hands the connection back (after RSET when a
+    Every method returns the next hop's own reply, untouched; but MAIL with REQUIRETLS is refused with 550 5.7.30 where
+    the next hop cannot keep that promise (RFC 8689). `close` hands the connection back (after RSET when a
     transaction is open) or drops it when `is_broken`.
     """
 
@@ -102,24 +103,31 @@ class RelaySession(Protocol):
         """EHLO keywords in upper case with their arguments."""
         ...
 
-    async def xforward(self, attributes: Mapping[str, str]) -> None:
-        """Hand on the client's attributes the next hop offers to take; names in upper case, values not yet xtext."""
+    async def speak_for(self, attributes: Mapping[str, str]) -> None:
+        """Hand on the client's attributes the next hop offers to take, by XCLIENT where it is configured, else by
+        XFORWARD; names in upper case, values not yet xtext. None: the mail is our own."""
         ...
 
     async def mail(self, reverse_path: Path | None, parameters: tuple[bytes, ...]) -> Reply: ...
 
     async def rcpt(self, forward: ForwardPath) -> Reply: ...
 
-    async def data(self, raw: bytes) -> Reply:
+    async def data(self, raw: bytes) -> tuple[Reply, ...]:
         """Send DATA and the octets (canonical; dot-stuffed here); say the reply after the dot, or to DATA when that is
-        a refusal."""
+        a refusal, once for each recipient that was accepted, in their order: in LMTP they may differ."""
         ...
 
     async def close(self) -> None: ...
 
 
 class Relay(Protocol):
-    """The next hop, with kept-alive connections."""
+    """The next hop, with kept-alive connections.
+
+    `answers_each`: behind the dot each recipient is answered by itself (LMTP).
+    """
+
+    @property
+    def answers_each(self) -> bool: ...
 
     async def lease(self) -> RelaySession:
         """Get a connection that has said EHLO. Raises PortError when none can be had in time."""
@@ -142,6 +150,7 @@ class Intake:
     """What a door has read after the dot. `raw` is canonical (mail/lines); `is_normalised`: stray CR/LF were mended.
 
     `unknown_recipients`: how many RCPT of this transaction the next hop refused for good (5xx).
+    `queue_id`: under which the MTA that asks can keep the mail on hold; None: it cannot, or is not to.
     """
 
     session: Session
@@ -149,6 +158,7 @@ class Intake:
     raw: bytes
     is_normalised: bool = False
     unknown_recipients: int = 0
+    queue_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,13 +178,15 @@ class HeaderEdits:
 class Answer:
     """What the door must do: relay `raw` when `reply` is None, otherwise give `reply` and relay nothing.
 
-    A door that has the MTA edit its own copy (milter) finds `edits` in place of `raw`.
+    A door that has the MTA edit its own copy (milter) finds `edits` in place of `raw`. `hold`: the MTA keeps that copy
+    on hold, for this reason.
     """
 
     transaction_id: str
     reply: Reply | None
     raw: bytes = b""
     edits: HeaderEdits | None = None
+    hold: str | None = None
 
 
 class Gate(Protocol):
@@ -192,6 +204,10 @@ class Gate(Protocol):
         Args:
             accepted: how many recipients of this transaction have passed before it.
         """
+        ...
+
+    async def screen(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        """Say the refusal for one recipient by the operator's lists, where no login is known that answers for it."""
         ...
 
     async def enforce(self, intake: Intake) -> Answer:
@@ -420,7 +436,8 @@ class CountRequest:
     `is_external` says of each delivery key whether its recipient is outside the organisation (empty: none is);
     `keeps_external`: the account is kept to a number of those, so that its own are counted as well as its tenant's.
     `unknown` are recipients the next hop refused as not existing. Hashes are keyed pseudonyms, and so is `client_id`,
-    the client's address; None: nobody says which that is, or it says nothing of who sends.
+    the client's address; None: nobody says which that is, or it says nothing of who sends. `text` is the fingerprint of
+    the text in 16 hex digits, veiled for the account; near-equal texts have near-equal bits; empty: it has none.
     """
 
     account_id: str
@@ -433,6 +450,7 @@ class CountRequest:
     client_id: str | None = None
     is_external: tuple[bool, ...] = ()
     keeps_external: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,6 +540,18 @@ class LedgerTxn(Protocol):
         """Say what is kept of an account's mail, the oldest first."""
         ...
 
+    def stay_uncounted(self) -> None:
+        """Have no metric count this transaction: of what a locked list finds, not even that there was something."""
+        ...
+
+    def locked_cases(self) -> tuple[Evidence, ...]:
+        """Say the sealed cases of locked categories, of all accounts, the oldest first; `evidence_of` has none."""
+        ...
+
+    def keep_until(self, kept_as: str, at: datetime) -> None:
+        """Keep what is kept under a name until then, be that later or sooner than before."""
+        ...
+
     def read_evidence(self, transaction_id: str) -> bytes | None:
         """Say the octets that are kept of a transaction, None where there are none. Raises PortError when altered."""
         ...
@@ -584,12 +614,12 @@ class LedgerTxn(Protocol):
         """Say how a held mail came, None when it or its subject is gone."""
         ...
 
-    def held_counts(self) -> dict[HeldState, int]:
-        """Say how many held mails are in each state."""
+    def note_copies(self, item_id: str, copies: tuple[QueueCopy, ...], *, is_letting_go: bool = False) -> None:
+        """Say anew which copies of a held mail the MTA has; nothing for one whose subject is erased."""
         ...
 
-    def held_envelope(self, item_id: str) -> Envelope | None:
-        """Say the envelope of a held mail, None when it or its subject is gone."""
+    def held_counts(self) -> dict[HeldState, int]:
+        """Say how many held mails are in each state."""
         ...
 
     def read_held(self, item_id: str) -> tuple[Envelope, bytes] | None:

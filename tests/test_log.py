@@ -36,6 +36,7 @@ from filterd.log.facts import queue_id
 from filterd.log.safe import TEXT_MAX, json_line, safe, safe_text
 from filterd.model.decision import Case, Counts, Decision, Disposition, MailFacts, Reason
 from filterd.model.entry import Entry
+from filterd.model.exception import Applied
 from filterd.model.principal import NOBODY
 from filterd.model.records import KINDS
 from filterd.model.reply import Reply
@@ -180,7 +181,8 @@ def say_everything(log: Log) -> None:
     log.stopped("cut")
     os.truncate(log.stream.path, 0)
     log.started(version="0.1.0", role="worker", checks={"clamd": "1"}, policies={"tencent-exmail": "p_1"})
-    decide(log)
+    listed = Applied(topic="deny", entry_id="net", file="deny.toml", line=2, is_followed=True, choice="reject")
+    decide(log, exceptions=(listed,))
     log.delivered("t_1", YES, 1)
     log.refused("t_2", NO)
     log.relay_failed("t_3", "550 no <bob@example.org>", is_unknown=True)

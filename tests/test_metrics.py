@@ -114,8 +114,8 @@ def test_all_metrics_are_ours_and_in_our_registry() -> None:
 
 def test_no_label_could_name_a_customer_or_a_term() -> None:
     assert set().union(*names().values()) == {
-        "act", "category", "check", "class", "direction", "disposition", "door", "effector", "family", "mode", "origin",
-        "outcome",
+        "act", "category", "channel", "check", "class", "direction", "disposition", "door", "effector", "family",
+        "kind", "mode", "origin", "outcome",
         "result", "role", "rung", "scanner", "state", "version", "where",
     }  # fmt: skip
 

@@ -184,7 +184,8 @@ def _sections(name: str, held: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
 
 
 def _section(held: dict[str, Any]) -> dict[str, Any] | None:
-    reference = held.get("$ref") or held.get("items", {}).get("$ref")
+    inside = (held, held.get("items", {}), held.get("anyOf", ({},))[0])
+    reference = next((part["$ref"] for part in inside if "$ref" in part), None)
     return SCHEMA["$defs"][reference.rsplit("/", 1)[1]] if reference else None
 
 

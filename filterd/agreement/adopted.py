@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -16,6 +17,8 @@ from filterd.model.decision import Disposition
 from filterd.model.standing import History
 
 _NO_LISTS: Mapping[str, str] = MappingProxyType({})
+_NO_LOCKED: Mapping[str, r.LockedListAdopted] = MappingProxyType({})
+_Row = TypeVar("_Row", r.TermListAdopted, r.LockedListAdopted)
 
 
 def adopted_lists(site: History | None) -> Mapping[str, str]:
@@ -26,12 +29,22 @@ def adopted_lists(site: History | None) -> Mapping[str, str]:
     """
     if site is None:
         return _NO_LISTS
+    return {name: row.digest for name, row in _last(site, r.TermListAdopted).items()}
+
+
+def locked_lists_are_enabled(site: History | None) -> bool:
+    """Say whether two people have let lists of locked categories run, and nobody has ended that since."""
+    if site is None:
+        return False
     ended = _ended(site)
-    last: dict[str, r.TermListAdopted] = {}
-    for row in site.of(r.TermListAdopted):
-        last[row.list_id] = row
-    # Whose last content was taken back is off; the one before it does not come back by itself.
-    return {name: row.digest for name, row in last.items() if row.entry_id not in ended}
+    return any(row.entry_id not in ended for row in site.of(r.LockedListsEnabled))
+
+
+def locked_lists(site: History | None) -> Mapping[str, r.LockedListAdopted]:
+    """Say, by id, what two people approved last of each list of a locked category; none while they are not enabled."""
+    if site is None or not locked_lists_are_enabled(site):
+        return _NO_LOCKED
+    return _last(site, r.LockedListAdopted)
 
 
 def unraised(terms: Agreement, site: History | None, at: datetime) -> tuple[str, ...]:
@@ -58,6 +71,15 @@ def as_adopted(terms: Agreement, site: History | None, at: datetime) -> Agreemen
     lowered = {"raised": False, "disposition": Disposition.ACCEPT}
     categories = tuple(x.model_copy(update=lowered) if x.id in names else x for x in terms.category)
     return terms.model_copy(update={"category": categories})
+
+
+def _last(site: History, kind: type[_Row]) -> dict[str, _Row]:
+    ended = _ended(site)
+    last: dict[str, _Row] = {}
+    for row in site.of(kind):
+        last[row.list_id] = row
+    # Whose last content was taken back is off; the one before it does not come back by itself.
+    return {name: row for name, row in last.items() if row.entry_id not in ended}
 
 
 def _ended(site: History) -> frozenset[str]:

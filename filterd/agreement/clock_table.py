@@ -51,7 +51,8 @@ CLOCKS = tuple(
             "hold.decision | AL-2.1 | outbound hold | 2 h | alarm | maintenance",
             "hold.returned | STANDING 5.7-23 | outbound hold | 24 h | back to the sender | -",
             "hold.removed | STANDING 5.7-23 | inbound hold | 30 d, told 3 d before | removed | released",
-            "complaint.overdue | AL-2.1 | receipt, or our hold | 2 h | alarm | maintenance",
+            "complaint.overdue | TX-4.1.3, AL-2.1 | receipt | 24 h; trouble with mail 2 h | alarm and task"
+            " | maintenance, closed by a person",
             "request.overdue | AL-2.1 | question, or trouble with mail (our hold) | 5 h, 2 h | alarm | maintenance",
             "request.three_quarters | AL-2.1 | the same | three quarters of it | the desk is told | maintenance",
             "report.overdue | TX-4.3.2 | a report that may be due | its day | alarm | settled by a person",

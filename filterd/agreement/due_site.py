@@ -1,6 +1,6 @@
-"""What strikes for the whole site: reports that nobody has settled, changes that begin, the last day of all.
+"""What strikes for the whole site: reports and complaints nobody has settled, changes that begin, the last day of all.
 
-TX-4.3.2, 4.1.4, 8.2.8. As agreement/due, for the rows of the site.
+TX-4.1.3, 4.3.2, 4.1.4, 8.2.8. As agreement/due, for the rows of the site.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from filterd.agreement.due import Due, named, not_struck
 from filterd.agreement.shutdown import decommission
 from filterd.model import records as r
 from filterd.model.entry import SITE
+from filterd.model.ids import derived_id
 from filterd.model.standing import History
 
 CHANGED = "change.effective"
 CLOSED, ERASED = "site.closed", "site.erased"
+
+
+def reminder_of(complaint_id: str) -> str:
+    """Say the id of the task by which people are reminded of a complaint whose time is over."""
+    return derived_id("w", complaint_id)
 
 
 def of_site(history: History, at: datetime) -> tuple[Due, ...]:
@@ -34,6 +40,24 @@ def _of_site(history: History) -> Iterator[Due]:
                 due_at=report.due_at,
                 is_alarm=True,
             )
+    for case in history.of(r.ComplaintFiled):
+        yield Due(
+            clock="complaint.overdue",
+            subject_id=SITE,
+            object_id=case.complaint_id,
+            due_at=case.due_at,
+            is_alarm=True,
+            task=r.TaskOpened(
+                at=case.due_at,
+                task_id=reminder_of(case.complaint_id),
+                incident_id="",
+                account_id="",
+                what=f"complaint {case.complaint_id} is overdue",
+                warranted="none",
+                imposed="none",
+                due_at=case.due_at,
+            ),
+        )
     for change in history.of(r.ChangeAnnounced):
         yield Due(clock=CHANGED, subject_id=SITE, object_id=change.change_id, due_at=change.effective_at)
     order = decommission(history)

@@ -34,6 +34,9 @@ _FURTHER = (
     r.CategoryRaised,
     r.ChangeAnnounced,
     r.ClockStruck,
+    r.ComplaintCounted,
+    r.ComplaintDiscounted,
+    r.ComplaintFiled,
     r.CureAnswered,
     r.CureFiled,
     r.CustodyCharged,
@@ -42,6 +45,10 @@ _FURTHER = (
     r.EvidenceHeld,
     r.EvidenceReleased,
     r.ExculpationGranted,
+    r.LockedCaseClosed,
+    r.LockedCaseOpened,
+    r.LockedListAdopted,
+    r.LockedListsEnabled,
     r.MaintenanceAnnounced,
     r.MaintenanceEnded,
     r.MandateEnded,
@@ -49,6 +56,10 @@ _FURTHER = (
     r.MigrationOpened,
     r.MxDeclared,
     r.LegalRequestFiled,
+    r.ListingNoted,
+    r.OptOutEnded,
+    r.OptOutFiled,
+    r.OptOutIgnored,
     r.NoticeBounced,
     r.NoticeDelayed,
     r.PersonAdded,
@@ -168,6 +179,10 @@ def apply(history: History, record: r.Record) -> History:
             return _looked(history, record.appeal_id, record.at)
         case r.ObjectionAnswered():
             return _sanction(history, record.sanction_id, lambda s: replace(s, answered_at=s.answered_at or record.at))
+        case r.ComplaintClosed():
+            # What is left are the cases whose clock still runs: anybody may file one.
+            left = (x for x in history.further if not _is_case(x, record.complaint_id))
+            return replace(history, further=tuple(left))
         case r.TaskOpened() if record.alert_at is not None:
             # A customer's request: its clock runs without an incident (agreement/requests).
             return replace(history, further=(*history.further, record))
@@ -176,6 +191,10 @@ def apply(history: History, record: r.Record) -> History:
     if isinstance(record, _FURTHER):
         return replace(history, further=(*history.further, record))
     return history
+
+
+def _is_case(record: r.Record, complaint_id: str) -> bool:
+    return isinstance(record, r.ComplaintFiled) and record.complaint_id == complaint_id
 
 
 def _incident(history: History, incident_id: str, change: Callable[[IncidentFile], IncidentFile]) -> History:

@@ -22,7 +22,7 @@ from filterd.model.held import HeldMail, HeldState
 from filterd.model.session import Direction
 
 # What a mail is refused for by what it is, not by who sends it: behind the queue it is held instead.
-_ABOUT_THE_MAIL = frozenset({"category", "refused", "protection", *(d.value for d in Direction)})
+_ABOUT_THE_MAIL = frozenset({"category", "refused", "protection", "exception", *(d.value for d in Direction)})
 WAITING, REFUSED, RELEASED = "campaign.waiting", "campaign.refused", "campaign.released"
 
 

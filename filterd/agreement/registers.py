@@ -7,11 +7,12 @@ log, and what no register speaks of is untouched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from filterd.agreement.complaints import complained, ignored
 from filterd.agreement.sections_registers import RegistersSection
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -21,8 +22,8 @@ from filterd.model.sanction import Mode, Violation
 from filterd.model.session import Direction
 from filterd.model.standing import History, Surroundings
 
-# The condition of a declared stream that each of its mails keeps or lacks.
-_HEADER = "missing_header"
+# The condition of a declared stream that each of its mails keeps or lacks, and those that are the whole stream's.
+_HEADER, _COMPLAINTS, _OPT_OUTS = "missing_header", "complaints", "opt_outs"
 
 R = TypeVar("R", r.AuthorisationGiven, r.StreamDeclared, r.SenderProtected, r.MigrationOpened)
 
@@ -81,7 +82,7 @@ def relieve(
                 allowed=frozenset(allowed),
             )
         if (stream := _stream(case, tenant)) is not None:
-            noticed = _noticed(stream, case, rules, tenant)
+            noticed = (*_noticed(stream, case, rules, tenant), *_complained(stream, case, terms, tenant, history))
             if _is_good(stream, case, tenant, noticed):
                 kept = tuple(v for v in kept if v.category not in rules.streams)
                 why.append(("register.stream", stream.entry_id))
@@ -220,7 +221,8 @@ def _noticed(
 ) -> tuple[r.StreamNoticed, ...]:
     """Put a stream on notice whose mail lacks the one-click header; once, however often it is declared anew."""
     same = _same(stream, tenant)
-    if case.facts.has_one_click or any(x.entry_id in same for x in tenant.of(r.StreamNoticed)):
+    before = (x for x in tenant.of(r.StreamNoticed) if x.condition == _HEADER)
+    if case.facts.has_one_click or any(x.entry_id in same for x in before):
         return ()
     return (
         r.StreamNoticed(
@@ -231,6 +233,28 @@ def _noticed(
             repair_by=case.at + timedelta(days=rules.repair_days),
         ),
     )
+
+
+def _complained(
+    stream: r.StreamDeclared, case: Case, terms: Agreement, tenant: History, history: History
+) -> Iterator[r.StreamNoticed]:
+    """Put a stream on notice that too many complain of, or that goes to people who have opted out; each once for a
+    declaration: made anew, it is looked at anew."""
+    known = {x.condition for x in tenant.of(r.StreamNoticed) if x.entry_id == stream.entry_id}
+    said = complained(history, case.at, case.facts.counts.recipients_month, terms, stream)
+    failed = ((_COMPLAINTS, said.is_above), (_OPT_OUTS, ignored(history, stream.at, case.at)))
+    rules = terms.registers
+    for condition, has_failed in failed:
+        if has_failed and condition not in known and rules is not None:
+            yield r.StreamNoticed(
+                at=case.at,
+                entry_id=stream.entry_id,
+                tenant_id=stream.tenant_id,
+                condition=condition,
+                repair_by=case.at + timedelta(days=rules.repair_days),
+                delivered=said.delivered if condition == _COMPLAINTS else None,
+                complainants=said.complainants if condition == _COMPLAINTS else None,
+            )
 
 
 def _is_good(stream: r.StreamDeclared, case: Case, tenant: History, noticed: tuple[r.Record, ...]) -> bool:

@@ -28,6 +28,7 @@ from filterd.agreement.sections import (
 )
 from filterd.agreement.sections_appeal import AppealSection
 from filterd.agreement.sections_breaker import BreakerSection
+from filterd.agreement.sections_complaints import ComplaintsSection
 from filterd.agreement.sections_lifecycle import HolidaysSection, LifecycleSection
 from filterd.agreement.sections_registers import RegistersSection
 from filterd.agreement.sections_security import SecuritySection
@@ -75,6 +76,7 @@ class Agreement(Section):
     cure: CureSection | None = None
     appeal: AppealSection = AppealSection()
     breaker: BreakerSection = BreakerSection()
+    complaints: ComplaintsSection = ComplaintsSection()
     example: tuple[Example, ...] = Field(min_length=1)
     digest: str = ""
     versions: tuple[Agreement, ...] = ()

@@ -7,10 +7,12 @@ from email.utils import parseaddr
 from pathlib import Path
 
 from filterd import metrics
+from filterd.agreement.exceptions import ExceptionTable
 from filterd.checks import (
     arc,
     attachments,
     clamd,
+    complaints,
     dkim,
     dmarc,
     links,
@@ -23,6 +25,7 @@ from filterd.checks import (
     spf,
     terms,
 )
+from filterd.checks.locked import LockedReader
 from filterd.checks.opinion import Reader
 from filterd.checks.run import arrange
 from filterd.checks.sender_facts import AccountOf, OwnerOf
@@ -30,9 +33,11 @@ from filterd.checks.sender_names import Protected
 from filterd.checks.spec import Check, Context
 from filterd.clients.adopted_lists import FOLDER, Adopted, AdoptedLists, TermCopies, Waiting
 from filterd.clients.clamd import ClamdScanner, locate
+from filterd.clients.exception_files import ExceptionFiles, ExceptionReading
+from filterd.clients.locked_lists import LOCKED_FOLDER, LockedFolder, LockedList, load_locked, read_locked
 from filterd.clients.modelstore import StoredModel, load_model
 from filterd.clients.resolver import DnsResolver, make_resolver
-from filterd.clients.term_lists import Reading, TermFolder
+from filterd.clients.term_lists import Reading, TermFolder, TermList, read_list
 from filterd.config import Config
 from filterd.log import service_log
 from filterd.model.verdict import FailMode
@@ -63,16 +68,20 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """What the checks read from files. The feed and the term lists follow their files by themselves from here on."""
+    """What is read from files. The feed, the term lists and the exceptions follow their files by themselves from here
+    on."""
 
     model: StoredModel | None
     feed: links.FeedFile | None
     terms: TermFolder | None
+    exceptions: ExceptionFiles[ExceptionTable] | None = None
+    locked: LockedFolder | None = None
 
 
 def read_files(config: Config, clock: Clock) -> Files:
-    """Read the files of the checks that are switched on. Raises ConfigError or ModelError naming the file."""
-    model, feed, lists = None, None, None
+    """Read the files of the checks that are switched on, and the lists of exceptions. Raises ConfigError or ModelError
+    naming the file."""
+    model, feed, lists, locked = None, None, None, None
     if config.spam.enabled or config.content.enabled:
         folder = Path(config.spam.model)
         model = load_model(folder if folder.is_dir() else path(f"models/{config.spam.model}"))
@@ -81,17 +90,28 @@ def read_files(config: Config, clock: Clock) -> Files:
     if config.terms.folder is not None:
         lists = TermFolder(config.terms.folder, clock, on_reading=_say_reading)
         lists.open()
-    return Files(model=model, feed=feed, terms=lists)
+    if config.terms.locked_folder is not None:
+        locked = LockedFolder(config.terms.locked_folder, clock, load=load_locked, on_reading=_say_locked_reading)
+        locked.open()
+    return Files(model=model, feed=feed, terms=lists, locked=locked, exceptions=_read_exceptions(config, clock))
 
 
-async def make_lists(config: Config, files: Files, clock: Clock, adopted: Adopted) -> AdoptedLists | None:
+def _read_exceptions(config: Config, clock: Clock) -> ExceptionFiles[ExceptionTable] | None:
+    if not config.exceptions.files:
+        return None
+    found = ExceptionFiles(config.exceptions.files, clock, ExceptionTable, on_reading=_say_exceptions)
+    found.open()
+    return found
+
+
+async def make_lists(config: Config, files: Files, clock: Clock, adopted: Adopted) -> AdoptedLists[TermList] | None:
     """Make the term lists that act, and say which of the folder's do not; None where there is no folder."""
     if files.terms is None:
         metrics.observe_unadopted(0)
         return None
     lists = AdoptedLists(
         files.terms,
-        TermCopies(config.node.state_dir / FOLDER),
+        TermCopies(config.node.state_dir / FOLDER, read_list),
         adopted,
         clock,
         on_waiting=_say_waiting,
@@ -100,6 +120,22 @@ async def make_lists(config: Config, files: Files, clock: Clock, adopted: Adopte
     # Said now, not with the first mail.
     await lists.current()
     return lists
+
+
+async def make_locked(config: Config, files: Files, clock: Clock, adopted: Adopted) -> LockedReader | None:
+    """Make what reads mail by locked lists that act; None where there is no folder of them."""
+    if files.locked is None:
+        return None
+    lists: AdoptedLists[LockedList] = AdoptedLists(
+        files.locked,
+        TermCopies(config.node.state_dir / LOCKED_FOLDER, read_locked),
+        adopted,
+        clock,
+        on_waiting=_say_locked_waiting,
+        on_trouble=_say_trouble,
+    )
+    await lists.current()
+    return LockedReader(lists)
 
 
 async def make_scanner(config: Config) -> Scanner | None:
@@ -136,7 +172,7 @@ def build_checks(config: Config, neighbours: Neighbours, files: Files | None = N
     if config.rate.enabled:
         bulk = config.rate.bulk_recipients_message
         checks.append(rate.make(config.rate, timeout_s=config.rate.timeout_s, bulk_recipients_message=bulk))
-    checks += [*_terms(config, neighbours, files), *_sender(config, neighbours)]
+    checks += [complaints.make(), *_terms(config, neighbours, files), *_sender(config, neighbours)]
     return arrange(checks)
 
 
@@ -232,6 +268,32 @@ def _say_reading(reading: Reading) -> None:
         service_log().error("term_lists_kept", error=reading.error)
     else:
         service_log().info("term_lists", read=list(reading.in_force), expired=list(reading.expired))
+
+
+# Of locked lists the log has numbers: how their files are called may say what they are about.
+def _say_locked_reading(reading: Reading) -> None:
+    if reading.error is not None:
+        service_log().error("locked_lists_kept", error=reading.error)
+    else:
+        service_log().info("locked_lists", read=len(reading.in_force), expired=len(reading.expired))
+
+
+def _say_locked_waiting(waiting: tuple[Waiting, ...]) -> None:
+    if waiting:
+        service_log().error(
+            "locked_lists_not_adopted",
+            lists=len(waiting),
+            off=sum(one.in_force is None for one in waiting),
+            do="filterd terms locked list",
+        )
+
+
+def _say_exceptions(reading: ExceptionReading) -> None:
+    """Tell the operator how many entries are in force, and why a change was not taken."""
+    if reading.error is not None:
+        service_log().error("exceptions_kept", error=reading.error, in_force=reading.in_force)
+    else:
+        service_log().info("exceptions", in_force=reading.in_force, ended=list(reading.ended))
 
 
 def _say_waiting(waiting: tuple[Waiting, ...]) -> None:

@@ -35,6 +35,9 @@ class CurrentGate:
     ) -> Reply | None:
         return await self.gate.admit(session, reverse_path, forward, accepted)
 
+    async def screen(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        return await self.gate.screen(session, reverse_path, forward)
+
     async def account_state(self, login: str) -> AccountState | None:
         return await self.gate.account_state(login)
 

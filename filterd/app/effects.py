@@ -25,11 +25,12 @@ from filterd.pipeline.protecting import EFFECT
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import Clock, Credentials, LedgerTxn, Mailer, OutboxItem, QueuedMail
 from filterd.workers.effects import EffectsWorker
+from filterd.workers.mta_held import DROP_TOPIC
 from filterd.workers.releasing import RELEASE_TOPIC
 from filterd.workers.returning import RETURN_TOPIC
 
 # What becomes of held mail has a worker of its own, too.
-HELD_TOPICS = (RELEASE_TOPIC, RETURN_TOPIC)
+HELD_TOPICS = (RELEASE_TOPIC, RETURN_TOPIC, DROP_TOPIC)
 
 
 class NoEffects:
@@ -59,26 +60,32 @@ def effects_worker(
 ) -> EffectsWorker:
     """Make the worker; what no effector is configured for it takes out of the outbox. Raises ConfigError for a secret
     that cannot be read."""
-    given = config.effectors.mta_queue
-    queue = PostfixQueue(postqueue=given.postqueue, postsuper=given.postsuper, timeout_s=given.timeout_s)
     return EffectsWorker(
         engine,
         engine.submit,
         EffectDesk(rules, gate_rules(config).reach, partial(pseudonym, pseudonym_key)),
         clock,
-        queue=queue if given.enabled else None,
+        queue=mta_queue(config),
         credentials=_credentials(config),
         index=open_index(config.node.state_dir, url=config.index.url) if config.index.enabled else None,
         write_letter=partial(_write, config.notices.sender, mailer, clock),
         mailer=mailer,
         sender=config.notices.sender,
         appeals=config.notices.appeals_address,
-        look_s=given.look_s,
+        look_s=config.effectors.mta_queue.look_s,
         on_report=_reported,
         on_error=_failed,
         # Without an effector there is nothing to be quick about.
         poll_s=1.0 if config.effectors.names else 30.0,
     )
+
+
+def mta_queue(config: Config) -> PostfixQueue | None:
+    """Say how the MTA's queue is reached, None where it is not."""
+    given = config.effectors.mta_queue
+    if not given.enabled:
+        return None
+    return PostfixQueue(postqueue=given.postqueue, postsuper=given.postsuper, timeout_s=given.timeout_s)
 
 
 async def _write(

@@ -7,15 +7,17 @@ from datetime import datetime
 
 from filterd import metrics
 from filterd.app.current import CurrentDesk
-from filterd.app.effects import HELD_TOPICS
+from filterd.app.effects import HELD_TOPICS, mta_queue
 from filterd.clients.mailer import RelayMailer
 from filterd.clients.relay import NextHopRelay
+from filterd.clients.relay_connection import Address
 from filterd.config import Config, NextHopConfig
 from filterd.ledger.engine import LedgerEngine
 from filterd.log import service_log
 from filterd.model.about import NOTHING, About
 from filterd.model.held import HeldState
 from filterd.ports import Clock, LedgerTxn, OutboxItem
+from filterd.workers.mta_held import DROP_TOPIC, Drops
 from filterd.workers.outbox import OutboxWorker
 from filterd.workers.releasing import RELEASE_TOPIC, Releases
 from filterd.workers.returning import RETURN_TOPIC, Returns
@@ -41,15 +43,24 @@ def release_hop(config: Config, hop: NextHopConfig) -> NextHopConfig:
     """Say where released mail goes: where accepted mail does. Behind a milter there is no next hop; then it goes where
     notices go."""
     if config.next_hop.address == "sink" and config.notices.relay:
-        return hop.model_copy(update={"address": config.notices.relay})
+        return notice_relay(config.notices.relay, hop)
     return hop
+
+
+def notice_relay(address: str, hop: NextHopConfig) -> NextHopConfig:
+    """Say how mail of our own gets to another server than the next hop: by SMTP, with the next hop's TLS for that
+    server's name; in clear text where it does not leave this machine."""
+    is_local = Address.parse(address).is_local
+    update = {"address": address, "protocol": "smtp", "xclient": False, "tls_name": None}
+    return hop.model_copy(update=update | ({"tls": "none"} if is_local else {}))
 
 
 def held_worker(
     config: Config, engine: LedgerEngine, desk: CurrentDesk, mailer: RelayMailer, relay: NextHopRelay, clock: Clock
 ) -> OutboxWorker:
     """Make the worker."""
-    releases = Releases(engine.submit, relay)
+    queue = mta_queue(config)
+    releases = Releases(engine.submit, relay, queue)
     returns = Returns(engine.submit, lambda: desk.desk, mailer, hostname=config.next_hop.helo)
     return OutboxWorker(
         OnlyHeld(engine),
@@ -57,7 +68,7 @@ def held_worker(
         desk,
         mailer,
         clock,
-        carriers={RELEASE_TOPIC: releases, RETURN_TOPIC: returns},
+        carriers={RELEASE_TOPIC: releases, RETURN_TOPIC: returns, DROP_TOPIC: Drops(queue)},
         on_error=lambda item, error: service_log().error("held_mail", item=item, error=error),
         poll_s=2.0,
     )

@@ -12,6 +12,7 @@ from datetime import timedelta
 from filterd import metrics
 from filterd.agreement.sections_breaker import BreakerSection
 from filterd.agreement.supplement import misbound
+from filterd.app.announced import AnnouncedWatch
 from filterd.app.clocks import clock_worker, keep_clocks, keep_own_dns, own_dns_worker
 from filterd.app.current import CurrentDesk, CurrentVerbs
 from filterd.app.directory import directory_lookups
@@ -119,6 +120,10 @@ class LedgerHalf:
             lambda look: self.engine.submit(look, NOTHING), lambda: self.policy.agreements, self._clock
         )
         await self._raised.look()
+        self._announced = AnnouncedWatch(
+            lambda look: self.engine.submit(look, NOTHING), lambda: self.policy.agreements, self._clock
+        )
+        await self._announced.look()
         self._bypass = BypassWatch(self.engine.submit, bypass_file(self._config), self._clock, self.log)
         self._breakers = await breaker_watch(self.engine, self._breaker_rules, self._clock)
         self._urgent = UrgentWatch(is_paged=self._config.paging.enabled)
@@ -255,6 +260,7 @@ class LedgerHalf:
             if turn % _LOOK_EACH == 0:
                 await self._kept_up(self._breakers.look())
                 await self._kept_up(self._raised.look())
+                await self._kept_up(self._announced.look())
                 await self._kept_up(self._feed.complete())
                 await self._kept_up(self._measure())
                 await self._kept_up(measure_held(self.engine, self._clock))

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from filterd import __version__
-from filterd.agreement.adopted import adopted_lists
+from filterd.agreement.adopted import adopted_lists, locked_lists
 from filterd.agreement.load import unmapped
-from filterd.app.checks import Neighbours, build_checks, dns_resolver, make_lists, make_scanner
+from filterd.app.checks import Neighbours, build_checks, dns_resolver, make_lists, make_locked, make_scanner
 from filterd.app.current import CurrentGate
-from filterd.app.parts import bypass_file, gate_rules, make_log, record
+from filterd.app.parts import bypass_file, mail_rules, make_log, record
 from filterd.app.policy import Policy
 from filterd.checks import ALL_CODES
+from filterd.checks.locked import LockedReader
 from filterd.checks.spec import Check
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.resolver import DnsResolver
@@ -54,6 +55,7 @@ class _Outfit:
     checks: tuple[Check, ...]
     scanner: Scanner | None
     resolver: DnsResolver | None
+    locked: LockedReader | None
 
 
 class MailHalf:
@@ -102,10 +104,12 @@ class MailHalf:
             terms=self.policy.agreements,
             default_terms=self.policy.agreements[config.agreement.default],
             checks=outfit.checks,
-            rules=gate_rules(config),
+            rules=mail_rules(config),
             recorder=recorder,
             bypass=bypass_file(config),
             resolver=outfit.resolver,
+            exceptions=self.policy.files.exceptions,
+            locked=outfit.locked,
         )
         self._gate = CurrentGate(gate)
         relay = NextHopRelay(self._next_hop)
@@ -185,8 +189,10 @@ class MailHalf:
             terms=policy.agreements,
             default_terms=policy.agreements[policy.config.agreement.default],
             checks=new.checks,
-            rules=gate_rules(policy.config),
+            rules=mail_rules(policy.config),
             resolver=new.resolver,
+            exceptions=policy.files.exceptions,
+            locked=new.locked,
         )
         self.policy, self._outfit, self._next = policy, new, None
         if old.resolver is not None and old.resolver is not new.resolver:
@@ -223,7 +229,8 @@ class MailHalf:
             term_lists=await make_lists(config, policy.files, self._clock, self._adopted),
         )
         checks = await asyncio.to_thread(build_checks, config, neighbours, policy.files)
-        return _Outfit(policy=policy, checks=checks, scanner=scanner, resolver=resolver)
+        locked = await make_locked(config, policy.files, self._clock, self._locked)
+        return _Outfit(policy=policy, checks=checks, scanner=scanner, resolver=resolver, locked=locked)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -252,11 +259,19 @@ class MailHalf:
 
     async def _adopted(self) -> Mapping[str, str] | None:
         """Say which contents of term lists two people have approved; None while nobody can be asked."""
-        try:
-            site: History | None = await self.ledger.history(SITE)
-        except LedgerUnavailable:
-            site = self.ledger.last_history(SITE)
+        site = await self._site()
         return adopted_lists(site) if site is not None else None
+
+    async def _locked(self) -> Mapping[str, str] | None:
+        """The same of lists of locked categories: none while two people have not let such lists run."""
+        site = await self._site()
+        return {name: row.digest for name, row in locked_lists(site).items()} if site is not None else None
+
+    async def _site(self) -> History | None:
+        try:
+            return await self.ledger.history(SITE)
+        except LedgerUnavailable:
+            return self.ledger.last_history(SITE)
 
     async def _account_of(self, login: str) -> str | None:
         """Say whose a canonical login is."""

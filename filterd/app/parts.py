@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +17,15 @@ from filterd.agreement.terms import Agreement
 from filterd.agreement.versions import conflict, shelved, versions
 from filterd.app.reads import READS_VERB, evidence_reads
 from filterd.checks import ALL_CODES
+from filterd.checks.dkim.sign import SigningKey
 from filterd.cli.chain import ledger_rows
 from filterd.clients.bypass_file import FILE_NAME as BYPASS_FILE
 from filterd.clients.bypass_file import BypassFile
 from filterd.clients.clock import FILE_NAME as CLOCK_FILE
 from filterd.clients.clock import SettableClock, SystemClock
+from filterd.clients.signing_keys import load_private_key
 from filterd.config import Config
+from filterd.config.signing import SealConfig, SigningConfig, SigningKeyConfig
 from filterd.doors.milter import LISTENER, LOCAL_LISTENER
 from filterd.errors import ConfigError, PortError
 from filterd.ledger import backup_copy
@@ -40,10 +43,12 @@ from filterd.pipeline.attribution import AttributionRule
 from filterd.pipeline.gate import GateRules, ListenerRule
 from filterd.pipeline.human import human_verbs
 from filterd.pipeline.imports import ImportVerbs
+from filterd.pipeline.locked import Keeping
 from filterd.pipeline.notices import NoticeSettings
 from filterd.pipeline.people import guarded
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.replies import ReplyStyle
+from filterd.pipeline.signing import Signer
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs, Objection
 from filterd.ports import AccountRef, Clock, Keys
 from filterd.share import path
@@ -184,6 +189,7 @@ def gate_rules(config: Config) -> GateRules:
                 direction=item.direction,
                 is_after_queue=item.after_queue,
                 authserv_id=item.authserv_id or item.hostname,
+                is_selective=item.selective_rcpt,
             )
             for item in config.listener
         }
@@ -201,7 +207,27 @@ def gate_rules(config: Config) -> GateRules:
         preset=Preset(config.agreement.preset),
         inbound=InboundChoices(**{name: Disposition(x) for name, x in config.inbound.model_dump().items()}),
         report_address=config.notices.report_address,
+        keeping=Keeping(at_most=kept(config.evidence.at_most), excerpt_bytes=config.evidence.excerpt_bytes),
     )
+
+
+def mail_rules(config: Config) -> GateRules:
+    """Collect what the mail path needs: the rules, and the keys that sign. Raises ModelError for a key of no use."""
+    return replace(gate_rules(config), signer=make_signer(config.signing))
+
+
+def make_signer(config: SigningConfig) -> Signer:
+    """Read the private keys. Raises ModelError naming the file."""
+    seal = config.seal
+    return Signer(
+        [_signing_key(x, x.since) for x in config.key],
+        _signing_key(seal) if seal is not None else None,
+    )
+
+
+def _signing_key(said: SigningKeyConfig | SealConfig, since: date | None = None) -> SigningKey:
+    private = load_private_key(said.file)
+    return SigningKey(domain=said.domain, selector=said.selector, private=private, since=since)
 
 
 def _milter_rules(config: Config) -> dict[str, ListenerRule]:

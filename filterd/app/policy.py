@@ -17,11 +17,13 @@ import orjson
 from filterd.agreement.terms import Agreement
 from filterd.agreement.versions import versions
 from filterd.app.checks import Files, Neighbours, build_checks, dns_resolver, read_files
-from filterd.app.parts import gate_rules, load_agreements
+from filterd.app.parts import load_agreements, mail_rules
 from filterd.clients.clamd import ClamdScanner
 from filterd.clients.clock import SystemClock
+from filterd.clients.locked_lists import load_locked
 from filterd.config import Config, load
 from filterd.errors import ConfigError
+from filterd.model.sanction import Mode
 from filterd.model.toml_source import TomlSource
 from filterd.ports import Clock
 
@@ -29,7 +31,7 @@ from filterd.ports import Clock
 RELOADABLE = frozenset(
     {
         "clamd", "spam", "content", "dns", "authentication", "attachments", "links", "pii", "terms", "sender", "rate",
-        "agreement", "staffing", "accounts", "inbound", "notices", "always_reachable",
+        "agreement", "staffing", "accounts", "inbound", "exceptions", "notices", "signing", "always_reachable",
     }
 )  # fmt: skip
 # And these keys of theirs: a connection that is open, and an address that other parts were told at their start.
@@ -69,8 +71,8 @@ class Policy:
 
     @property
     def fingerprint(self) -> str:
-        """The same in two processes when they decide alike. Term lists and feeds are not in it: they follow their
-        files by themselves."""
+        """The same in two processes when they decide alike. Term lists, feeds and exceptions are not in it: they
+        follow their files by themselves."""
         said = [self.config.model_dump(mode="json"), self.digests, self.model_digest]
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -91,10 +93,25 @@ def read_policy(config: Config, clock: Clock | None = None) -> Policy:
     # Built to be thrown away: what they refuse is refused here, before any process has changed.
     build_checks(config, Neighbours(scanner=None, clock=clock), files)
     dns_resolver(config)
-    gate_rules(config)
+    mail_rules(config)
+    check_locked(config, agreements, clock)
     if config.clamd.enabled and config.clamd.address != "auto":
         ClamdScanner(config.clamd.address, timeout_s=1, max_connections=1)
     return Policy(config=config, agreements=agreements, files=files)
+
+
+def check_locked(config: Config, agreements: Mapping[str, Agreement], clock: Clock) -> None:
+    """Raise ConfigError where a locked list is of a category that no agreement leaves to people alone (C1)."""
+    if config.terms.locked_folder is None:
+        return
+    texts = [item for head in agreements.values() for item in versions(head)]
+    known = sorted({c.id for item in texts for c in item.category if c.mode is Mode.C1})
+    for one in load_locked(config.terms.locked_folder, clock.now()):
+        if one.category not in known:
+            raise TomlSource.read(one.file).error(
+                f"{one.category!r} is no locked category of an agreement here; those are {', '.join(known)}",
+                ("category",),
+            )
 
 
 def reread(file: Path | None, old: Policy, clock: Clock) -> Policy:

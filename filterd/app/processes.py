@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from filterd.app.held import release_hop
+from filterd.app.held import notice_relay, release_hop
 from filterd.app.ledger_half import LedgerHalf
 from filterd.app.mail_half import POLICY_DOOR, SOCKETMAP_DOOR, MailHalf
 from filterd.app.parts import KEY_FILE, make_clock, socket_path
@@ -85,7 +85,7 @@ async def next_hop(config: Config, stack: AsyncExitStack) -> NextHopConfig:
 
 def notice_hop(config: Config, hop: NextHopConfig) -> NextHopConfig:
     """Say where notices go."""
-    return hop.model_copy(update={"address": config.notices.relay}) if config.notices.relay else hop
+    return notice_relay(config.notices.relay, hop) if config.notices.relay else hop
 
 
 async def run_ledger(policy: Policy, stack: AsyncExitStack, hop: NextHopConfig) -> LedgerHalf:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from filterd.model.complaints import Complained
 from filterd.model.decision import Counts
 from filterd.model.message import Message
 from filterd.model.principal import Principal
@@ -51,6 +52,7 @@ class Context:
         dns: the DNS questions this mail may ask, shared by all checks; None where there is no resolver.
         own_domains: the domains of the tenant answerable for the mail, lower-case A-labels; empty when nobody is.
         domains_declared: whether these are known to be all of them.
+        complained: what people complained of the account; None when nobody of ours answers for it, or nobody counted.
     """
 
     transaction: Transaction
@@ -62,6 +64,7 @@ class Context:
     dns: Lookups | None = None
     own_domains: tuple[str, ...] = ()
     domains_declared: bool = False
+    complained: Complained | None = None
 
     def verdict(self, check: str) -> Verdict | None:
         """Say what `check` answered, or None when it is not among `needs`."""

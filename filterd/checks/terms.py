@@ -4,7 +4,8 @@ Reads every place in which people write words (terms_places) in its normal form 
 Finds: content.<label>.terms, once a list that has at least as many different entries in the mail as it asks for. `why`
 names list and entries by number, never a term. filterd ships no lists: without any the check is skipped (`no_lists`).
 Temporary: the lists cannot be asked. Outbound and internal mail only: inbound mail is skipped (`inbound`).
-Labels of locked categories (political, religious, reputational) do not exist here; the loader refuses them.
+Labels of locked categories (political, religious, reputational) do not exist here; the loader refuses them. Lists of
+those are apart (locked), and no check.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from datetime import datetime
 from typing import Protocol
 
 from filterd.checks.spec import Builtin, Check, Code, Context, Prompt, skipped
-from filterd.checks.terms_book import Book, TermList
+from filterd.checks.terms_book import Book, Shelf, TermList, named
 from filterd.checks.terms_places import words
-from filterd.errors import ModelError
 from filterd.model.message import Message
 from filterd.model.session import Direction
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
@@ -46,7 +46,7 @@ class TermLists(Protocol):
     async def current(self) -> tuple[TermList, ...]: ...
 
 
-def judge(message: Message, book: Book, at: datetime) -> Verdict:
+def judge(message: Message, book: Book[TermList], at: datetime) -> Verdict:
     """Say which lists the mail has enough entries of.
 
     Args:
@@ -57,11 +57,10 @@ def judge(message: Message, book: Book, at: datetime) -> Verdict:
         count = len(hit.terms) + len(hit.patterns)
         if count < hit.list.at_least:
             continue
-        named = [f"t{number}" for number in hit.terms] + [f"p{number}" for number in hit.patterns]
         why = (
             ("list", hit.list.id),
             ("digest", hit.list.digest[:_DIGEST_CHARS]),
-            *(("entry", name) for name in named[:_MOST_NAMED]),
+            *(("entry", name) for name in named(hit)[:_MOST_NAMED]),
             ("entries", str(count)),
         )
         code = f"content.{hit.list.label}.terms"
@@ -76,7 +75,7 @@ def judge(message: Message, book: Book, at: datetime) -> Verdict:
 
 def make(lists: TermLists, *, timeout_s: float, fail_mode: FailMode = FailMode.ACCEPT) -> Check:
     """Make the check. `lists` is asked for every mail; what it says is compiled once."""
-    shelf = _Shelf()
+    shelf: Shelf[TermList] = Shelf()
 
     def at_once(context: Context) -> Verdict | None:
         return skipped(NAME, VERSION, "inbound") if context.direction is Direction.INBOUND else None
@@ -87,7 +86,7 @@ def make(lists: TermLists, *, timeout_s: float, fail_mode: FailMode = FailMode.A
             return skipped(NAME, VERSION, "no_lists")
         book = await shelf.book(current)
         message, at = context.message, context.transaction.received_at
-        if _size(message) > IN_PLACE_MAX_CHARS:
+        if size(message) > IN_PLACE_MAX_CHARS:
             return await asyncio.to_thread(judge, message, book, at)
         return judge(message, book, at)
 
@@ -95,35 +94,13 @@ def make(lists: TermLists, *, timeout_s: float, fail_mode: FailMode = FailMode.A
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=timeout_s, fail_mode=fail_mode)
 
 
-class _Shelf:
-    """Keeps the lists compiled; a change is compiled once, in a thread, while other mail waits for it."""
-
-    def __init__(self) -> None:
-        self._lists: tuple[TermList, ...] = ()
-        self._made: Book | ModelError | None = None
-        self._lock = asyncio.Lock()
-
-    async def book(self, lists: tuple[TermList, ...]) -> Book:
-        """Say the lists compiled. Raises ModelError, each time, when they cannot be."""
-        async with self._lock:
-            if self._made is None or self._lists is not lists:
-                try:
-                    self._made = await asyncio.to_thread(Book, lists)
-                except ModelError as err:
-                    self._made = err
-                self._lists = lists
-        if isinstance(self._made, ModelError):
-            raise self._made
-        return self._made
-
-
-def _size(message: Message) -> int:
+def size(message: Message) -> int:
     """Say how much there is to read, at most about."""
     files = sum(len(part.content) for part in message.parts if not part.content_type.startswith("text/"))
     return len(message.subject) + sum(map(len, message.texts)) + files
 
 
-def _version(book: Book) -> str:
+def _version(book: Book[TermList]) -> str:
     return f"{VERSION} {book.digest[:_DIGEST_CHARS]}"
 
 

@@ -7,11 +7,12 @@ its words must stand at a word's boundary there: no town is taken for what its n
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import re2
 from ahocorasick_rs import AhoCorasick
@@ -30,19 +31,15 @@ _TOO_MUCH = "term lists: the patterns together need too much memory; make them f
 _PROBE = "\ue000probe\ue001"
 
 
-class TermList(Protocol):
+class Listed(Protocol):
     """One list in force. `digest` is of its file, `expires_at` when it ends, UTC; entries count from 1."""
 
     @property
     def id(self) -> str: ...
     @property
-    def label(self) -> str: ...
-    @property
     def digest(self) -> str: ...
     @property
     def expires_at(self) -> datetime: ...
-    @property
-    def confidence(self) -> float: ...
     @property
     def at_least(self) -> int: ...
     @property
@@ -51,11 +48,23 @@ class TermList(Protocol):
     def patterns(self) -> tuple[str, ...]: ...
 
 
+L = TypeVar("L", bound=Listed)
+
+
+class TermList(Listed, Protocol):
+    """One list that a check finds by: with what its hit is called, and how sure it is."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class Hit(Generic[L]):
     """Entries of one list that a text has: `terms` and `patterns` are their numbers, ascending."""
 
-    list: TermList
+    list: L
     terms: tuple[int, ...]
     patterns: tuple[int, ...]
 
@@ -95,14 +104,14 @@ class _Index:
             yield from term.entries
 
 
-class Book:
+class Book(Generic[L]):
     """All lists, compiled. `digest` names exactly these lists.
 
     Raises:
         ModelError: the patterns need more memory than there is for them.
     """
 
-    def __init__(self, lists: tuple[TermList, ...]):
+    def __init__(self, lists: tuple[L, ...]):
         self.lists = lists
         self.digest = hashlib.sha256("\n".join(x.digest for x in lists).encode()).hexdigest()
         terms = [
@@ -117,7 +126,7 @@ class Book:
         ]
         self._patterns = _compiled([pattern for one in lists for pattern in one.patterns])
 
-    def find(self, text: str, at: datetime) -> tuple[Hit, ...]:
+    def find(self, text: str, at: datetime) -> tuple[Hit[L], ...]:
         """Say which lists in force at `at` have entries in a text, in the order of the lists."""
         plain = FOLDING.plain(text)
         terms = {*self._index.find(plain), *self._index.find(unmasked(plain, self._words))}
@@ -134,6 +143,33 @@ class Book:
             if found or matched:
                 hits.append(Hit(list=one, terms=found, patterns=matched))
         return tuple(hits)
+
+
+class Shelf(Generic[L]):
+    """Keeps the lists compiled; a change is compiled once, in a thread, while other mail waits for it."""
+
+    def __init__(self) -> None:
+        self._lists: tuple[L, ...] = ()
+        self._made: Book[L] | ModelError | None = None
+        self._lock = asyncio.Lock()
+
+    async def book(self, lists: tuple[L, ...]) -> Book[L]:
+        """Say the lists compiled. Raises ModelError, each time, when they cannot be."""
+        async with self._lock:
+            if self._made is None or self._lists is not lists:
+                try:
+                    self._made = await asyncio.to_thread(Book, lists)
+                except ModelError as err:
+                    self._made = err
+                self._lists = lists
+        if isinstance(self._made, ModelError):
+            raise self._made
+        return self._made
+
+
+def named(hit: Hit[L]) -> tuple[str, ...]:
+    """Say the entries of a hit by number: `t3` is the third term, `p1` the first pattern."""
+    return (*(f"t{number}" for number in hit.terms), *(f"p{number}" for number in hit.patterns))
 
 
 def is_parted(character: str) -> bool:

@@ -10,8 +10,10 @@
     evidence quarantine                 the mail itself, where it was kept
     explain                             what a short code in a refusal means
     policy terms config doctor          is it right?
+    dkim                                keys that sign, and their records
     service clock maintenance           the contract: terms, their ends, windows
     automation breaker recall           stop automatic sanctions, and take back what they did
+    complaint optout                    who complains, who asked for mail to stop
     effect                              what was done outside: the MTA's queue, the identity system
     bypass                              let all mail pass for a while
     log ledger                          what happened, and does the record hold
@@ -36,8 +38,10 @@ from filterd.cli.backup import backups
 from filterd.cli.bypass import bypasses
 from filterd.cli.claims import changes, reports, rights
 from filterd.cli.clocks import clocks
+from filterd.cli.complaints import complaints, optouts
 from filterd.cli.cures import cures
 from filterd.cli.directory import directories
+from filterd.cli.dkim import dkim
 from filterd.cli.doctor import doctor
 from filterd.cli.effects import effects
 from filterd.cli.entry import Entry
@@ -106,6 +110,8 @@ for name, group in (
     ("rights", rights),
     ("report", reports),
     ("change", changes),
+    ("complaint", complaints),
+    ("optout", optouts),
     ("notice", notices),
     ("evidence", evidence),
     ("quarantine", quarantine),
@@ -120,6 +126,7 @@ for name, group in (
     ("effect", effects),
     ("bypass", bypasses),
     ("config", configs),
+    ("dkim", dkim),
     ("log", logs),
     ("ledger", ledger),
     ("backup", backups),

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 ENTRIES_VERB = "register.list"
 _LIST, _RAISED = "term_list.adopted", "category.raised"
+LOCKED_ENABLED, _LOCKED_ADOPTED = "locked_lists.enabled", "locked_list.adopted"
+LOCKED_STATES = {
+    "in_force": "in force",
+    "off": "off: two people have not approved it",
+    "held_back": "held back: what was approved last acts, where its copy is there",
+    "disabled": "off: two people have not let such lists run",
+    "expired": "expired",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +43,8 @@ class Approvals:
 
 def needs_two(config: Config, texts: Iterable[Agreement]) -> bool:
     """Say whether there is anything that takes two people: a folder of lists, or a raised category."""
-    return config.terms.folder is not None or any(x.raised for terms in texts for x in terms.category)
+    has_lists = config.terms.folder is not None or config.terms.locked_folder is not None
+    return has_lists or any(x.raised for terms in texts for x in terms.category)
 
 
 def approvals(config: Config, texts: Iterable[Agreement] = ()) -> Approvals | None:
@@ -58,11 +67,11 @@ def list_rows(config: Config, approved: Approvals | None) -> list[dict[str, Any]
     """Say each term list of the folder with what acts of it. Raises ConfigError for a faulty one."""
     from filterd.clients.adopted_lists import FOLDER, TermCopies
     from filterd.clients.clock import SystemClock
-    from filterd.clients.term_lists import load_terms
+    from filterd.clients.term_lists import load_terms, read_list
 
     if config.terms.folder is None:
         return []
-    clock, copies = SystemClock(), TermCopies(config.node.state_dir / FOLDER)
+    clock, copies = SystemClock(), TermCopies(config.node.state_dir / FOLDER, read_list)
     rows = []
     for one in load_terms(config.terms.folder, clock.now()):
         digest = approved.lists.get(one.id) if approved is not None else None
@@ -85,6 +94,38 @@ def list_rows(config: Config, approved: Approvals | None) -> list[dict[str, Any]
                 "state": state,
                 "entries": len(one.terms) + len(one.patterns),
                 "expires_at": one.expires_at.isoformat(),
+            }
+        )
+    return rows
+
+
+def locked_rows(config: Config, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Say each list of a locked category with what acts of it. Raises ConfigError for a faulty one.
+
+    Args:
+        entries: the register's entries in force.
+    """
+    from filterd.clients.clock import SystemClock
+    from filterd.clients.locked_lists import load_locked
+
+    if config.terms.locked_folder is None:
+        return []
+    now = SystemClock().now()
+    is_enabled = any(x["register"] == LOCKED_ENABLED for x in entries)
+    approved = {x["list_id"]: x["digest"] for x in entries if x["register"] == _LOCKED_ADOPTED}
+    rows = []
+    for one in load_locked(config.terms.locked_folder, now):
+        state = "in_force" if approved.get(one.id) == one.digest else "held_back" if one.id in approved else "off"
+        rows.append(
+            {
+                "list": one.id,
+                "category": one.category,
+                "file": str(one.file),
+                "digest": one.digest,
+                "approved": approved.get(one.id),
+                "entries": len(one.terms) + len(one.patterns),
+                "expires_at": one.expires_at.isoformat(),
+                "state": "expired" if now >= one.expires_at else state if is_enabled else "disabled",
             }
         )
     return rows

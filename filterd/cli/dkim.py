@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable
 from enum import StrEnum
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from filterd.cli.entry import FAILED, OK
 from filterd.cli.options import ConfigFile, Json
 from filterd.cli.places import load_config
 from filterd.cli.say import result, table
@@ -42,13 +40,14 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Make a private key, readable by its owner alone, and say the record that has to stand in DNS before it signs."""
-    from filterd.clients.signing_keys import load_signing_key, make_private_key
+    from filterd.checks.dkim.sign import SigningKey
+    from filterd.clients.signing_keys import load_private_key, make_private_key
 
     name, chosen = _domain(domain), _domain(selector)
     octets = make_private_key(kind.value)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
         opened.write(octets)
-    _show([load_signing_key(file, domain=name, selector=chosen)], as_json=as_json)
+    _show([SigningKey(domain=name, selector=chosen, private=load_private_key(file))], as_json=as_json)
 
 
 @dkim.command("show")
@@ -60,10 +59,12 @@ def show(config: ConfigFile = None, as_json: Json = False) -> None:
 @dkim.command("check")
 def check(config: ConfigFile = None, as_json: Json = False) -> None:
     """Ask DNS for the record of every key in the configuration. Exit 1 where one is not there, or is another key's."""
+    import asyncio
+
     settings = load_config(config)
     found = asyncio.run(_looked_up(settings, _keys(settings)))
     result(found, as_json=as_json, text=lambda: table(("record", "state"), [(x["name"], x["state"]) for x in found]))
-    raise typer.Exit(OK if all(x["state"] == "published" for x in found) else FAILED)
+    raise typer.Exit(0 if all(x["state"] == "published" for x in found) else 1)
 
 
 def _keys(config: Config) -> list[SigningKey]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from filterd.cli.listed import lines_of
 from filterd.cli.say import printable
 
 # Said at the start of a line, or of no interest to a reader.
@@ -48,7 +49,9 @@ def event_lines(event: dict[str, Any], *, is_brief: bool = False) -> Iterator[st
         yield printable(f"{head} {row}  {event.get('kind')}  {_pairs(event.get('body', {}))}")
         return
     tx = f"{event['tx']}  " if event.get("tx") else ""
-    yield printable(f"{head} {tx}{_pairs({k: v for k, v in event.items() if k not in _HEAD})}")
+    yield printable(f"{head} {tx}{_pairs({k: v for k, v in event.items() if k not in _HEAD and k != 'exceptions'})}")
+    if not is_brief:
+        yield from (f"    {line}" for line in lines_of(event))
 
 
 def record_line(kind: str, record: dict[str, Any]) -> str:
@@ -81,6 +84,7 @@ def _details(event: dict[str, Any]) -> Iterator[str]:
     for reason in decision.get("reasons", ()):
         ids = f" ({', '.join(reason['ids'])})" if reason.get("ids") else ""
         yield f"because {reason['code']}: {reason['disposition']}{ids}"
+    yield from lines_of(event)
     for violation in decision.get("violations", ()):
         ground = f"{violation['ground']['kind']} {', '.join(violation['ground']['ids'])}"
         yield f"breach {violation['category']} (mode {violation['mode']}) of {ground}"

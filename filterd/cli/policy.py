@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from filterd.cli.adopting import approvals, list_faults, list_rows
+from filterd.cli.announcing import to_announce
 from filterd.cli.clauses import clauses
 from filterd.cli.options import ConfigFile, Json
 from filterd.cli.places import load_config
@@ -50,6 +51,9 @@ def check(
             errors.append(err)
     approved = approvals(settings, (terms for _, terms in read))
     said = [{"file": str(file), **facts(terms, approved), "preset": preset} for file, terms in read]
+    untold = to_announce(settings, (terms for _, terms in read))
+    for one in said:
+        one["warnings"] += [untold[one["digest"]]] if one["digest"] in untold else []
     try:
         faults = list(list_faults(list_rows(settings, approved)))
     except ConfigError as err:

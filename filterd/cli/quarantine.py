@@ -134,6 +134,8 @@ def _lines(said: dict[str, Any]) -> Iterable[str]:
     names = ("item_id", "transaction_id", "incident_id", "login", "direction", "reason", "state", "held_at", "due_at")
     for name in (*names, "digest"):
         yield f"{name:<16}{'-' if said[name] is None else printable(said[name])}"
+    if said["queue_ids"]:
+        yield f"{'on hold as':<16}{printable(' '.join(said['queue_ids']))}"
     envelope = said["envelope"]
     if envelope is None:
         yield "its envelope can no longer be read"

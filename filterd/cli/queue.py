@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +21,7 @@ from filterd.cli.say import printable, result, table
 reviews = typer.Typer(help="The queue: what waits for a person, and taking it in hand.")
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id, as `review list` says it.")]
+CaseId = Annotated[str, typer.Argument(metavar="CASE", help="The sealed case's id, as `review list` says it.")]
 _PRIORITY = ("urgent", "late", "")
 
 
@@ -129,6 +134,65 @@ def review_close(
     verb = "review.close"
     said = ask(load_config(config, state_dir), verb, task=task, reason=reason, **who(token, as_root=as_root))
     result(said, as_json=as_json, text=lambda: [f"{task} is closed by {printable(said['by'])}"])
+
+
+@reviews.command("read")
+def review_read(
+    case: CaseId,
+    reason: Reason,
+    mail: Annotated[
+        Path | None,
+        typer.Option("--mail", metavar="FILE", help="Write what is kept of the mail to a new file of mode 0600."),
+    ] = None,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Read a sealed case, what a list of a locked category found. The ledger says first who read it and why."""
+    said = ask(load_config(config, state_dir), "locked.open", case=case, reason=reason, token=find_token(token))
+    if mail is not None:
+        write_new(mail, base64.b64decode(said["mail"]))
+
+    def lines() -> Iterable[str]:
+        yield f"{case}: mail {said['transaction_id']} of {printable(said['login'])} at {said['at']}"
+        for x in said["lists"]:
+            yield f"{x['category']}: list {x['list']}, {x['digest'][:12]}, entries {', '.join(x['entries'])}"
+        yield f"when done: filterd review settle {case} nothing --reason WHY"
+
+    result(said, as_json=as_json, text=lines)
+
+
+@reviews.command("settle")
+def review_settle(
+    case: CaseId,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="nothing, which erases it, or acted.")],
+    reason: Reason,
+    decision: Annotated[
+        str | None, typer.Option("--decision", metavar="ID", help="Of acted: the sanction or incident it led to.")
+    ] = None,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Be done with a sealed case you have read. It does nothing to the account: that is an act of its own."""
+    said = ask(
+        load_config(config, state_dir),
+        "locked.close",
+        case=case,
+        outcome=outcome,
+        decision=decision,
+        reason=reason,
+        token=find_token(token),
+    )
+    result(said, as_json=as_json, text=lambda: [f"{case} is closed by {printable(said['by'])}: {said['outcome']}"])
+
+
+def write_new(file: Path, octets: bytes) -> None:
+    """Write a file that is not there yet, for its owner alone. Raises OSError."""
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(octets)
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:

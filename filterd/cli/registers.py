@@ -90,6 +90,33 @@ def register_migrate(
     _act("register.migrate", config, state_dir, as_json, tenant=tenant, days=days, token=find_token(token))
 
 
+@registers.command("listing")
+def register_listing(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An IP address we send from.")],
+    blocklist: Annotated[str, typer.Option("--blocklist", help="Its name or zone.")],
+    pool: Annotated[str | None, typer.Option("--pool", help="The pool of addresses it belongs to.")] = None,
+    moved_to: Annotated[
+        str | None, typer.Option("--moved-to", help="The pool its mail goes out from since, in the mail server.")
+    ] = None,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Note that an address of ours stands on a blocklist. It is nobody's points; `register end` when it is off."""
+    _act(
+        "register.listing",
+        config,
+        state_dir,
+        as_json,
+        address=address,
+        blocklist=blocklist,
+        pool=pool,
+        moved_to=moved_to,
+        token=find_token(token),
+    )
+
+
 @registers.command("end")
 def register_end(
     entry: Annotated[str, typer.Argument(metavar="ENTRY")],

@@ -9,11 +9,13 @@ import typer
 
 from filterd.cli.adopting import approvals, list_rows
 from filterd.cli.link import ask
+from filterd.cli.locked import locked_lists
 from filterd.cli.options import ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
 from filterd.cli.say import complain, result, table
 
 term_lists = typer.Typer(help="Term lists: what is in force, and proposing a change to a second person.")
+term_lists.add_typer(locked_lists, name="locked", no_args_is_help=True)
 
 _STATES = {
     "in_force": "in force",

@@ -15,9 +15,11 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Generic
 
-from filterd.clients.term_lists import SUNSET, TermFolder, TermList, read_list
+from filterd.clients.term_lists import SUNSET, L, ListFolder
 from filterd.errors import ConfigError
 from filterd.ports import Clock
 
@@ -38,13 +40,13 @@ class Waiting:
     in_force: str | None
 
 
-class TermCopies:
-    """The contents that are in force, one file each, named by SHA-256."""
+class TermCopies(Generic[L]):
+    """The contents that are in force, one file each, named by SHA-256. `read`: reads one."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
+    def __init__(self, folder: Path, read: Callable[[Path, datetime], L]):
+        self._folder, self._read = folder, read
 
-    def keep(self, one: TermList) -> None:
+    def keep(self, one: L) -> None:
         """Keep a copy of an approved list, unless there is one. Raises OSError, or ConfigError for a file that has
         changed since it was read."""
         target = self._file(one.digest)
@@ -66,10 +68,10 @@ class TermCopies:
                 beside.unlink()
             raise
 
-    def find(self, list_id: str, digest: str, clock: Clock) -> TermList | None:
+    def find(self, list_id: str, digest: str, clock: Clock) -> L | None:
         """Say the list kept under a digest; None where there is none, or where the file is not what its name says."""
         try:
-            one = read_list(self._file(digest), clock.now())
+            one = self._read(self._file(digest), clock.now())
         except ConfigError:
             return None
         return one if (one.id, one.digest) == (list_id, digest) else None
@@ -86,8 +88,8 @@ class TermCopies:
         return self._folder / f"{digest}.toml"
 
 
-class AdoptedLists:
-    """Implements checks.terms.TermLists: of a folder's lists those that act.
+class AdoptedLists(Generic[L]):
+    """Implements checks.terms.TermLists, and the same for locked lists: of a folder's lists those that act.
 
     Args:
         on_waiting: told of what is not approved, at first and each time that has changed; runs in a thread.
@@ -96,8 +98,8 @@ class AdoptedLists:
 
     def __init__(
         self,
-        folder: TermFolder,
-        copies: TermCopies,
+        folder: ListFolder[L],
+        copies: TermCopies[L],
         adopted: Adopted,
         clock: Clock,
         *,
@@ -106,13 +108,13 @@ class AdoptedLists:
     ):
         self._folder, self._copies, self._adopted, self._clock = folder, copies, adopted, clock
         self._on_waiting, self._on_trouble = on_waiting, on_trouble
-        self._seen: tuple[TermList, ...] | None = None
+        self._seen: tuple[L, ...] | None = None
         self._said: Mapping[str, str] = {}
-        self._lists: tuple[TermList, ...] = ()
+        self._lists: tuple[L, ...] = ()
         self._waiting: tuple[Waiting, ...] | None = None
         self._lock = asyncio.Lock()
 
-    async def current(self) -> tuple[TermList, ...]:
+    async def current(self) -> tuple[L, ...]:
         """Say the lists that act: the same tuple until something has changed.
 
         While nobody can be asked what is approved, those that acted last act; before that, none.
@@ -125,7 +127,7 @@ class AdoptedLists:
                 await asyncio.to_thread(self._choose, found, dict(said))
         return self._lists
 
-    def _choose(self, found: tuple[TermList, ...], said: Mapping[str, str]) -> None:
+    def _choose(self, found: tuple[L, ...], said: Mapping[str, str]) -> None:
         chosen, waiting = [], []
         for one in found:
             if said.get(one.id) == one.digest:
@@ -142,12 +144,12 @@ class AdoptedLists:
             self._waiting = tuple(waiting)
             self._on_waiting(tuple(waiting))
 
-    def _kept(self, list_id: str, said: Mapping[str, str]) -> TermList | None:
+    def _kept(self, list_id: str, said: Mapping[str, str]) -> L | None:
         digest = said.get(list_id)
         one = self._copies.find(list_id, digest, self._clock) if digest is not None else None
         return one if one is not None and self._clock.now() < one.expires_at else None
 
-    def _keep(self, one: TermList) -> None:
+    def _keep(self, one: L) -> None:
         try:
             self._copies.keep(one)
             self._copies.clear(self._clock)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from datetime import date
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,29 +18,31 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from filterd.checks.dkim.keys import MAX_RSA_BITS, MIN_RSA_BITS
-from filterd.checks.dkim.sign import SigningKey
 from filterd.errors import ModelError
 
-# 8192 bits in PEM are some 6.5 kB.
+# 4096 bits in PEM are some 3.2 kB.
 _AT_MOST_BYTES = 16_384
 # RFC 8301 §3.2 wishes for 2048 at least, and larger ones do not fit into one UDP answer.
 _NEW_RSA_BITS = 2048
+# RFC 8301 §3.2: what a signer must not go below, and beyond which verifiers need not follow.
+MIN_RSA_BITS, MAX_RSA_BITS = 1024, 4096
+
+PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
 
-def load_signing_key(file: Path, *, domain: str, selector: str, since: date | None = None) -> SigningKey:
+def load_private_key(file: Path) -> PrivateKey:
     """Read a private key.
 
     Raises:
         ModelError: missing, unreadable, open to everybody, encrypted, of another kind, or too short or too long; names
             the file and never the content.
     """
-    return SigningKey(domain=domain, selector=selector, private=_private(file, _read(file)), since=since)
+    return _private(file, _read(file))
 
 
 def make_private_key(kind: str) -> bytes:
     """Make a key as PEM (PKCS#8). `kind`: "rsa" or "ed25519"."""
-    private: RSAPrivateKey | Ed25519PrivateKey
+    private: PrivateKey
     if kind == "rsa":
         private = generate_private_key(public_exponent=65537, key_size=_NEW_RSA_BITS)
     else:
@@ -49,7 +50,7 @@ def make_private_key(kind: str) -> bytes:
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def public_record(private: RSAPrivateKey | Ed25519PrivateKey) -> str:
+def public_record(private: PrivateKey) -> str:
     """Write the TXT record of a key's public half.  RFC 6376 §3.6.1, RFC 8463 §4."""
     if isinstance(private, RSAPrivateKey):
         kind, octets = "rsa", private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -75,7 +76,7 @@ def _read(file: Path) -> bytes:
     return octets
 
 
-def _private(file: Path, octets: bytes) -> RSAPrivateKey | Ed25519PrivateKey:
+def _private(file: Path, octets: bytes) -> PrivateKey:
     try:
         private = load_pem_private_key(octets, password=None)
     except TypeError as err:

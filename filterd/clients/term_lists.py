@@ -1,10 +1,10 @@
 """Term lists of the operator: a folder of TOML files, read at start and again when one of them has changed.
 
 Each file is one list (ops/docs/TERM-LISTS.md). Refused, with file, line and key: a label that is unknown or locked
-(political, religious, reputational: they need a sealed store, which does not exist), no legal basis, an end more than
-180 days ahead (CLAUSES §5, sunset), a term that would be found everywhere, a pattern re2 does not take. A list whose
-end has passed is off, and said so once at each reading. A faulty change leaves those lists in force that were, and is
-said once. No term is ever in an error: it names the entry by its number.
+(political, religious, reputational: those are locked_lists), no legal basis, an end more than 180 days ahead (CLAUSES
+§5, sunset), a term that would be found everywhere, a pattern re2 does not take. A list whose end has passed is off, and
+said so once at each reading. A faulty change leaves those lists in force that were, and is said once. No term is ever
+in an error: it names the entry by its number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, Protocol, TypeVar
 
 import re2
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -50,6 +50,22 @@ _HAN = re.compile("[\u3007\u3400-\u9fff\U00020000-\U0003ffff]")
 _FOLDING = Folding({})
 
 
+class Listed(Protocol):
+    """What every list has, whatever may come of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime: ...
+    @property
+    def file(self) -> Path: ...
+
+
+L = TypeVar("L", bound=Listed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermList:
     """One list; implements checks.terms_book.TermList. `file`: where it was read."""
@@ -76,20 +92,25 @@ class Reading:
     error: str | None = None
 
 
-class _File(BaseModel):
-    """The keys of a list file."""
+class Entries(BaseModel):
+    """The keys that every list file has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
-    label: str
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,8})?$")], ...] = Field(min_length=1)
     legal_basis: str = Field(min_length=10, max_length=1_000)
     expires_at: datetime | date
-    confidence: float = Field(0.5, gt=0, le=1)
     at_least: int = Field(1, ge=1, le=100)
     terms: tuple[Annotated[str, Field(max_length=MAX_TERM_CHARS)], ...] = Field((), max_length=50_000)
     patterns: tuple[Annotated[str, Field(min_length=1, max_length=MAX_PATTERN_CHARS)], ...] = Field((), max_length=500)
+
+
+class _File(Entries):
+    """The keys of a list file."""
+
+    label: str
+    confidence: float = Field(0.5, gt=0, le=1)
 
     @field_validator("label")
     @classmethod
@@ -97,15 +118,24 @@ class _File(BaseModel):
         area = label.strip().lower().replace("-", "_").partition(".")[0]
         if area in LOCKED:
             raise ValueError(
-                f"{label!r} is a locked category: a list on it needs the sealed store, which this filterd does not have"
+                f"{label!r} is a locked category: a list on it stands in terms.locked_folder, with category in place"
+                " of label, and needs two people"
             )
         if label not in LABELS:
             raise ValueError(f"{label!r} is no label; one of {', '.join(LABELS)}")
         return label
 
 
+E = TypeVar("E", bound=Entries)
+
+
 def load_terms(folder: Path, now: datetime) -> tuple[TermList, ...]:
-    """Read every list of a folder, expired ones too, in the order of their ids.
+    """Read every list of a folder, expired ones too, in the order of their ids. Raises ConfigError, as load_lists."""
+    return load_lists(folder, now, read_list)
+
+
+def load_lists(folder: Path, now: datetime, read: Callable[[Path, datetime], L]) -> tuple[L, ...]:
+    """Read every list of a folder by `read`, expired ones too, in the order of their ids.
 
     Raises:
         ConfigError: for the first thing wrong, with file, line and key.
@@ -116,28 +146,36 @@ def load_terms(folder: Path, now: datetime) -> tuple[TermList, ...]:
         raise ConfigError(f"cannot be read: {err.strerror}", file=folder) from err
     if len(files) > MAX_FILES:
         raise ConfigError(f"{len(files)} lists; at most {MAX_FILES}", file=folder)
-    found: dict[str, TermList] = {}
+    found: dict[str, L] = {}
     for file in files:
-        one = read_list(file, now)
+        one = read(file, now)
         if one.id in found:
             raise ConfigError(f"another file of this folder has the id {one.id!r} too", file=file, key="id")
         found[one.id] = one
     return tuple(found[name] for name in sorted(found))
 
 
-class TermFolder:
-    """The lists in force; implements checks.terms.TermLists.
+class ListFolder(Generic[L]):
+    """The lists of a folder that have not expired.
 
     Args:
         recheck_s: how long a look at the folder is good for.
         on_reading: told of each reading; runs in a thread after the first one.
+        load: reads the folder.
     """
 
     def __init__(
-        self, folder: Path, clock: Clock, *, recheck_s: float = 5.0, on_reading: Callable[[Reading], None]
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        load: Callable[[Path, datetime], tuple[L, ...]],
+        recheck_s: float = 5.0,
+        on_reading: Callable[[Reading], None],
     ) -> None:
         self._folder, self._clock, self._recheck_s, self._on_reading = folder, clock, recheck_s, on_reading
-        self._lists: tuple[TermList, ...] = ()
+        self._load = load
+        self._lists: tuple[L, ...] = ()
         self._seen: tuple[object, ...] | None = None
         self._looked_at = 0.0
         self._lock = asyncio.Lock()
@@ -146,9 +184,9 @@ class TermFolder:
         """Read for the first time. Raises ConfigError: filterd does not start on a faulty list."""
         self._seen = self._state()
         self._looked_at = time.monotonic()
-        self._put(load_terms(self._folder, self._clock.now()))
+        self._put(self._load(self._folder, self._clock.now()))
 
-    async def current(self) -> tuple[TermList, ...]:
+    async def current(self) -> tuple[L, ...]:
         """Say the lists in force: the same tuple until something has changed."""
         if time.monotonic() - self._looked_at >= self._recheck_s and not self._lock.locked():
             async with self._lock:
@@ -162,13 +200,13 @@ class TermFolder:
             return
         self._seen = state
         try:
-            lists = load_terms(self._folder, self._clock.now())
+            lists = self._load(self._folder, self._clock.now())
         except ConfigError as err:
             self._on_reading(Reading(in_force=tuple(x.id for x in self._lists), error=str(err)))
             return
         self._put(lists)
 
-    def _put(self, lists: tuple[TermList, ...]) -> None:
+    def _put(self, lists: tuple[L, ...]) -> None:
         now = self._clock.now()
         self._lists = tuple(x for x in lists if now < x.expires_at)
         expired = tuple(x.id for x in lists if now >= x.expires_at)
@@ -183,8 +221,45 @@ class TermFolder:
         return tuple(sorted((name, st.st_ino, st.st_size, st.st_mtime_ns) for name, st in found))
 
 
+class TermFolder(ListFolder[TermList]):
+    """The lists in force; implements checks.terms.TermLists."""
+
+    def __init__(
+        self, folder: Path, clock: Clock, *, recheck_s: float = 5.0, on_reading: Callable[[Reading], None]
+    ) -> None:
+        super().__init__(folder, clock, load=load_terms, recheck_s=recheck_s, on_reading=on_reading)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile(Generic[E]):
+    """One file that was found right: its keys, its SHA-256 in hex, and when its list ends, UTC."""
+
+    said: E
+    digest: str
+    expires_at: datetime
+
+
 def read_list(file: Path, now: datetime) -> TermList:
     """Read one list, an expired one too. Raises ConfigError with file, line and key."""
+    one = read_entries(_File, file, now)
+    said = one.said
+    return TermList(
+        id=said.id,
+        label=said.label,
+        digest=one.digest,
+        expires_at=one.expires_at,
+        confidence=said.confidence,
+        at_least=said.at_least,
+        terms=said.terms,
+        patterns=said.patterns,
+        languages=said.languages,
+        legal_basis=said.legal_basis,
+        file=file,
+    )
+
+
+def read_entries(model: type[E], file: Path, now: datetime) -> ReadFile[E]:
+    """Read a file of these keys, and judge what every list must be. Raises ConfigError with file, line and key."""
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"larger than {MAX_FILE_BYTES} octets", file=file)
@@ -192,7 +267,7 @@ def read_list(file: Path, now: datetime) -> TermList:
     except OSError as err:
         raise ConfigError(f"cannot be read: {err.strerror}", file=file) from err
     source = TomlSource.of(octets, str(file))
-    said = validate(_File, source)
+    said = validate(model, source)
     expires_at = _instant(said.expires_at)
     if expires_at is None:
         raise source.error("needs an offset, as in 2026-06-30T00:00:00Z, or be a date: midnight UTC", ("expires_at",))
@@ -206,19 +281,7 @@ def read_list(file: Path, now: datetime) -> TermList:
     for number, pattern in enumerate(said.patterns):
         if fault := _fault_of_pattern(pattern):
             raise _entry_error(source, fault, "patterns", number, pattern)
-    return TermList(
-        id=said.id,
-        label=said.label,
-        digest=hashlib.sha256(octets).hexdigest(),
-        expires_at=expires_at,
-        confidence=said.confidence,
-        at_least=said.at_least,
-        terms=said.terms,
-        patterns=said.patterns,
-        languages=said.languages,
-        legal_basis=said.legal_basis,
-        file=file,
-    )
+    return ReadFile(said=said, digest=hashlib.sha256(octets).hexdigest(), expires_at=expires_at)
 
 
 def _instant(value: datetime | date) -> datetime | None:

@@ -28,7 +28,7 @@ from filterd.model.found import FoundMail, IndexStatus, JudgedMail, MailAnswer, 
 _AT_ONCE = 500
 # Rows taken out in one transaction: others wait for it.
 _EXPIRED_AT_ONCE = 5_000
-_SAID = ("codes", "reasons", "checks", "recipients")
+_SAID = ("codes", "reasons", "checks", "recipients", "streams")
 _COLUMNS = tuple(field.name for field in fields(JudgedMail) if field.name not in _SAID)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -242,7 +242,7 @@ def _digest(said: bytes) -> int:
 
 def _judged_row(mail: JudgedMail) -> dict[str, Any]:
     row = {name: getattr(mail, name) for name in _COLUMNS}
-    said = orjson.dumps([mail.codes, mail.reasons, mail.recipients]).decode()
+    said = orjson.dumps([mail.codes, mail.reasons, mail.recipients, mail.streams]).decode()
     return row | {"said": said, "outcomes": _digest(orjson.dumps(mail.checks))}
 
 
@@ -256,7 +256,7 @@ def _answer_row(answer: MailAnswer) -> dict[str, Any]:
 
 
 def _mail(row: Any) -> JudgedMail:
-    codes, reasons, recipients = orjson.loads(row["said"])
+    codes, reasons, recipients, streams = orjson.loads(row["said"])
     checks = orjson.loads(row["checks"])
     return JudgedMail(
         **{name: row[name] for name in _COLUMNS},
@@ -264,6 +264,7 @@ def _mail(row: Any) -> JudgedMail:
         reasons=tuple(reasons),
         checks=tuple((name, outcome, why) for name, outcome, why in checks),
         recipients=tuple(recipients),
+        streams=tuple(streams),
     )
 
 

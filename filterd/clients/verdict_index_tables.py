@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text
 
 # Of these tables. An index of another version is thrown away and made anew.
-VERSION = "2"
+VERSION = "3"
 
 METADATA = MetaData()
 
@@ -43,7 +43,7 @@ OUTCOMES = Table(
     Column("said", _TEXT, nullable=False),
 )
 
-# `said`: finding codes, reasons and hashes of recipients as JSON, to be shown; what is searched has columns.
+# `said`: finding codes, reasons, hashes of recipients and streams as JSON, to be shown; what is searched has columns.
 JUDGED = Table(
     "judged",
     METADATA,

@@ -36,12 +36,14 @@ from filterd.config.doors import (
 )
 from filterd.config.effectors import EffectorsConfig
 from filterd.config.evidence import EvidenceConfig
+from filterd.config.exceptions import ExceptionsConfig
 from filterd.config.index import IndexConfig
 from filterd.config.keys import KeysConfig
 from filterd.config.ledger import LedgerConfig
 from filterd.config.notices import NoticesConfig, WebhookConfig
 from filterd.config.paging import PagingConfig
 from filterd.config.section import Section
+from filterd.config.signing import SigningConfig
 from filterd.config.staffing import StaffingConfig
 from filterd.model.toml_source import TomlSource, validate
 
@@ -57,6 +59,7 @@ __all__ = [
     "DnsConfig",
     "EffectorsConfig",
     "EvidenceConfig",
+    "ExceptionsConfig",
     "HttpConfig",
     "InboundConfig",
     "IndexConfig",
@@ -77,6 +80,7 @@ __all__ = [
     "ReachConfig",
     "Section",
     "SenderConfig",
+    "SigningConfig",
     "SocketmapConfig",
     "SpamConfig",
     "StaffingConfig",
@@ -168,12 +172,14 @@ class Config(Section):
     pii: PiiConfig = PiiConfig()
     terms: TermsConfig = TermsConfig()
     sender: SenderConfig = SenderConfig()
+    signing: SigningConfig = SigningConfig()
     rate: RateConfig = RateConfig()
     agreement: AgreementConfig = AgreementConfig()
     staffing: StaffingConfig = StaffingConfig()
     accounts: AccountsConfig = AccountsConfig()
     directory: DirectoryConfig = DirectoryConfig()
     inbound: InboundConfig = InboundConfig()
+    exceptions: ExceptionsConfig = ExceptionsConfig()
     notices: NoticesConfig = NoticesConfig()
     webhook: tuple[WebhookConfig, ...] = ()
     always_reachable: ReachConfig = ReachConfig()
@@ -187,11 +193,21 @@ class Config(Section):
     def _clock_only_with_sink(self) -> Config:
         if self.node.clock == "settable" and self.next_hop.address != "sink":
             raise ValueError("node.clock = 'settable' needs next_hop.address = 'sink': real mail keeps real time")
+        if self.milter.hold_by == "mta" and not self.effectors.mta_queue.enabled:
+            raise ValueError(
+                "milter.hold_by = 'mta' needs effectors.mta_queue: a milter cannot release what the mail server holds"
+            )
         names = [item.name for item in self.listener]
         if len(set(names)) != len(names):
             raise ValueError("two listeners bear the same name")
         if len({item.name for item in self.webhook}) != len(self.webhook):
             raise ValueError("two webhooks bear the same name")
+        for item in self.listener:
+            if self.next_hop.protocol == "lmtp" and item.protocol == "smtp" and not item.selective_rcpt:
+                raise ValueError(
+                    f"listener {item.name!r}: selective_rcpt = false needs protocol = 'lmtp' with "
+                    "next_hop.protocol = 'lmtp': in SMTP a second recipient must wait, so all would be refused"
+                )
         places: dict[tuple[str, int], str] = {}
         for item in self.listener:
             place = (item.bind, 0 if item.bind.startswith("unix:") else item.port)

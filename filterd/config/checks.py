@@ -115,6 +115,11 @@ class TermsConfig(Section):
     folder: Path | None = Field(
         None, description="Folder of lists, one TOML file each; none: no lists. Each acts once two people approve it."
     )
+    locked_folder: Path | None = Field(
+        None,
+        description="Folder of your lists of locked categories, apart from the others; none: there are none. They run"
+        " once two people let such lists run and two approve each.",
+    )
     timeout_s: Seconds = 5
 
 
@@ -152,5 +157,8 @@ class RateConfig(Section):
     )
     clients_hour: int = Field(5, ge=2, description="So many networks within an hour: `rate.clients.many`.")
     unlike_strangers_hour: int = Field(20, ge=2, description="Floor of `rate.strangers.unlike`.")
+    drip_strangers_month: int = Field(
+        300, ge=10, description="`rate.drip.slow`: so many strangers got the same text in 30 days."
+    )
     bulk_recipients_message: int = Field(50, ge=2, description="One message to so many outside recipients is bulk.")
     timeout_s: Seconds = 5

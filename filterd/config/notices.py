@@ -29,7 +29,11 @@ class NoticesConfig(Section):
     object_url: str | None = Field(None, description="Prefix of the page with the case; the case id is put behind it.")
     why_url: str | None = Field(None, description="Public prefix of the pages /why/; the short code follows.")
     merge_s: float = Field(60, ge=0, description="How long a notice waits for more of the same incident to join it.")
-    relay: str | None = Field(None, description="`host:port` that takes notices; None: the next hop.")
+    relay: str | None = Field(
+        None,
+        description="`host:port` that takes notices by SMTP, with `next_hop.tls` unless it is on this machine; None: "
+        "the next hop.",
+    )
     copy_to_tenant: bool = True
     notice_from: dict[str, str] = Field(
         {},

@@ -26,9 +26,9 @@ class SigningKeyConfig(Section):
 class SealConfig(Section):
     """`[signing.seal]`: the key that seals mail from strangers, for whoever it is forwarded to."""
 
-    domain: DomainName
-    selector: DomainName
-    file: Path
+    domain: DomainName = Field(description="d= of the seals, lower-case A-labels.")
+    selector: DomainName = Field(description="s= of the seals.")
+    file: Path = Field(description="Private key, as for `[[signing.key]]`.")
 
 
 class SigningConfig(Section):

@@ -56,10 +56,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one function: its value, or what it raised."""
+    """What became of one function: its value, or what it raised. `is_counted`: among the transactions in metrics."""
 
     value: Any = None
     error: BaseException | None = None
+    is_counted: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -199,7 +200,7 @@ class Book:
                 raise
             connection.exec_driver_sql("ROLLBACK TO one")
             connection.exec_driver_sql("RELEASE one")
-            return Outcome(error=err)
+            return Outcome(error=err, is_counted=not txn.is_uncounted)
         finally:
             txn.end()
         group.staged += txn.staged
@@ -212,7 +213,7 @@ class Book:
         group.after_commit += txn.after_commit
         group.has_directory_changed |= txn.has_directory_changed
         group.is_directory_old |= txn.is_directory_old or txn.has_directory_changed
-        return Outcome(value=value)
+        return Outcome(value=value, is_counted=not txn.is_uncounted)
 
     def _settle(self, staged: Sequence[Staged]) -> None:
         if len(staged) == 1:

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from filterd.errors import LedgerUnavailable
 from filterd.ledger import volumes
+from filterd.ledger.drips import Drips, of_others
 from filterd.ledger.habits import CLIENT_PREFIX
 from filterd.ledger.sliding import ZERO
 from filterd.ledger.txn import Txn
@@ -139,6 +140,8 @@ class Counters:
             **_habits(found[account_id], request, now),
             external_day=rates.get(outside(account_id), _NONE).day[1],
             tenant_external_day=rates.get(outside(request.tenant_id or ""), _NONE).day[1],
+            recipients_month=found[account_id].recipients_month(now),
+            drip_strangers=change.drip,
         )
 
     def _remember(self, subject: str, window: Window) -> None:
@@ -234,14 +237,24 @@ class Counters:
             own_minutes, own_days = window.ours(unsaved)
             minutes.update({(subject, minute): numbers for minute, numbers in own_minutes.items()})
             days.update({(subject, day): volume for day, volume in own_days.items()})
+        dripped = self._dripped(subjects)
+        for subject, (drips, runs) in dripped.items():
+            drips.unsaved = set()
+            days.update(drips.ours(subject, runs))
         met = {(subject, who): day for subject in subjects for who, day in self._met.get(subject, {}).items()}
         try:
             rows = Rows(minutes=minutes, days=days, met=met)
-            self._pruned = await self._submit(partial(_write, self._node, rows, self._pruned), _WRITERS)
+            asked = tuple(dripped) if self._is_shared else ()
+            write = partial(_write, self._node, rows, self._pruned, asked)
+            self._pruned, others = await self._submit(write, _WRITERS)
         except BaseException:
             for subject, unsaved in taken.items():
                 self._changed[subject].unsaved |= unsaved
+            for drips, runs in dripped.values():
+                drips.unsaved |= runs
             raise
+        for subject, heard in others.items():
+            dripped[subject][0].hear(heard)
         reach("counters.flushed")
         for subject in subjects:
             if not self._changed[subject].unsaved:
@@ -251,6 +264,11 @@ class Counters:
             if not self._met[subject]:
                 del self._met[subject]
         self._met_count = sum(map(len, self._met.values()))
+
+    def _dripped(self, subjects: Iterable[str]) -> dict[str, tuple[Drips, set[tuple[int, int]]]]:
+        """Say the accounts with runs that the store does not know yet, and which these are."""
+        seen = {subject: self._changed[subject].seen for subject in subjects}
+        return {subject: (x.drips, x.drips.unsaved) for subject, x in seen.items() if x is not None and x.drips.unsaved}
 
     async def _hear(self) -> None:
         is_more = self._heard_until is not None
@@ -286,9 +304,14 @@ def _subjects(request: CountRequest) -> tuple[str, ...]:
     return tuple(subject for subject in subjects if subject)
 
 
-def _write(node: str, rows: Rows, pruned: Pruned, txn: Txn) -> Pruned:
+def _write(
+    node: str, rows: Rows, pruned: Pruned, asked: Iterable[str], txn: Txn
+) -> tuple[Pruned, dict[str, dict[int, dict[int, int]]]]:
+    """Write rows; say how far was pruned, and what other nodes have of the runs of the accounts asked about."""
     volumes.save(txn.connection, node, txn.now, rows)
-    return volumes.prune(txn.connection, txn.now, pruned)
+    today = day_of(minute_of(txn.now))
+    others = {account: of_others(txn.connection, account, today, node) for account in asked}
+    return volumes.prune(txn.connection, txn.now, pruned), others
 
 
 def _changed_since(node: str, seen: datetime, txn: Txn) -> tuple[int, tuple[datetime, Iterable[Heard], bool]]:

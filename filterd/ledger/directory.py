@@ -178,13 +178,19 @@ class Directory:
         its_tenant = select(ACCOUNT.c.tenant_id).where(of_account).scalar_subquery()
         self._connection.execute(update(TENANT).where(TENANT.c.tenant_id == its_tenant).values(refreshed_at=at))
 
-    def forget(self, subject_id: str) -> None:
-        """Remove what the directory knows of an erased subject; its id stays."""
+    def forget(self, subject_id: str, *, is_last: bool = False) -> None:
+        """Remove what the directory knows of an erased subject; its id stays.
+
+        The domains of a tenant stay its own, so that a service that has ended does not begin again with the next mail,
+        until another tenant is given them. `is_last`: nobody gets mail here any more, so they go, too (TX-8.2.8).
+        """
         self._connection.execute(delete(ALIAS).where(ALIAS.c.account_id == subject_id))
         gone = {"login_hash": None, "sealed": None, "external_hash": None}
         self._connection.execute(update(ACCOUNT).where(ACCOUNT.c.account_id == subject_id).values(**gone))
         gone = {"sealed": None, "external_hash": None}
         self._connection.execute(update(TENANT).where(TENANT.c.tenant_id == subject_id).values(**gone))
+        if is_last:
+            self._connection.execute(delete(TENANT_DOMAIN).where(TENANT_DOMAIN.c.tenant_id == subject_id))
         self.has_changed = True
 
     def _check_addresses(self, account: Account) -> None:
@@ -269,7 +275,7 @@ class Directory:
     def put_tenant(self, tenant: Tenant) -> bool:
         """Create or update; say whether anything changed.
 
-        Raises UsageError for a domain or an external id of another tenant.
+        A domain of an erased tenant is free. Raises UsageError for a domain or an external id of another one.
         """
         tenant = replace(tenant, domains=tuple(dict.fromkeys(domain.lower() for domain in tenant.domains)))
         before = self.tenant(tenant.tenant_id)
@@ -314,6 +320,12 @@ class Directory:
         return tuple(found.scalars())
 
     def _put_domains(self, tenant: Tenant) -> None:
+        erased = select(TENANT.c.tenant_id).where(TENANT.c.sealed.is_(None), TENANT.c.tenant_id != tenant.tenant_id)
+        self._connection.execute(
+            delete(TENANT_DOMAIN).where(
+                TENANT_DOMAIN.c.domain.in_(tenant.domains), TENANT_DOMAIN.c.tenant_id.in_(erased)
+            )
+        )
         taken = select(TENANT_DOMAIN.c.domain, TENANT_DOMAIN.c.tenant_id).where(
             TENANT_DOMAIN.c.domain.in_(tenant.domains), TENANT_DOMAIN.c.tenant_id != tenant.tenant_id
         )

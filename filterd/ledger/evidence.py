@@ -10,14 +10,14 @@ import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, select, update
 
 from filterd.errors import UsageError
 from filterd.ledger.codec import decode_record
 from filterd.ledger.schema import ENTRY, EVIDENCE, QUARANTINE, SUBJECT_KEY, VAULT_OBJECT
 from filterd.ledger.vault import address_of, opened
 from filterd.mail.excerpt import excerpt, header_block
-from filterd.model.evidence import FREEZING, Evidence, Freeze, Kept, Portion, frozen, kept
+from filterd.model.evidence import FREEZING, LOCKED_CASE, Evidence, Freeze, Kept, Portion, frozen, kept
 from filterd.model.records import KIND_OF
 
 if TYPE_CHECKING:
@@ -114,9 +114,24 @@ def row_of(connection: Connection, transaction_id: str) -> Row[Any] | None:
 
 
 def of_account(connection: Connection, account_id: str) -> tuple[Evidence, ...]:
-    """Say what is kept of an account's mail, the oldest first; held mail is not among it."""
+    """Say what is kept of an account's mail, the oldest first; held mail and sealed cases are not among it."""
     is_held = EVIDENCE.c.transaction_id.in_(select(QUARANTINE.c.item_id))
-    mine = select(EVIDENCE).where(EVIDENCE.c.account_id == account_id, ~is_held)
+    return _listed(connection, EVIDENCE.c.account_id == account_id, ~is_held, ~_is_locked_case())
+
+
+def locked_cases(connection: Connection) -> tuple[Evidence, ...]:
+    """Say the sealed cases of locked categories, of all accounts, the oldest first."""
+    return _listed(connection, _is_locked_case())
+
+
+def _is_locked_case() -> ColumnElement[bool]:
+    # "`" comes after "_": all ids with that prefix, by the index.
+    name = EVIDENCE.c.transaction_id
+    return and_(name >= f"{LOCKED_CASE}_", name < f"{LOCKED_CASE}`")
+
+
+def _listed(connection: Connection, *which: ColumnElement[bool]) -> tuple[Evidence, ...]:
+    found = select(EVIDENCE).where(*which).order_by(EVIDENCE.c.stored_at, EVIDENCE.c.transaction_id)
     return tuple(
         Evidence(
             transaction_id=row.transaction_id,
@@ -126,7 +141,7 @@ def of_account(connection: Connection, account_id: str) -> tuple[Evidence, ...]:
             stored_at=row.stored_at,
             retention_until=row.retention_until,
         )
-        for row in connection.execute(mine.order_by(EVIDENCE.c.stored_at, EVIDENCE.c.transaction_id))
+        for row in connection.execute(found)
     )
 
 

@@ -37,6 +37,7 @@ _BRINGS: dict[type[Record], str] = {
     r.StandingOrderSigned: "entry_id",
     r.NoticeDelayed: "entry_id",
     r.LegalRequestFiled: "entry_id",
+    r.ListingNoted: "entry_id",
     r.TermListAdopted: "entry_id",
     r.CategoryRaised: "entry_id",
     r.MaintenanceAnnounced: "window_id",
@@ -45,6 +46,8 @@ _BRINGS: dict[type[Record], str] = {
     r.VerificationNoted: "verification_id",
     r.RightsNoticeFiled: "rights_id",
     r.ReportOpened: "report_id",
+    r.ComplaintFiled: "complaint_id",
+    r.OptOutFiled: "optout_id",
     r.ChangeAnnounced: "change_id",
 }
 # Of ids that clocks run for: sanctions and holds. What ids of accounts begin with (model.ids).

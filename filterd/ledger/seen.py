@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
+from filterd.ledger.drips import DAYS as DRIP_DAYS
+from filterd.ledger.drips import Drips
 from filterd.ledger.habits import Clients
 from filterd.ledger.sliding import ZERO, Numbers
 from filterd.ports import CountRequest
@@ -26,12 +28,14 @@ T = TypeVar("T")
 class Change:
     """What a submission adds to its minute. `again`: to the hour and not to the day; `met`: recipients met first,
     and the network where that is new;
-    `external`: how many of its new recipients are outside."""
+    `external`: how many of its new recipients are outside. `drip`: how many strangers had this text lately, as told to
+    one of them."""
 
     numbers: Numbers
     again: Numbers = ZERO
     met: tuple[str, ...] = ()
     external: int = 0
+    drip: int = 0
 
     @property
     def outside(self) -> Change:
@@ -43,18 +47,20 @@ class Change:
 class Seen:
     """Keys of one account. `deliveries` says in which minute a delivery key was counted, for the day and last for the
     hour; `messages` the same for evidence keys, with the unknown recipients of the message. `correspondents`:
-    recipient to the day of first contact; `clients`: from which networks it sends. `new_a_day`: first contacts a day,
+    recipient to the day of first contact; `clients`: from which networks it sends; `drips`: how many got the
+    same text. `new_a_day`: first contacts a day,
     as worked out for a day."""
 
     correspondents: dict[int, int] = field(default_factory=dict)
     clients: Clients = field(default_factory=Clients)
+    drips: Drips = field(default_factory=Drips)
     new_a_day: tuple[int, float] | None = None
     deliveries: dict[int, tuple[int, int]] = field(default_factory=dict)
     messages: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
-        return len(self.deliveries) + len(self.messages) + len(self.correspondents)
+        return len(self.deliveries) + len(self.messages) + len(self.correspondents) + self.drips.weight
 
     @property
     def is_full(self) -> bool:
@@ -90,12 +96,19 @@ class Seen:
             elif now - then[1] >= _HOUR_MINUTES:
                 recipients_again += 1
                 self.deliveries[delivery] = (then[0], now)
-        met = []
-        for name in request.recipient_hashes:
-            if (recipient := hash(name)) not in self.correspondents:
+        met, strangers_outside, is_lately_met = [], 0, False
+        for place, name in enumerate(request.recipient_hashes):
+            is_external = place < len(request.is_external) and request.is_external[place]
+            first = self.correspondents.get(recipient := hash(name))
+            if first is None:
                 self.correspondents[recipient] = today
                 met.append(name)
+                strangers_outside += is_external
+            # Tried again, a stranger is still one: what was held must not pass at the second try.
+            is_lately_met |= is_external and (first is None or abs(today - first) < DRIP_DAYS)
         strangers = len(met)
+        is_asked = request.text != "" and is_lately_met
+        drip = self.drips.take(int(request.text, 16), strangers_outside, today) if is_asked else 0
         if request.client_id is not None and self.clients.take(request.client_id, now, today):
             met.append(request.client_id)
         return Change(
@@ -103,6 +116,7 @@ class Seen:
             again=(messages_again, recipients_again, 0, 0),
             met=tuple(met),
             external=external,
+            drip=drip,
         )
 
     def strangers_a_day(self, today: int, opened_day: int | None, days: int) -> float:

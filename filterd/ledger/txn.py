@@ -23,7 +23,7 @@ from filterd.ledger.vault import Staged
 from filterd.model.about import EVERYTHING, About
 from filterd.model.entry import Entry
 from filterd.model.evidence import WHOLE, Evidence, Portion
-from filterd.model.held import NO_FACTS, HeldMail, HeldState, HoldFacts, HoldRequest
+from filterd.model.held import NO_FACTS, HeldMail, HeldState, HoldFacts, HoldRequest, QueueCopy
 from filterd.model.ids import keyed_hash
 from filterd.model.principal import Account, Tenant
 from filterd.model.records import Record, SubjectErased
@@ -47,6 +47,7 @@ class Txn:
         self._connection: Connection | None = connection
         self._about = about
         self.is_directory_old = False
+        self.is_uncounted = False
         # Subjects that this function has brought into being: nobody else can know them yet.
         self._own: set[str] = set()
 
@@ -78,6 +79,10 @@ class Txn:
 
     def end(self) -> None:
         self._connection = None
+
+    def stay_uncounted(self) -> None:
+        """Have no metric count this transaction."""
+        self.is_uncounted = True
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -177,6 +182,14 @@ class Txn:
         """Say what is kept of an account's mail, the oldest first."""
         return evidence.of_account(self._open(), account_id)
 
+    def locked_cases(self) -> tuple[Evidence, ...]:
+        """Say the sealed cases of locked categories, of all accounts, the oldest first."""
+        return evidence.locked_cases(self._open())
+
+    def keep_until(self, kept_as: str, at: datetime) -> None:
+        """Keep what is kept under a name until then, be that later or sooner than before."""
+        evidence.end(self._open(), kept_as, at)
+
     def read_evidence(self, transaction_id: str) -> bytes | None:
         """Say the octets that are kept of a transaction, None where there are none. Raises PortError when altered."""
         return evidence.read(self, transaction_id)
@@ -254,13 +267,13 @@ class Txn:
         """Say how a held mail came, None when it or its subject is gone. Raises PortError when altered."""
         return quarantine.read_request(self, item_id)
 
+    def note_copies(self, item_id: str, copies: tuple[QueueCopy, ...], *, is_letting_go: bool = False) -> None:
+        """Say anew which copies of a held mail the MTA has; nothing for one whose subject is erased."""
+        quarantine.note_copies(self, item_id, copies, is_letting_go=is_letting_go)
+
     def held_counts(self) -> dict[HeldState, int]:
         """Say how many held mails are in each state."""
         return quarantine.counts(self._open())
-
-    def held_envelope(self, item_id: str) -> Envelope | None:
-        """Say the envelope of a held mail, None when it or its subject is gone. Raises PortError when altered."""
-        return quarantine.read_envelope(self, item_id)
 
     def read_held(self, item_id: str) -> tuple[Envelope, bytes] | None:
         """Say the envelope and the octets of a held mail, None when it or its subject is gone. Raises PortError."""
@@ -275,11 +288,11 @@ class Txn:
         if not is_last and evidence.freeze_of(self.connection, account_id).holds:
             raise RefusedError(f"{account_id} is under legal hold; end that first: filterd evidence release")
         quarantine.close_all(self, account_id)
-        had_key = self.destroy_subject(account_id)
+        had_key = self.destroy_subject(account_id, is_last=is_last)
         self.append(SubjectErased(at=self.now, subject_id=account_id), account_id=None, tenant_id=None)
         return had_key
 
-    def destroy_subject(self, account_id: str) -> bool:
+    def destroy_subject(self, account_id: str, *, is_last: bool = False) -> bool:
         """Destroy an account's (or tenant's) key and its line in the directory; say whether it had a key.
 
         Its rows stay and verify; what was personal in them, and its evidence, can never be read again. Whom it wrote to
@@ -289,7 +302,7 @@ class Txn:
         evidence.forget(self._open(), account_id)
         volumes.forget(self._open(), account_id)
         acquaintances.forget(self._open(), account_id)
-        self.directory.forget(account_id)
+        self.directory.forget(account_id, is_last=is_last)
         self._must_cover(account_id)
         self.equipment.heads.touch(self._open(), account_id, self.now)
         return self.equipment.subjects.destroy(self._open(), account_id, self.now)

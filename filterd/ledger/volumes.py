@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, Connection, Table, and_, bindparam, delete, func, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from filterd.ledger import references
+from filterd.ledger import drips, references
 from filterd.ledger.habits import CLIENT_PREFIX, CLIENTS_AT_MOST, Clients
 from filterd.ledger.schema import CORRESPONDENT, COUNT_DAY, COUNT_MINUTE
 from filterd.ledger.seen import CORRESPONDENTS_AT_MOST, Seen
@@ -84,7 +84,11 @@ def load(connection: Connection, subject_id: str, now: int, node: str, *, is_acc
     window = Window(opened_day=_opened_day(connection, subject_id, is_account=is_account))
     if is_account:
         clients = Clients(since=_clients(connection, subject_id))
-        window.seen = Seen(correspondents=_correspondents(connection, subject_id), clients=clients)
+        window.seen = Seen(
+            correspondents=_correspondents(connection, subject_id),
+            clients=clients,
+            drips=drips.load(connection, subject_id, day_of(now), node),
+        )
     since = _day_text(day_of(now) - BASELINE_DAYS)
     # The days first: minutes written in between are heard again, and days are written with them.
     for day, whose, *volume in connection.execute(_DAYS_OF, {"the_subject": subject_id, "since": since}):
@@ -128,6 +132,7 @@ def forget(connection: Connection, subject_id: str) -> None:
     """Remove what is known of an erased subject."""
     for table in (COUNT_DAY, COUNT_MINUTE):
         connection.execute(delete(table).where(table.c.subject_id.in_((subject_id, outside(subject_id)))))
+    drips.forget(connection, subject_id)
     connection.execute(delete(CORRESPONDENT).where(CORRESPONDENT.c.account_id == subject_id))
 
 

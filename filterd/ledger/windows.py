@@ -111,6 +111,11 @@ class Window:
             ten, hour = plus(ten, ten_again), plus(hour, hour_again)
         return Rates(ten, hour, day, self._baseline(day_of(now)))
 
+    def recipients_month(self, now: int) -> int:
+        """Say how many recipients were written to in the 30 days before today, and today."""
+        today = day_of(now)
+        return sum(volume[1] for day, volume in self.days.items() if today - BASELINE_DAYS <= day <= today)
+
     def _baseline(self, today: int) -> float:
         """Mean recipients a day over the 30 days before today, or over the subject's age where that is less."""
         if self.baseline is not None and self.baseline[0] == today:

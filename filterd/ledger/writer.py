@@ -156,7 +156,8 @@ class Writer:
         if group.entries:
             reach("ledger.told")
         for job, outcome in zip(jobs, group.outcomes, strict=True):
-            self._count(job, is_committed=outcome.error is None)
+            if outcome.is_counted:
+                self._count(job, is_committed=outcome.error is None)
             if outcome.error is None:
                 job.future.set_result(outcome.value)
             else:

@@ -7,7 +7,7 @@ it and goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from filterd.log.service import service_log
 from filterd.log.stream import EventStream
 from filterd.model.decision import Case, Decision, Disposition
 from filterd.model.entry import Entry
+from filterd.model.exception import Applied
 from filterd.model.reply import Reply
 from filterd.model.session import Envelope, Path, Session, Transaction
 
@@ -138,10 +139,12 @@ class Log:
         )
         return by
 
-    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
-        """Record that the mail is in quarantine, durable, and that the client was told so."""
+    def held(self, transaction_id: str, item_id: str, reply: Reply, queue_id: str | None = None) -> None:
+        """Record that the mail is in quarantine, durable, and that the client was told so. `queue_id`: of the MTA that
+        keeps it on hold."""
         self._answered(transaction_id, reply.code, item=item_id)
-        self._append("held", transaction_id, item_id=item_id, reply=facts.reply_facts(reply))
+        answered = facts.reply_facts(reply)
+        self._append("held", transaction_id, item_id=item_id, reply=answered, queue_id=queue_id)
 
     def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         """Record that the relay broke; `is_unknown`: after our dot, so that nobody knows who has the mail."""
@@ -158,8 +161,13 @@ class Log:
         *,
         reverse_path: Path | None = None,
         recipient: Path | None = None,
+        because: Sequence[Applied] = (),
     ) -> None:
-        """Record a refusal by standing alone, for one recipient before DATA or for a whole mail (HOUSE §4 step 0)."""
+        """Record a refusal by standing alone, for one recipient before DATA or for a whole mail (HOUSE §4 step 0).
+
+        Args:
+            because: the operator's entries that it follows instead, with those that lost.
+        """
         self._append(
             "denied",
             None,
@@ -171,6 +179,7 @@ class Log:
             recipient=None if recipient is None else facts.pseudonym(self._key, recipient.address),
             account_id=account_id,
             reply=facts.reply_facts(reply),
+            exceptions=[facts.exception_facts(entry) for entry in because],
         )
         service_log().info("denied", session=session.id, account=account_id, code=reply.code)
 

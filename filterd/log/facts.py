@@ -18,6 +18,7 @@ from filterd.errors import FilterdError
 from filterd.log.safe import TEXT_MAX
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.entry import Entry
+from filterd.model.exception import Applied
 from filterd.model.ids import keyed_hash
 from filterd.model.principal import Principal
 from filterd.model.reply import Reply
@@ -61,6 +62,7 @@ def decided_facts(
             "message_id": message_id_hash(key, message_id),
             "has_attachments": case.facts.has_attachments,
             "has_links": case.facts.has_links,
+            "stream_keys": case.facts.stream_keys,
         },
         "counts": {name: getattr(case.facts.counts, name) for name in Counts.__slots__},
         "checks": check_facts(case.assessment, locked_codes(decision)),
@@ -185,6 +187,19 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
         "rung_before": decision.rung_before.word,
         "rung_after": decision.rung_after.word,
         "is_retry": decision.is_retry,
+        "exceptions": [exception_facts(entry) for entry in decision.exceptions],
+    }
+
+
+def exception_facts(entry: Applied) -> dict[str, Any]:
+    """Say an entry of the operator's lists: about what, where it stands, and whether it was followed."""
+    return {
+        "topic": entry.topic,
+        "id": entry.entry_id,
+        "choice": entry.choice,
+        "file": entry.file,
+        "line": entry.line,
+        "is_followed": entry.is_followed,
     }
 
 

@@ -86,12 +86,17 @@ def searched(event: Mapping[str, Any]) -> JudgedMail | MailAnswer | None:
         checks=tuple(row for check in checks if (row := _outcome(check)) is not None),
         text_fp=_text(message.get("text_fp")),
         recipients=_hashes(event) if principal.get("account_id") is not None else (),
+        streams=_texts(message.get("stream_keys")),
     )
 
 
 def _hashes(event: Mapping[str, Any]) -> tuple[str, ...]:
     """Say the keyed hashes of the recipients of a mail."""
-    return tuple(x for x in map(_text, _list(_map(event.get("recipients")).get("hashes"))) if x is not None)
+    return _texts(_map(event.get("recipients")).get("hashes"))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(x for x in map(_text, _list(value)) if x is not None)
 
 
 def matches(mail: JudgedMail, query: MailQuery) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from filterd.model.exception import Applied
 from filterd.model.held import HoldRequest
 from filterd.model.principal import Principal
 from filterd.model.records import Record
@@ -47,8 +48,9 @@ class Counts:
     `tenant_*`: what all accounts of its tenant sent. `client_*`: what came from the client's address; 0 when nobody
     says which that is. `clients_hour`: from how many addresses the account sent; `client_is_new`: this one came up
     since yesterday, and others are known of longer; `client_is_original`: it is one of the account's first day;
-    `strangers_baseline_day`: how many people a day it wrote to for the first time. Whoever reads what an older program
-    wrote finds 0 in what that did not count.
+    `strangers_baseline_day`: how many people a day it wrote to for the first time. `recipients_month`: in the 30 days
+    before today, and today. `drip_strangers`: of a mail to strangers, how many of them had much the same text within
+    the month. Whoever reads what an older program wrote finds 0 in what that did not count.
     """
 
     messages_10min: int = 0
@@ -80,6 +82,8 @@ class Counts:
     client_is_new: bool = False
     client_is_original: bool = False
     strangers_baseline_day: float = 0.0
+    recipients_month: int = 0
+    drip_strangers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +182,8 @@ class Decision:
         advice: codes of advice that is due and no violation: an undeclared run, a wrong From address.
         held_id: the item of the quarantine that has the mail, None where it is not held.
         held_until: when it comes back by itself if nobody decides; None where it does not.
+        exceptions: the operator's entries that were about this mail, those followed and those that lost.
+        is_held_by_mta: the MTA that asks keeps its copy on hold, and delivers that one when it is released.
     """
 
     decision_id: str
@@ -201,3 +207,5 @@ class Decision:
     advice: tuple[str, ...] = ()
     held_id: str | None = None
     held_until: datetime | None = None
+    exceptions: tuple[Applied, ...] = ()
+    is_held_by_mta: bool = False

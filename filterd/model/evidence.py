@@ -24,6 +24,10 @@ EXCERPT_BYTES = 2048
 HASH_ONLY = "hash_only"
 
 
+# What the ids of sealed cases of locked categories begin with (model.ids): kept as evidence, and listed apart.
+LOCKED_CASE = "lh"
+
+
 class Kept(IntEnum):
     """A class, from nothing to everything."""
 

@@ -52,6 +52,7 @@ class JudgedMail:
         checks: (check, outcome, why) of every check that was not clean.
         text_fp: digest of the text, the same for copies of one campaign; None for `denied` and `bypassed`.
         recipients: keyed hashes, of mail of an account of ours.
+        streams: keyed hashes by which declared streams know it.
     """
 
     writer: str
@@ -76,6 +77,7 @@ class JudgedMail:
     checks: tuple[tuple[str, str, str | None], ...]
     text_fp: str | None = None
     recipients: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

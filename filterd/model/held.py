@@ -41,6 +41,15 @@ NEXT: dict[HeldState, tuple[HeldState, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueCopy:
+    """A copy of a held mail that the MTA keeps on hold. `since`: when we heard of it: what came into the queue later
+    under this id is another mail."""
+
+    queue_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRequest:
     """What a decision needs besides the case to hold a mail, and what must be known again when it goes on.
 
@@ -50,6 +59,12 @@ class HoldRequest:
         remove: fields that are taken out on the way, such as the one with the login.
         authserv_id: our name in Authentication-Results, None where there is none.
         is_after_queue: a refusal would be a bounce.
+        author: of a stranger's mail, who it says has written it (mail/author.shown), for the recipient's digest.
+        is_author_verified: DMARC has passed for the author's domain.
+        fields: of a stranger's mail, name and value of what we found out, put on top when it is released.
+        copies: in the MTA's queue: released, one of them goes on and we send nothing. Several where its client tried
+            again without having heard that it was taken. None: we hold it ourselves, and deliver it.
+        is_letting_go: the MTA has been told, or is about to be, to let `copies` go.
     """
 
     envelope: Envelope
@@ -58,6 +73,11 @@ class HoldRequest:
     remove: tuple[str, ...] = ()
     authserv_id: str | None = None
     is_after_queue: bool = False
+    author: str = ""
+    is_author_verified: bool = False
+    fields: tuple[tuple[str, str], ...] = ()
+    copies: tuple[QueueCopy, ...] = ()
+    is_letting_go: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,14 +16,18 @@ from filterd.model.sanction import Rung
 from filterd.model.session import Path, Session
 from filterd.model.standing import Standing
 from filterd.pipeline.author import Authors, Known
+from filterd.pipeline.exceptions import ExceptionDesk
 from filterd.pipeline.facts import FactFinder
 from filterd.pipeline.gate_rules import GateRules
+from filterd.pipeline.optouts import OptOuts
 from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.refusal_notes import RefusalNotes
 from filterd.pipeline.replies import (
+    APART,
     LEDGER_AWAY,
     Wording,
     feature_reply,
+    listed_reply,
     service_reply,
     standing_reply,
     waiting,
@@ -49,11 +53,14 @@ class Admission:
         clock: Clock,
         shown: Shown,
         notes: RefusalNotes,
+        optouts: OptOuts,
+        exceptions: ExceptionDesk,
     ):
         self._authors, self._service, self._facts = authors, service, facts
         self._rules, self._default_terms = rules, default_terms
-        self._notes = notes
+        self._notes, self._exceptions = notes, exceptions
         self._recorder, self._clock, self._shown = recorder, clock, shown
+        self._optouts = optouts
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
@@ -71,13 +78,15 @@ class Admission:
     async def of_recipient(
         self, session: Session, reverse_path: Path | None, forward: Path, accepted: int
     ) -> Reply | None:
-        """Refuse one recipient by standing alone, and by what is out of service."""
+        """Refuse one recipient by standing, by what is out of service, and by the operator's lists."""
         unserved = await self._unserved(forward)
         if unserved is not None:
             unserved = self._said(session, unserved)
             self._recorder.denied(session, None, unserved, reverse_path, forward)
             return unserved
         known = await self._known(session)
+        if known is None:
+            return await self._listed(session, reverse_path, forward, None, accepted)
         if not isinstance(known, Known):
             return known
         try:
@@ -91,6 +100,30 @@ class Admission:
             self._recorder.denied(session, known.account.account_id, reply, reverse_path, forward)
             self._notes.note(known.account.account_id, session.id, (forward.address,), reply, self._clock.now())
             await self._shown.note(known, reply, self._clock.now())
+            return reply
+        # Somebody's wish and no sanction: nothing of it is listed where one is taken back.
+        stopped = await self._optouts.of_recipient(session, known, forward, self.wording(known))
+        if stopped is not None:
+            stopped = self._said(session, stopped)
+            self._recorder.denied(session, known.account.account_id, stopped, reverse_path, forward)
+            return stopped
+        return await self._listed(session, reverse_path, forward, known, accepted)
+
+    async def of_stranger(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        """Refuse one recipient of mail that nobody of ours answers for, by the operator's lists."""
+        return await self._listed(session, reverse_path, forward, None, 0)
+
+    async def _listed(
+        self, session: Session, reverse_path: Path | None, forward: Path, known: Known | None, accepted: int
+    ) -> Reply | None:
+        """Say what the operator's lists have against this recipient. Standing has been asked before."""
+        now = self._clock.now()
+        said = await self._exceptions.screen(session, reverse_path, forward, now, known=known, accepted=accepted)
+        if said is None:
+            return None
+        reply = APART if said.is_apart else listed_reply(said.entries[0], session.id, self.wording(known))
+        account_id = known.account.account_id if known is not None else None
+        self._recorder.denied(session, account_id, reply, reverse_path, forward, said.entries)
         return reply
 
     async def of_account(self, login: str) -> AccountState | None:

@@ -41,7 +41,7 @@ Said = Mapping[str, Any]
 def _prepare_list(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Arguments) -> Said:
     list_id, digest = required(arguments, "list"), required(arguments, "list_digest")
     label, entries = required(arguments, "label"), required(arguments, "entries")
-    if not _LIST_ID.fullmatch(list_id) or not _DIGEST.fullmatch(digest):
+    if not is_list(list_id, digest):
         raise RefusedError("a list is named by its id and by the SHA-256 of its file: filterd terms propose FILE")
     if not entries.isdecimal():
         raise RefusedError("entries is how many terms and patterns the list has")
@@ -57,6 +57,11 @@ def _prepare_list(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Argum
         "entries": int(entries),
         "legal_basis": required(arguments, "legal_basis"),
     }
+
+
+def is_list(list_id: str, digest: str) -> bool:
+    """Say whether these can be the id of a list and the SHA-256 of its file."""
+    return bool(_LIST_ID.fullmatch(list_id) and _DIGEST.fullmatch(digest))
 
 
 def _list_rests_on(desk: Desk, txn: LedgerTxn, subject: Subject, said: Said) -> Said:

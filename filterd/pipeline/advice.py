@@ -31,7 +31,7 @@ def give_advice(txn: LedgerTxn, decision: Decision, account_id: str, at: datetim
                     "entry_id": record.entry_id,
                     "condition": record.condition,
                     "repair_by": record.repair_by,
-                    "delivered": None,
-                    "complainants": None,
+                    "delivered": record.delivered,
+                    "complainants": record.complainants,
                 },
             )

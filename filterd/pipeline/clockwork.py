@@ -25,7 +25,7 @@ from filterd.model.evidence import frozen
 from filterd.model.principal import Tenant
 from filterd.model.standing import History, Surroundings
 from filterd.pipeline.notice_events import announce_event
-from filterd.pipeline.standing_orders import order_termination
+from filterd.pipeline.standing_orders import order_termination, withdraw_fallen
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
@@ -87,6 +87,16 @@ def strike_account(
     found += of_service(history, account.expires_on, terms, at)
     struck = _carried_out(
         txn, history, found, terms, at, account.expires_on, account_id, account.tenant_id, is_dry, may_read
+    )
+    struck += tuple(
+        Struck(
+            clock="termination.fallen",
+            subject_id=account_id,
+            object_id=file.imposed.sanction_id,
+            due_at=at,
+            event="termination_withdrawn",
+        )
+        for file in withdraw_fallen(txn, account, terms, at, by=BY_CLOCK, is_dry=is_dry)
     )
     ordered = order_termination(txn, account, terms, at, is_dry=is_dry)
     if ordered is None:

@@ -109,6 +109,10 @@ class FactFinder:
             strangers=await self._strangers((forward,), known, at) if STRANGERS in off else 0,
         )
 
+    def pseudonyms(self, forwards: tuple[Path, ...]) -> tuple[str, ...]:
+        """Say by which keyed hashes rows know these recipients."""
+        return tuple(self._hash(f) for f in forwards)
+
     def locked(self, forwards: tuple[Path, ...], known: Known | None) -> tuple[str, ...]:
         """Say the keyed pseudonyms of recipients, for an account that was ever kept from writing to one."""
         imposed = [s.imposed for s in known.history.sanctions] if known is not None else []

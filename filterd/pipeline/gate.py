@@ -12,20 +12,13 @@ from copy import copy
 from dataclasses import replace
 
 from filterd import markers
-from filterd.agreement.decide import decide, is_for_the_record
-from filterd.agreement.disposition import strongest
-from filterd.agreement.protection import protect
 from filterd.agreement.terms import Agreement
-from filterd.agreement.versions import in_force
-from filterd.checks.run import run
-from filterd.checks.spec import Check, Context
+from filterd.checks.locked import LockedReader
+from filterd.checks.spec import Check
 from filterd.errors import LedgerUnavailable
-from filterd.mail.fingerprint import delivery_key, evidence_key
-from filterd.model.decision import Case, Decision, Disposition, MailFacts
+from filterd.model.decision import Case, Decision, Disposition
 from filterd.model.reply import Reply
-from filterd.model.session import Direction, Door, Path, Session, Transaction
-from filterd.model.standing import ALONE
-from filterd.model.verdict import Assessment
+from filterd.model.session import Direction, Path, Session, Transaction
 from filterd.pipeline.acquaintances import Acquaintances
 from filterd.pipeline.admission import Admission
 from filterd.pipeline.adviser import Adviser
@@ -33,13 +26,17 @@ from filterd.pipeline.attribution import attribute
 from filterd.pipeline.author import Author, Authors
 from filterd.pipeline.bypass import marked, message_id
 from filterd.pipeline.counting import Counting
+from filterd.pipeline.exceptions import ExceptionDesk, ExceptionSource
 from filterd.pipeline.facts import FactFinder
 from filterd.pipeline.gate_rules import GateRules as GateRules
 from filterd.pipeline.gate_rules import ListenerRule as ListenerRule
-from filterd.pipeline.headers import Marking
-from filterd.pipeline.holding import Holding, hold_request, wants_hold
+from filterd.pipeline.holding import Holding
 from filterd.pipeline.intake import Read, read
+from filterd.pipeline.judging import Judge
+from filterd.pipeline.locked import LockedDesk
 from filterd.pipeline.notice_reports import ReportReader
+from filterd.pipeline.optouts import OptOuts
+from filterd.pipeline.passing import passed
 from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.refusal_notes import BY_STANDING, RefusalNotes
 from filterd.pipeline.replies import (
@@ -60,7 +57,6 @@ from filterd.ports import (
     Intake,
     Keys,
     Ledger,
-    Lookups,
     Resolver,
 )
 
@@ -82,17 +78,19 @@ class MailGate:
         recorder: Recorder,
         resolver: Resolver | None = None,
         bypass: Bypass | None = None,
+        exceptions: ExceptionSource | None = None,
+        locked: LockedReader | None = None,
     ):
         self._ledger, self._spool, self._clock, self._keys = ledger, spool, clock, keys
         self._terms, self._default_terms, self._checks = terms, default_terms, checks
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
-        self._bypass, self._holding = bypass, Holding(ledger, spool)
-        self._acquaintances = Acquaintances(
-            ledger, keys, lambda err: recorder.troubled(None, "acquaintances", err)
-        )
+        self._bypass, self._holding, self._listed = bypass, Holding(ledger, spool), exceptions
+        self._acquaintances = Acquaintances(ledger, keys, lambda err: recorder.troubled(None, "acquaintances", err))
         self._adviser = Adviser(ledger, lambda err: recorder.troubled(None, "adviser", err))
         self._shown = Shown(ledger, lambda err: recorder.troubled(None, "case.shown", err))
         self._notes = RefusalNotes(ledger, lambda err: recorder.troubled(None, "refusal.notes", err))
+        self._locked = locked
+        self._locked_desk = LockedDesk(ledger, spool, lambda err: recorder.troubled(None, "locked.lists", err))
         self._furnish()
 
     def adopt(
@@ -103,11 +101,13 @@ class MailGate:
         checks: tuple[Check, ...],
         rules: GateRules,
         resolver: Resolver | None,
+        locked: LockedReader | None = None,
+        exceptions: ExceptionSource | None = None,
     ) -> MailGate:
         """Say the gate for mail from now on, under another policy. Mail under way ends in this one, as it began."""
         other = copy(self)
         other._terms, other._default_terms, other._checks = terms, default_terms, checks
-        other._rules, other._resolver = rules, resolver
+        other._rules, other._resolver, other._locked, other._listed = rules, resolver, locked, exceptions
         other._furnish()
         return other
 
@@ -116,7 +116,7 @@ class MailGate:
         self._authors = Authors(self._ledger, self._clock, self._terms)
         self._service = ServiceDesk(self._ledger, self._terms, self._rules.reach)
         self._facts = FactFinder(self._ledger, self._keys, self._rules.reach)
-        self._counting = Counting(
+        counting = Counting(
             self._ledger,
             self._keys,
             self._clock,
@@ -124,6 +124,26 @@ class MailGate:
             lambda tx, err: self._recorder.troubled(tx, "counters", err),
         )
         self._reports = ReportReader(self._ledger, self._rules.report_address)
+        self._exceptions = ExceptionDesk(self._listed, self._rules)
+        self._judge = Judge(
+            ledger=self._ledger,
+            spool=self._spool,
+            default_terms=self._default_terms,
+            checks=self._checks,
+            rules=self._rules,
+            recorder=self._recorder,
+            facts=self._facts,
+            counting=counting,
+            adviser=self._adviser,
+            exceptions=self._exceptions,
+        )
+        self._optouts = OptOuts(
+            self._ledger,
+            self._keys,
+            self._clock,
+            self._rules,
+            lambda err: self._recorder.troubled(None, "optout.ignored", err),
+        )
         self._admission = Admission(
             authors=self._authors,
             service=self._service,
@@ -134,6 +154,8 @@ class MailGate:
             clock=self._clock,
             shown=self._shown,
             notes=self._notes,
+            optouts=self._optouts,
+            exceptions=self._exceptions,
         )
 
     async def flush(self) -> None:
@@ -141,6 +163,7 @@ class MailGate:
         await self._acquaintances.flush()
         await self._adviser.flush()
         await self._notes.flush()
+        await self._locked_desk.flush()
 
     # --- before DATA --------------------------------------------------------------------------------------------------
 
@@ -156,6 +179,12 @@ class MailGate:
         if self._bypass_order() is not None:
             return None
         return await self._admission.of_recipient(session, reverse_path, forward, accepted)
+
+    async def screen(self, session: Session, reverse_path: Path | None, forward: Path) -> Reply | None:
+        """Refuse one recipient by the operator's lists alone, where the door knows no login."""
+        if self._bypass_order() is not None:
+            return None
+        return await self._admission.of_stranger(session, reverse_path, forward)
 
     async def account_state(self, login: str) -> AccountState | None:
         """Say how an account stands (ports.AccountStates)."""
@@ -187,26 +216,14 @@ class MailGate:
             return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
         direction = self._direction(rule, author, item.transaction)
         known = author.known
-        if known is not None:
-            forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
-            refusal = self._admission.of_recipients(known, forwards)
-            if refusal is not None and rule.is_after_queue:
-                # It stays in the MTA's queue until the sanction ends (STANDING 5.7-20).
-                refusal = waiting(refusal)
-            if refusal is not None:
-                sender = item.transaction.envelope.reverse_path
-                self._recorder.denied(intake.session, known.account.account_id, refusal, sender, None)
-                self._recorder.refused(item.transaction.id, refusal)
-                self._note_refused(item, author, refusal)
-                await self._shown.note(known, refusal, self._clock.now())
-                return Answer(transaction_id=item.transaction.id, reply=refusal)
-            if known.is_last_word and not known.is_good(self._clock.now()):
-                self._recorder.refused(item.transaction.id, LEDGER_AWAY)
-                return Answer(transaction_id=item.transaction.id, reply=LEDGER_AWAY)
+        refusal = await self._refusal_of(intake, item, author)
+        if refusal is not None:
+            self._recorder.refused(item.transaction.id, refusal)
+            return Answer(transaction_id=item.transaction.id, reply=refusal)
         dns = self._resolver.for_message() if self._resolver is not None else None
         try:
             await self._reports.note(intake)
-            case, decision, assessment = await self._judge(item, author, direction, dns)
+            case, decision, assessment = await self._judge.judge(item, author, direction, dns)
             history, terms = (known.history, known.terms) if known is not None else (None, self._default_terms)
             decision = await self._holding.settle(item, case, decision, rule, history, terms)
         except LedgerUnavailable as err:
@@ -218,7 +235,11 @@ class MailGate:
         reply = self._reply(case, decision, author)
         if reply is not None and decision.held_id is not None:
             markers.reach("gate.held")
-            self._recorder.held(item.transaction.id, decision.held_id, reply)
+            queue_id = item.queue_id if decision.is_held_by_mta else None
+            self._recorder.held(item.transaction.id, decision.held_id, reply, queue_id)
+            if queue_id is not None:
+                marked = await passed(self._rules, intake, item, author, direction, decision, assessment)
+                return replace(marked, hold=f"filterd {decision.held_id}")
             return Answer(transaction_id=item.transaction.id, reply=reply)
         if reply is not None:
             self._recorder.refused(item.transaction.id, reply)
@@ -230,33 +251,40 @@ class MailGate:
             envelope = item.transaction.envelope
             at = item.transaction.received_at
             await self._acquaintances.note(item.message, envelope, assessment, at, item.text_fp)
-        return self._passed(intake, item, direction, decision, assessment)
+        if not self._judge.is_for_the_desk(item.transaction, author):
+            self._locked_desk.note(self._locked, item, author, direction, self._rules.keeping)
+        return await passed(self._rules, intake, item, author, direction, decision, assessment)
+
+    async def _refusal_of(self, intake: Intake, item: Read, author: Author) -> Reply | None:
+        """Say why an account's mail is not even looked into: its standing, or a recipient who asked it to stop."""
+        known = author.known
+        if known is None:
+            return None
+        is_queued = self._rules.listeners[intake.session.listener].is_after_queue
+        sender = item.transaction.envelope.reverse_path
+        forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
+        refusal = self._admission.of_recipients(known, forwards)
+        if refusal is not None:
+            # In the MTA's queue it stays until the sanction ends (STANDING 5.7-20).
+            refusal = waiting(refusal) if is_queued else refusal
+            self._recorder.denied(intake.session, known.account.account_id, refusal, sender, None)
+            self._note_refused(item, author, refusal)
+            await self._shown.note(known, refusal, self._clock.now())
+            return refusal
+        if known.is_last_word and not known.is_good(self._clock.now()):
+            return LEDGER_AWAY
+        words = self._admission.wording(known)
+        stopped = await self._optouts.of_mail(known, forwards, words, strength=author.principal.strength)
+        if stopped is not None:
+            stopped = waiting(stopped) if is_queued else stopped
+            self._recorder.denied(intake.session, known.account.account_id, stopped, sender, None)
+        return stopped
 
     def _note_refused(self, item: Read, author: Author, reply: Reply) -> None:
         """Remember what standing refused: an annulment owes the list (CLAUSES §7)."""
         account_id = author.known.account.account_id if author.known is not None else None
         recipients = (f.path.address for f in item.transaction.envelope.forward_paths)
         self._notes.note(account_id, item.transaction.id, recipients, reply, self._clock.now())
-
-    def _passed(
-        self, intake: Intake, item: Read, direction: Direction, decision: Decision, assessment: Assessment
-    ) -> Answer:
-        """Say what goes on: the mail with our fields on top, or what the MTA must do to its own copy."""
-        rule = self._rules.listeners[intake.session.listener]
-        made = Marking(
-            transaction_id=item.transaction.id,
-            message_fp=item.transaction.message_fp,
-            direction=direction,
-            disposition=decision.disposition,
-            spam_score=assessment.score("spam"),
-            is_complete=assessment.is_complete,
-            remove=(rule.attribution.header_name,) if rule.attribution.header_name else (),
-            assessment=assessment,
-            authserv_id=rule.authserv_id,
-        )
-        if intake.session.door is Door.MILTER:
-            return Answer(transaction_id=item.transaction.id, reply=None, edits=made.edits(intake.raw))
-        return Answer(transaction_id=item.transaction.id, reply=None, raw=made.applied(intake.raw))
 
     def _reply(self, case: Case, decision: Decision, author: Author) -> Reply | None:
         if decision.disposition in (Disposition.ACCEPT, Disposition.TAG):
@@ -298,117 +326,3 @@ class MailGate:
         if forwards and all(f.path.domain in domains for f in forwards):
             return Direction.INTERNAL
         return Direction.OUTBOUND
-
-    async def _judge(
-        self, item: Read, author: Author, direction: Direction, dns: Lookups | None
-    ) -> tuple[Case, Decision, Assessment]:
-        counts = await self._counting.count(item, author, direction)
-        context = Context(
-            transaction=item.transaction,
-            message=item.message,
-            direction=direction,
-            principal=author.principal,
-            counts=counts,
-            dns=dns,
-            own_domains=author.domains,
-            domains_declared=author.account is not None and author.account.domains_declared,
-        )
-        assessment = await run(
-            self._checks, context, on_error=lambda check, tx, err: self._recorder.troubled(tx, check, err)
-        )
-        markers.reach("gate.judged")
-        known = author.known
-        terms = known.terms if known is not None else in_force(self._default_terms, item.transaction.received_at)
-        envelope = item.transaction.envelope
-        facts = await self._facts.of_mail(
-            item.message,
-            envelope.reverse_path,
-            tuple(f.path for f in envelope.forward_paths),
-            author,
-            counts,
-            item.transaction.received_at,
-        )
-        case = self._case(item, author, direction, assessment, facts, terms)
-        await self._file_objection(item.transaction, author)
-        if self._is_for_the_desk(item.transaction, author):
-            decision = self._unjudged(case, author)
-        elif is_for_the_record(case, terms, known.history if known is not None else None):
-            case, decision = await self._record(item, case, author)
-        else:
-            history, around = (known.history, known.around) if known is not None else (None, ALONE)
-            decision = decide(case, terms, self._rules.preset, history, (), around)
-            rule = self._rules.listeners[item.transaction.session.listener]
-            if known is not None and direction is not Direction.INBOUND and wants_hold(decision, rule):
-                # What is held is durable before anybody is told so.
-                case, decision = await self._record(item, case, author)
-        if not self._is_for_the_desk(item.transaction, author):
-            self._adviser.note(case, decision)
-        if direction is Direction.INBOUND or known is None:
-            decision = self._protect(decision, assessment, direction)
-        return case, decision, assessment
-
-    async def _record(self, item: Read, case: Case, author: Author) -> tuple[Case, Decision]:
-        """Have the ledger decide; the mail lies ready for it."""
-        self._spool.put(item.transaction.id, item.message.raw)
-        forwards = tuple(f.path for f in item.transaction.envelope.forward_paths)
-        case = self._facts.for_the_record(case, forwards, author)
-        decision = await self._ledger.decide(await self._facts.with_received(case, item.message, author))
-        markers.reach("gate.committed")
-        return case, decision
-
-    def _case(
-        self,
-        item: Read,
-        author: Author,
-        direction: Direction,
-        assessment: Assessment,
-        facts: MailFacts,
-        terms: Agreement,
-    ) -> Case:
-        forwards = item.transaction.envelope.forward_paths
-        fp = item.transaction.message_fp
-        return Case(
-            transaction_id=item.transaction.id,
-            at=item.transaction.received_at,
-            direction=direction,
-            principal=author.principal,
-            evidence_key=evidence_key(author.principal.account_id or "", direction.value, fp),
-            delivery_keys=tuple(delivery_key(fp, f.path.address) for f in forwards),
-            text_fp=item.text_fp,
-            facts=facts,
-            assessment=assessment,
-            policy_digest=terms.digest,
-            hold=hold_request(item.transaction, self._rules.listeners[item.transaction.session.listener]),
-        )
-
-    async def _file_objection(self, transaction: Transaction, author: Author) -> None:
-        """Mail to the appeals address, whoever else gets it, files an objection against what is in force, before we
-        say that we took the mail (TX-6.1)."""
-        wants_review = any(self._rules.reach.is_appeal(f.path) for f in transaction.envelope.forward_paths)
-        if author.principal.account_id is not None and wants_review:
-            await self._ledger.object_by_mail(
-                author.principal.account_id, transaction.id, author.principal.tenant_id
-            )
-
-    def _is_for_the_desk(self, transaction: Transaction, author: Author) -> bool:
-        domains = author.domains
-        forwards = transaction.envelope.forward_paths
-        return (
-            author.account is not None
-            and bool(forwards)
-            and all(self._rules.reach.is_desk(f.path, domains) for f in forwards)
-        )
-
-    def _unjudged(self, case: Case, author: Author) -> Decision:
-        """Mail to the appeals and abuse desks alone is never judged for points and never refused for content
-        (STANDING 5.7-12); the desk's own mail path decides how to keep it."""
-        terms = author.known.terms if author.known is not None else in_force(self._default_terms, case.at)
-        return decide(replace(case, assessment=Assessment(verdicts=())), terms, self._rules.preset, None, ())
-
-    def _protect(self, decision: Decision, assessment: Assessment, direction: Direction) -> Decision:
-        """Protection of our own users from strangers: refuse or mark, never points (CLAUSES 0.13)."""
-        extra = protect(assessment, direction, self._rules.inbound)
-        if not extra:
-            return decision
-        reasons = (*decision.reasons, *extra)
-        return replace(decision, reasons=reasons, disposition=strongest(reasons))

@@ -58,6 +58,7 @@ class Marking:
         authserv_id: our name in Authentication-Results; copies that claim it go, whichever way the mail is going.
             None: nothing is known about such fields.
         signed: fields that sign the mail as it came (pipeline/signing), for the very top.
+        held_id: the item of the quarantine that the mail is, where the MTA holds it.
     """
 
     transaction_id: str
@@ -70,6 +71,7 @@ class Marking:
     assessment: Assessment | None = None
     authserv_id: str | None = None
     signed: tuple[tuple[str, str], ...] = ()
+    held_id: str | None = None
 
     @property
     def results(self) -> str | None:
@@ -104,6 +106,7 @@ class Marking:
 
     def _fields(self) -> Fields:
         trace = f"{self.transaction_id} fp={self.message_fp}" + ("" if self.is_complete else " unchecked")
+        trace += f" held={self.held_id}" if self.held_id is not None else ""
         above, below = self.findings()
         return [*self.signed, *above, (TRACE, trace), *below]
 

@@ -20,11 +20,10 @@ from filterd.model.held import HeldMail, HeldState
 from filterd.pipeline.clockwork import BY_CLOCK, Struck
 from filterd.pipeline.held import close_task
 from filterd.pipeline.notice_events import announce_event
+from filterd.pipeline.notice_table import DIGEST
 from filterd.pipeline.quarantine_acts import campaigns, promise_return
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
-
-DIGEST = "quarantine_digest"
 
 
 def strike_held(

@@ -12,11 +12,17 @@ from filterd.pipeline.appeals import AppealVerbs
 from filterd.pipeline.automation import AutomationVerbs
 from filterd.pipeline.changes import ChangeVerbs
 from filterd.pipeline.claims import REPORTED, ClaimVerbs
+from filterd.pipeline.complaints import ComplaintVerbs
 from filterd.pipeline.cure import CureVerbs
 from filterd.pipeline.decommission import DECOMMISSION
 from filterd.pipeline.desk import Desk
 from filterd.pipeline.effect_verbs import EffectVerbs
 from filterd.pipeline.exporting import EXPORT_EVIDENCE, ExportVerbs
+from filterd.pipeline.locked import VERB as LOCKED_NOTE
+from filterd.pipeline.locked import LockedNotes
+from filterd.pipeline.locked_acts import ADOPT_LOCKED, ENABLE_LOCKED
+from filterd.pipeline.locked_cases import LockedCaseVerbs
+from filterd.pipeline.optouts import OptOutVerbs
 from filterd.pipeline.people import PlainVerb
 from filterd.pipeline.proposals import Acts, ProposalVerbs
 from filterd.pipeline.purge import PURGE
@@ -52,6 +58,8 @@ ACTS = (
     RECALL,
     ADOPT_TERMS,
     RAISE_CATEGORY,
+    ENABLE_LOCKED,
+    ADOPT_LOCKED,
     EXPORT_EVIDENCE,
     REPORTED,
     *REGISTER_ACTS,
@@ -66,6 +74,8 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         AccountVerbs(desk).table(),
         review,
         QueueVerbs(desk, review).table(),
+        LockedCaseVerbs(desk).table(),
+        {LOCKED_NOTE: LockedNotes(rules).note},
         QuarantineVerbs(desk, review).table(),
         ProposalVerbs(desk, Acts(*ACTS)).table(),
         CureVerbs(desk).table(),
@@ -83,6 +93,8 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         person_acts.table(),
         tenant_history.table(),
         ClaimVerbs(desk).table(),
+        ComplaintVerbs(desk).table(),
+        OptOutVerbs(desk).table(),
         ChangeVerbs(rules).table(),
         RequestVerbs(desk).table(),
         UrgentVerbs(desk).table(),

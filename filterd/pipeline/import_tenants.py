@@ -77,7 +77,8 @@ def plan_tenants(
     by_name: dict[str, list[Tenant]] = {}
     for tenant in known:
         by_name.setdefault(tenant.name, []).append(tenant)
-    owners = {domain: tenant for tenant in known for domain in tenant.domains}
+    # An erased tenant has no name any more; its domains are free.
+    owners = {domain: tenant for tenant in known if tenant.name for domain in tenant.domains}
     by_external = {tenant.external_id: tenant for tenant in known if tenant.external_id is not None}
     names: dict[str, int] = {}
     claimed: dict[str, int] = {}

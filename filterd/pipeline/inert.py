@@ -38,7 +38,7 @@ class Ear(Recorder):
     def refused(self, transaction_id: str, reply: Reply, refused_recipients: int = 0) -> None:
         pass
 
-    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
+    def held(self, transaction_id: str, item_id: str, reply: Reply, queue_id: str | None = None) -> None:
         pass
 
     def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:

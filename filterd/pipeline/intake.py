@@ -22,12 +22,13 @@ IN_PLACE_MAX_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """A transaction, its parsed message, and the fingerprint of its text."""
+    """A transaction, its parsed message, and the fingerprint of its text. `queue_id`: as in ports.Intake."""
 
     transaction: Transaction
     message: Message
     text_fp: str
     unknown_recipients: int = 0
+    queue_id: str | None = None
 
 
 async def read(intake: Intake, at: datetime, keys: Keys) -> Read:
@@ -53,4 +54,5 @@ def _read(intake: Intake, at: datetime, keys: Keys) -> Read:
         message=message,
         text_fp=text_fp(prose(message)),
         unknown_recipients=intake.unknown_recipients,
+        queue_id=intake.queue_id,
     )

@@ -7,7 +7,7 @@ stands on the agreement that it supplements. Nothing here reads the store.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +49,8 @@ class EventFacts:
         is_decided: a person has imposed something in its case; before that, of such a case, the tenant reads nothing.
         link: the signed address of its case's page; None: `object_url` with the case id.
         statute: the law that a step against a tenant names as its ground; None: it stands on clauses.
+        authors: by the item's id, who a held mail says has written it, and whether that is verified. It stands in the
+            recipient's own copy alone.
     """
 
     request: EventRequest
@@ -64,6 +66,7 @@ class EventFacts:
     is_decided: bool = False
     link: str | None = None
     statute: str | None = None
+    authors: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ def render_event(
         "is_good": facts.is_good,
         "hotline": {language: settings.hotline.get(language, "") for language in LANGUAGES},
         "statute": facts.statute,
+        "authors": facts.authors if audience is Audience.ACCOUNT else {},
     }
     languages = LANGUAGES if audience is Audience.OTHER else choose_languages(facts.account, facts.tenant, facts.terms)
     return assemble(templates, request.event, request.event, languages, facts.terms, values)

@@ -29,7 +29,7 @@ from filterd.pipeline.notice_letters import EventFacts, render_event, render_ten
 from filterd.pipeline.notice_paths import reverse_path
 from filterd.pipeline.notice_requests import EventRequest, Request
 from filterd.pipeline.notice_requests import NoticeRequest as NoticeRequest
-from filterd.pipeline.notice_table import NOBODY
+from filterd.pipeline.notice_table import DIGEST, NOBODY
 from filterd.pipeline.notice_templates import TENANT_COPY
 from filterd.pipeline.notices import (
     COPIES,
@@ -196,6 +196,7 @@ class NoticeDesk:
             is_for_people=incident_id is not None and _is_for_people(history, incident_id, terms),
             is_decided=incident_id is not None and _is_decided(history, incident_id),
             link=self._link(history, terms, tenant, incident_id, txn.now) if incident_id is not None else None,
+            authors=_authors(txn, request),
         )
 
     def letters(self, facts: Facts, at: datetime) -> tuple[Letter, ...]:
@@ -373,6 +374,14 @@ def _statute(txn: LedgerTxn, tenant: Tenant | None, request: EventRequest) -> st
         return None
     steps = txn.history(tenant.tenant_id).of(r.TenantStepTaken)
     return next((x.statute for x in steps if x.step_id == step_id), None)
+
+
+def _authors(txn: LedgerTxn, request: EventRequest) -> dict[str, tuple[str, bool]]:
+    """Say who has written what stands in a digest. They are sealed with the mail, and in no fact of a notice."""
+    if request.event != DIGEST:
+        return {}
+    known = {x: txn.held_request(x) for x in (facts["held_id"] for facts in request.facts)}
+    return {x: (y.author, y.is_author_verified) for x, y in known.items() if y is not None and y.author}
 
 
 def _is_for_people(history: History, incident_id: str, terms: Agreement) -> bool:

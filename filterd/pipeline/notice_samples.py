@@ -56,6 +56,8 @@ _NUMBERS = {
     "delivered": 41_000,
 }
 _NUMBER = 3
+# Who a mail in a digest says has written it, and whether that is verified: no fact of the notice, for it is sealed.
+SAMPLE_AUTHOR = ("Bob <bob@customer.example>", False)
 # Later facts come later, in the order of the register.
 _STEP = timedelta(hours=30)
 

@@ -91,6 +91,8 @@ def _service(spec: str) -> Event:
     return Event(about=EITHER, to=_EVERYBODY, facts=_of(spec))
 
 
+# The day's list of what strangers have sent and is held.
+DIGEST = "quarantine_digest"
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 EVENTS: Mapping[str, Event] = {
@@ -110,7 +112,7 @@ EVENTS: Mapping[str, Event] = {
         facts=_of("held_id:id held_at:instant returned_at:instant copies:number recipients:number"),
         can_object=True,
     ),
-    "quarantine_digest": Event(
+    DIGEST: Event(
         about=ACCOUNT,
         to=(Audience.ACCOUNT,),
         facts=_of("held_id:id held_at:instant because:code remove_on:date"),

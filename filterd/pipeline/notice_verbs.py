@@ -19,8 +19,8 @@ from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.notice_reports import VERB as BOUNCED
 from filterd.pipeline.notice_reports import bounced
 from filterd.pipeline.notice_requests import EventRequest, read_request
-from filterd.pipeline.notice_samples import sample_facts
-from filterd.pipeline.notice_table import EITHER, EVENTS, NOBODY, TENANT, Audience
+from filterd.pipeline.notice_samples import SAMPLE_AUTHOR, sample_facts
+from filterd.pipeline.notice_table import DIGEST, EITHER, EVENTS, NOBODY, TENANT, Audience
 from filterd.pipeline.notices import LANGUAGES
 from filterd.pipeline.people import Arguments, PlainVerb
 from filterd.pipeline.roles import LOOK, is_scoped, permitted, reaches
@@ -135,7 +135,8 @@ class NoticeVerbs:
             raise UsageError(f"there is nobody to tell {event} any more")
         # Who reads of co-users is each of them.
         audiences = [Audience.ACCOUNT if x is Audience.CO_USERS else x for x in row.to]
-        wanted = replace(facts, request=replace(request, audiences=tuple(audiences)))
+        authors = {x["held_id"]: SAMPLE_AUTHOR for x in request.facts if event == DIGEST}
+        wanted = replace(facts, request=replace(request, audiences=tuple(audiences)), authors=authors)
         copies = self._desk.copies(wanted, txn.now, audiences)
         return {
             "event": event,

@@ -20,6 +20,7 @@ from filterd.model.entry import SITE
 from filterd.model.principal import Account, Tenant
 from filterd.model.standing import History
 from filterd.pipeline.desk import Desk, iso, plain, reason_in
+from filterd.pipeline.locked_cases import LockedCaseVerbs
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.relook import WHAT as RELOOK
 from filterd.pipeline.roles import is_tenants_side, permitted, reaches, refuse_unless_reached
@@ -53,7 +54,7 @@ class QueueVerbs:
     """The verbs of the queue. `verbs`: the acts on sanctions that a decision is made of, by name."""
 
     def __init__(self, desk: Desk, verbs: dict[str, PlainVerb]):
-        self._desk, self._verbs = desk, verbs
+        self._desk, self._verbs, self._locked = desk, verbs, LockedCaseVerbs(desk)
 
     def table(self) -> dict[str, PlainVerb]:
         """Say every verb by name."""
@@ -81,6 +82,7 @@ class QueueVerbs:
             for task in self._seen(txn, arguments)
         ]
         rows += self._others(txn, actor)
+        rows += self._locked.rows(txn, actor, LATE, DUE)
         if arguments.get("mine"):
             if actor is None:
                 raise RefusedError("this needs a named person: give --token or FILTERD_TOKEN")

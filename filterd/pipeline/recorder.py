@@ -10,6 +10,7 @@ from filterd.errors import PortError
 from filterd.log import Log
 from filterd.log.dns import Asked
 from filterd.model.decision import Case, Decision
+from filterd.model.exception import Applied
 from filterd.model.reply import Reply
 from filterd.model.session import Path, Session
 from filterd.pipeline.intake import Read
@@ -52,9 +53,9 @@ class Recorder:
             if self._log.refused(transaction_id, reply, refused_recipients) == "next_hop":
                 metrics.observe_reply(reply)
 
-    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
+    def held(self, transaction_id: str, item_id: str, reply: Reply, queue_id: str | None = None) -> None:
         with _counted():
-            self._log.held(transaction_id, item_id, reply)
+            self._log.held(transaction_id, item_id, reply, queue_id)
 
     def relay_failed(self, transaction_id: str, reason: str, *, is_unknown: bool) -> None:
         metrics.observe_relay_failure(is_unknown=is_unknown)
@@ -62,10 +63,18 @@ class Recorder:
             self._log.relay_failed(transaction_id, reason, is_unknown=is_unknown)
 
     def denied(
-        self, session: Session, account_id: str | None, reply: Reply, reverse_path: Path | None, recipient: Path | None
+        self,
+        session: Session,
+        account_id: str | None,
+        reply: Reply,
+        reverse_path: Path | None,
+        recipient: Path | None,
+        because: tuple[Applied, ...] = (),
     ) -> None:
         metrics.observe_denied(session.door)
-        self._log.denied(session, account_id, reply, reverse_path=reverse_path, recipient=recipient)
+        self._log.denied(
+            session, account_id, reply, reverse_path=reverse_path, recipient=recipient, because=because
+        )
 
     def bypassed(
         self, transaction_id: str, intake: Intake, order_id: str, digest: str, message_id: str | None

@@ -5,6 +5,8 @@ CLAUSES §2.2 (declared stream), AL-2.1 (migration window). What takes two peopl
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import Any
 
 from filterd.errors import PeerError, RefusedError
@@ -19,6 +21,7 @@ from filterd.pipeline.roles import is_tenants_side, permitted, reaches, refuse_u
 from filterd.pipeline.streams import FROM, LIST_ID, stream_key
 from filterd.ports import LedgerTxn
 
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 CONSENTS = ("signup", "contract", "members", "employees", "public_duty")
 
 _ENTRIES = (
@@ -29,8 +32,11 @@ _ENTRIES = (
     r.StandingOrderSigned,
     r.NoticeDelayed,
     r.LegalRequestFiled,
+    r.ListingNoted,
     r.TermListAdopted,
     r.CategoryRaised,
+    r.LockedListsEnabled,
+    r.LockedListAdopted,
 )
 # What the tenant's side does not learn of: that somebody may not be told, and what was handed out about them.
 SECRET = (r.NoticeDelayed, r.LegalRequestFiled)
@@ -48,6 +54,7 @@ class RegisterVerbs:
             "register.list": self.entries,
             "register.declare": self.declare,
             "register.migrate": self.migrate,
+            "register.listing": self.listing,
             "register.end": self.end,
         }
 
@@ -123,6 +130,34 @@ class RegisterVerbs:
         )
         txn.append(entry, account_id=None, tenant_id=tenant.tenant_id)
         return {"entry_id": entry.entry_id, "until": plain(entry.until)}
+
+    def listing(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Note that an `address` of ours stands on a `blocklist`, of which `pool` it is, and to where its mail moved
+        (`moved_to`). It is about the provider's own servers: nobody's standing hears of it."""
+        actor = permitted(txn, arguments, "register.listing")
+        try:
+            address = str(ipaddress.ip_address(required(arguments, "address")))
+        except ValueError:
+            raise RefusedError("address is an IP address of ours, such as 192.0.2.7") from None
+        names = {key: str(arguments.get(key) or "") for key in ("blocklist", "pool", "moved_to")}
+        if not names["blocklist"] or any(name and not _NAME.fullmatch(name) for name in names.values()):
+            raise RefusedError("blocklist, pool and moved_to are names of letters, digits and _.:- of 80 at most")
+        if any(
+            (x["register"], x["address"], x["blocklist"]) == ("listing.noted", address, names["blocklist"])
+            and x["moved_to"] == names["moved_to"]
+            for x in self.entries(txn, {})
+            if x["register"] == "listing.noted"
+        ):
+            raise RefusedError(f"{address} on {names['blocklist']} is noted already")
+        entry = r.ListingNoted(
+            at=txn.now,
+            entry_id=derived_id("g", SITE, address, names["blocklist"], names["moved_to"], txn.now.isoformat()),
+            address=address,
+            by=actor.name,
+            **names,
+        )
+        txn.append(entry, account_id=None, tenant_id=None)
+        return {"entry_id": entry.entry_id, "address": address, **names}
 
     def end(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """End an entry, any of them, with a reason."""

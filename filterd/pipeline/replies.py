@@ -16,12 +16,13 @@ from filterd.agreement.holding import WAITING
 from filterd.agreement.tenant_steps import REGISTRATION, SUSPEND
 from filterd.agreement.terms import Agreement
 from filterd.model.decision import Decision, Disposition, Reason
+from filterd.model.exception import Applied, Denial
 from filterd.model.lifecycle import EXPIRY, Lifecycle
 from filterd.model.reply import Reply
 from filterd.model.sanction import Conduct, Feature, Rung
 from filterd.model.session import Direction
 from filterd.model.standing import Standing, TenantLimit
-from filterd.pipeline.texts import CATALOGUE, OF_AREA, OF_FEATURE, OF_GROUP, Text, Why, known_language
+from filterd.pipeline.texts import CATALOGUE, OF_AREA, OF_FEATURE, OF_GROUP, OF_LISTS, Text, Why, known_language
 
 # Reasons of protection against mail nobody of ours answers for are named for the mail's direction.
 _DIRECTIONS = frozenset(d.value for d in Direction)
@@ -203,6 +204,11 @@ def unserved_reply(*, is_waiting: bool) -> Reply:
     return _reply(code, enhanced, Why.UNSERVED, None)
 
 
+def stopped_reply(words: Wording) -> Reply:
+    """Refuse mail to somebody who asked the account to stop, and no other (CLAUSES tail-d)."""
+    return _reply(550, "5.7.1", Why.STOPPED, words)
+
+
 # --- by decision ------------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +277,9 @@ def _waited_for(decision: Decision, words: Wording) -> Reason:
 def _by_reason(reason: Reason, decision: Decision, standing: Standing | None, words: Wording) -> Reply:
     case = case_id(decision.incident_id, decision.transaction_id)
     area, _, rest = reason.code.partition(".")
+    if area == "exception":
+        entry = next(x for x in decision.exceptions if x.is_followed and x.entry_id in reason.ids)
+        return listed_reply(entry, case, words)
     if area == "campaign":
         return _reply(451, "4.7.1", Why.COPIES, words, ask=_objection(case, words))
     if standing is not None and area == "standing":
@@ -300,6 +309,15 @@ def _by_reason(reason: Reason, decision: Decision, standing: Standing | None, wo
         else Text(en="a notice says what follows", zh="后续处理另行通知")
     )
     return _reply(550, "5.7.1", why, words, ask=_objection(case, words), under=under, what=what, others=rest_of_it)
+
+
+def listed_reply(entry: Applied, case: str, words: Wording) -> Reply:
+    """Refuse by an entry of the operator's lists, in its own words where it has some."""
+    denial = entry.denial or Denial()
+    what = _same(f"{denial.text.rstrip('.')}.") if denial.text else OF_LISTS
+    return _reply(
+        550 if denial.is_final else 451, denial.enhanced, Why.LISTED, words, ask=_case(case, words), what=what
+    )
 
 
 def _feature_of(reason: Reason, name: str, standing: Standing) -> Feature:
@@ -380,6 +398,8 @@ def _latest(ends: list[datetime | None]) -> datetime | None:
 
 UNREADABLE_LOGIN = _reply(451, "4.7.1", Why.LOGIN, None)
 LEDGER_AWAY = _reply(451, "4.3.2", Why.LEDGER, None)
+# RFC 5321 §4.5.3.1.10: the client sends the rest in another transaction.
+APART = _reply(452, "4.5.3", Why.APART, None)
 MAINTENANCE = _reply(451, "4.3.2", Why.MAINTENANCE, None)
 # RFC 5321 §3.8: the service closes.
 CLOSED = _reply(421, "4.3.2", Why.CLOSED, None)

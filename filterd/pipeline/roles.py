@@ -72,6 +72,7 @@ tenant.import         .   .   x   .   .   .   .   x   .   .   .   x
 account.import        .   .   x   .   .   .   .   x   .   .   .   x
 register.declare      .   .   x   x   x   .   .   .   o   o   .   .
 register.migrate      .   .   x   x   .   .   .   x   .   o   .   .
+register.listing      .   .   x   x   .   .   .   x   .   .   x   .
 register.end          .   .   x   x   x   .   .   .   o   o   .   .
 service.end           .   .   x   .   .   .   .   x   .   o   .   x
 service.resume        .   .   x   .   .   .   .   x   .   o   .   x
@@ -86,6 +87,11 @@ rights.file           .   x   x   x   x   .   .   x   .   o   .   .
 report.open           .   x   x   x   x   .   x   x   .   .   .   .
 report.settle         .   .   x   x   x   .   .   .   .   .   .   .
 urgent.open           .   x   x   x   x   .   .   .   .   o   .   .
+complaint.file        .   x   x   x   x   .   .   x   o   o   .   .
+complaint.import      .   x   x   x   x   .   .   x   .   .   .   .
+complaint.close       .   .   x   x   x   .   .   .   .   .   .   .
+optout.file           .   x   x   x   x   .   .   x   o   o   .   .
+optout.end            .   .   x   x   x   .   .   .   .   .   .   .
 clock.run             .   .   x   x   .   .   .   x   .   .   .   x
 automation.freeze     .   .   x   x   .   .   .   x   .   o   .   x
 automation.thaw       .   .   x   x   .   .   .   x   .   .   .   x
@@ -104,6 +110,8 @@ evidence.hold         .   .   x   x   x   .   .   .   .   .   .   .
 evidence.release      .   .   x   x   x   .   .   .   .   .   .   .
 evidence.take         .   .   x   x   x   .   .   .   .   o   .   .
 evidence.reads        .   .   .   .   x   .   x   x   .   .   .   x
+locked.open           .   .   x   x   x   .   .   .   .   .   .   .
+locked.close          .   .   x   x   x   .   .   .   .   .   .   .
 """
 
 LOOK = "look"
@@ -239,6 +247,10 @@ _FAVOURS = frozenset(
         "evidence.hold",
         "evidence.release",
         "evidence.take",
+        "complaint.close",
+        "optout.end",
+        "locked.open",
+        "locked.close",
     }
 )
 

@@ -66,6 +66,8 @@ def is_shredding(txn: LedgerTxn, at: datetime) -> bool:
 def _carried_out(txn: LedgerTxn, item: Due) -> bool:
     if item.clock == CLOSED:
         _close_keys(txn)
+    if item.task is not None:
+        txn.append(item.task, account_id=None, tenant_id=None)
     if item.clock == ERASED and not _shredded(txn):
         return False
     row = r.ClockStruck(at=txn.now, clock=item.clock, subject_id=SITE, object_id=item.object_id, due_at=item.due_at)

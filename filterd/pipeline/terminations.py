@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from filterd.agreement.orders import fallen
 from filterd.agreement.proposal import ProposalFile
 from filterd.agreement.standing import SENDING, half_points_at
 from filterd.agreement.termination import Outlook, cooling_off, outlook
@@ -253,8 +254,9 @@ def is_purged(txn: LedgerTxn, account_id: str) -> bool:
 
 
 def coming(history: History, terms: Agreement, standing: Standing) -> tuple[tuple[SanctionFile, Outlook], ...]:
-    """Say the terminations that two people have decided and that have not taken effect, with what holds them up."""
+    """Say the terminations that were decided and have not taken effect, with what holds them up; what fell is none."""
     active = {s.sanction_id for s in standing.sanctions}
+    active |= {file.imposed.sanction_id for file in fallen(history, terms, standing.at)}
     return tuple(
         (file, outlook(history, file, terms, standing.at, half_points_at))
         for file in history.sanctions

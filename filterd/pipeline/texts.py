@@ -43,10 +43,13 @@ class Why(StrEnum):
     VIRUS = "M-VIRUS"
     CONTENT = "M-CONTENT"
     UNCOUNTED = "M-UNCOUNTED"
+    STOPPED = "M-STOP"
     INBOUND = "M-INBOUND"
+    LISTED = "M-LISTED"
     UNCHECKED = "T-CHECK"
     LEDGER = "T-LEDGER"
     LOGIN = "T-LOGIN"
+    APART = "T-APART"
     DISCARDED = "D-RECORD"
     HELD = "D-HELD"
     HELD_INBOUND = "D-QUARANTINE"
@@ -139,6 +142,11 @@ OF_GROUP: Mapping[str, Text] = {
         zh="发件域名所有者要求拒收未通过身份验证的邮件",
     ),
 }
+
+# And by an entry of the operator's lists that has no words of its own.
+OF_LISTS = Text(
+    en="it is not taken from this source, or not for this recipient.", zh="不接收来自该来源或发往该收件人的邮件。"
+)
 
 # How to object, by kind, for the page and the command line.
 OBJECTION: Mapping[Kind, Text] = {
@@ -531,6 +539,19 @@ CATALOGUE: Mapping[Why, Entry] = {
             zh="本回复仅针对该邮件；如有其他后果，将另行通知。",
         ),
     ),
+    Why.STOPPED: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="This recipient asked this account not to write to them; mail to everybody else still works.",
+            zh="该收件人已要求本账号停止来信；发给其他任何人的邮件仍可发送。",
+        ),
+        meaning=Text(
+            en="Somebody asked this account to stop writing to them, or unsubscribed from its mail. Only mail to that"
+            " recipient is refused. Take the address off your list.",
+            zh="收件人已要求该账号停止来信，或已退订其邮件。仅发往该收件人的邮件被拒收。请将该地址从名单中删除。",
+        ),
+        works=Text(en="Mail to everybody else.", zh="发给其他任何人的邮件。"),
+    ),
     Why.UNCOUNTED: Entry(
         kind=Kind.MESSAGE,
         reply=Text(
@@ -558,6 +579,36 @@ CATALOGUE: Mapping[Why, Entry] = {
             zh="为保护收件人，拒收了一封外来邮件。该邮件不是由本服务的账号发出的。",
         ),
         works=Text(en="Other mail from you is not touched by this.", zh="您的其他邮件不受影响。"),
+    ),
+    Why.LISTED: Entry(
+        kind=Kind.MESSAGE,
+        reply=Text(
+            en="Mail refused by a rule of this site: {what} Nothing counts against you.",
+            zh="邮件被本站规则拒收：{what}不会对您记分。",
+        ),
+        meaning=Text(
+            en="The site that runs this mail system has listed the source or the recipient of the mail. It says nothing"
+            " about anybody's conduct, and gives no points.",
+            zh="本邮件系统的运营方将该邮件的来源或收件人列入了规则。这与任何人的行为评价无关，不产生记分。",
+        ),
+        works=Text(
+            en="Mail that the rule does not name, and mail to the appeals address.",
+            zh="规则未列明的邮件，以及发往申诉地址的邮件。",
+        ),
+    ),
+    Why.APART: Entry(
+        kind=Kind.WAIT,
+        reply=Text(
+            en="Other choices hold for this recipient: please send to it in another transaction; a mail server does so"
+            " by itself",
+            zh="该收件人适用不同的处理方式，请另行投递；邮件服务器会自动完成",
+        ),
+        meaning=Text(
+            en="The recipients of the mail have chosen to have it judged differently, so it is taken once for each such"
+            " group.",
+            zh="该邮件的收件人选择了不同的处理方式，因此按组分别接收。",
+        ),
+        works=Text(en="Trying again: a mail server does it by itself.", zh="稍后重试；邮件服务器会自动重试。"),
     ),
     Why.UNCHECKED: Entry(
         kind=Kind.WAIT,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from filterd.agreement.adopted import as_adopted
+from filterd.agreement.announced import older_told
 from filterd.agreement.standing import standing_at
 from filterd.agreement.supplement import effective_terms, pinned_terms, terms_at_decision
 from filterd.agreement.tenancy import is_about_tenant
@@ -105,7 +106,6 @@ class DeskRules:
         known = (terms, *self.terms.values())
         return next((item for item in known if all(key in item.clause for key in clauses)), terms)
 
-
     def at_act(self, terms: Agreement, tenant: Tenant | None, at: datetime) -> Agreement:
         """Say the version of `terms` that was in force at an act: what a person decides about it now holds by both
         (STANDING 5.7-7). The same ones where nothing has changed, or where that version is not at hand any more."""
@@ -131,7 +131,7 @@ class MailVerbs:
     def __init__(self, rules: DeskRules):
         self._rules = rules
         # When a tenant was opened, and when the record began.
-        self._openings: dict[str, tuple[datetime, datetime]] = {}
+        self._openings: dict[str, tuple[datetime | None, datetime | None]] = {}
 
     def account_for(self, txn: LedgerTxn, query: AccountQuery) -> AccountRef | None:
         """Find the account of a login, or create it on its first authenticated mail; None when there is no room."""
@@ -174,7 +174,7 @@ class MailVerbs:
         return txn.find_account(query.login)
 
     def decide(self, txn: LedgerTxn, case: Case) -> Decision:
-        """Fold, decide and append. The rows, the deliveries counted and the notices stand or fall together."""
+        """Fold, decide and append. Rows, deliveries counted and notices stand or fall together."""
         account_id = case.principal.account_id
         if account_id is None:
             raise UsageError("a decision in the ledger needs an account")
@@ -185,6 +185,9 @@ class MailVerbs:
         site = txn.history(SITE)
         at_act = as_adopted(pinned_terms(pinned, self._rules.terms, tenant, case.at), site, case.at)
         at_decision = as_adopted(terms_at_decision(at_act, self._rules.terms, tenant, txn.now), site, case.at)
+        told = self._told(txn, case, site, at_act)
+        if told is not None:
+            at_act, at_decision = (at_act, told) if at_decision.digest == at_act.digest else (told, at_decision)
         new = txn.new_deliveries(account_id, None, case.delivery_keys)
         around = surroundings(txn, account_id, case.principal.tenant_id)
         around = with_enterprise(txn, around, account_id, case.principal.tenant_id)
@@ -235,19 +238,28 @@ class MailVerbs:
                 terms_of[account_id] = self._rules.terms_for(txn.tenant(account.tenant_id), txn.now)
         return hold_inbound(txn, given, terms_of)
 
-    def _tenant_opened_at(self, txn: LedgerTxn, tenant_id: str | None, terms: Agreement) -> datetime | None:
-        """Say when a tenant came to us, as protecting.tenant_opened_at does; asked for every mail of a run in breach,
-        and told by rows that never change, so read once."""
-        if tenant_id is None:
+    def _told(self, txn: LedgerTxn, case: Case, site: History, at_act: Agreement) -> Agreement | None:
+        """Say the version that a tenant was told of last, where that is an older one (TX-4.1.4)."""
+        head, tenant_id = self._rules.terms.get(at_act.id), case.principal.tenant_id
+        if head is None or not head.versions:
             return None
+        since = self._opening(txn, tenant_id)[0] if tenant_id is not None else None
+        found = older_told(head, at_act, site, case.at, tenant_id=tenant_id, since=since)
+        return as_adopted(found, site, case.at) if found is not None else None
+
+    def _tenant_opened_at(self, txn: LedgerTxn, tenant_id: str | None, terms: Agreement) -> datetime | None:
+        """Say when a tenant came to us, as protecting.tenant_opened_at does."""
+        return young_since(*self._opening(txn, tenant_id), terms) if tenant_id is not None else None
+
+    def _opening(self, txn: LedgerTxn, tenant_id: str) -> tuple[datetime | None, datetime | None]:
+        """Say when a tenant was opened, and when our record began: rows that never change, so read once."""
         if tenant_id not in self._openings:
-            opened, began = opening_of(txn, tenant_id)
-            if opened is None or began is None:
-                return None
             if len(self._openings) >= _OPENINGS:
                 self._openings.clear()
-            self._openings[tenant_id] = opened, began
-        return young_since(*self._openings[tenant_id], terms)
+            if None in (found := opening_of(txn, tenant_id)):
+                return found
+            self._openings[tenant_id] = found
+        return self._openings[tenant_id]
 
     def announce(self, txn: LedgerTxn, notice: NoticeDue, tenant_id: str | None) -> None:
         """Put a notice into the outbox; what belongs to the same incident joins one that has not gone out yet."""

@@ -19,6 +19,7 @@ STRANGER = NOBODY
 SIGNALS = {
     "rate": "behaviour",
     "content": "content",
+    "complaint": "complaints",
     "sender": "identity",
     "link": "link",
     "attachment": "attachment",

@@ -37,7 +37,9 @@ attachment.macro.present
 link.feed.match link.text.mismatch link.host.lookalike link.host.address link.userinfo.present link.redirect.open
 pii.resident_id.bulk pii.card.bulk pii.iban.bulk pii.phone.bulk pii.ssn.bulk
 rate.burst.running rate.recipients.high rate.messages.high rate.unknown.high rate.strangers.high rate.message.bulk
-rate.tenant.burst rate.client.high rate.client.new rate.clients.many rate.strangers.unlike
+rate.tenant.burst rate.client.high rate.client.new rate.client.automated rate.clients.many
+rate.strangers.unlike rate.drip.slow
+complaint.rate.high complaint.stop.ignored
 virus.signature.match virus.heuristic.match virus.unscannable.limits virus.unscannable.size
 """
 CONTENT = tuple(f"content.{label}.{state}" for label in LABELS for state in ("model", "advisory", "terms"))

@@ -52,6 +52,9 @@ CATEGORIES = {
     "abuse.harass": (
         "tail-d", "C2", "S2", "accept", "abuse", "messaging/bulk_messaging", "CYBER_VIOLENCE CYBER_HARASSMENT"
     ),
+    "abuse.repeated": (
+        "tail-d", "B", "S1", "reject", "abuse", "messaging/bulk_messaging", "CYBER_VIOLENCE CYBER_HARASSMENT"
+    ),
     "abuse.insult": ("(8)", "C2", "S1", "accept", "abuse", None, "CYBER_VIOLENCE"),
     "hate.slur": ("(4)", "C2", "S2", "accept", "other", None, "ILLEGAL_OR_HARMFUL_SPEECH"),
     "privacy.pii": (

@@ -31,7 +31,7 @@ GROUNDS = {
     "2.8": "illegal.gambling B/C2, illegal.drugs B/C2, illegal.weapons B/C2",
     "2.9": "adult.obscene B/C2, adult.suggestive B/C2",
     "3.1": "illegal.violence C2, illegal.terror C2, illegal.abet C2 people",
-    "3.2": "abuse.harass C2, abuse.insult C2, hate.slur C2",
+    "3.2": "abuse.harass C2, abuse.repeated B, abuse.insult C2, hate.slur C2",
     "3.3": "privacy.pii C2",
     "3.4": "rep.defamation C1 people, rights.reputation C1 people, rights.portrait C1 people, rights.ip C1 people,"
     " rights.secret C1 people",

@@ -25,6 +25,7 @@ from filterd.agreement.sections import (
 )
 from filterd.agreement.sections_appeal import AppealSection
 from filterd.agreement.sections_breaker import BreakerSection
+from filterd.agreement.sections_complaints import ComplaintsSection
 from filterd.agreement.sections_lifecycle import HolidaysSection, LifecycleSection
 from filterd.agreement.sections_registers import RegistersSection
 from filterd.agreement.sections_security import SecuritySection
@@ -78,6 +79,11 @@ ROWS: list[tuple[Table, Limits, str]] = [
     (BreakerSection, (0, 0.01, 1000, 1000.01), "mean_factor"),
     (BreakerSection, DAYS_OF_A_YEAR, "senders_days mean_days young_days"),
     (BreakerSection, (0, 1, 24, 25), "freeze_max_hours"),
+    (ComplaintsSection, (0, 1, 30, 31), "days"),
+    (ComplaintsSection, (0, 1, 1_000_000, 1_000_001), "delivered"),
+    (ComplaintsSection, (1, 2, 1_000_000, 1_000_001), "complainants"),
+    (ComplaintsSection, PERCENT, "percent"),
+    (ComplaintsSection, HOURS, "answer_hours"),
     (LifecycleSection, DAYS, "renewal_notice_days keep_days keep_after_notice_days inbound_wait_days mx_bad_days"),
     (LifecycleSection, DAYS, "mx_unknown_days law_change_days inbound_hold_days inbound_digest_days relook_days"),
     (LifecycleSection, DAYS, "cure_answer_days cooling_off_days appeal_days appeal_warning_days locked_hit_days"),
@@ -236,6 +242,10 @@ SAID_NOWHERE: list[tuple[Section, dict[str, Any]]] = [
         },
     ),
     (
+        ComplaintsSection(),
+        {"days": 30, "delivered": 500, "complainants": 5, "percent": 0.1, "answer_hours": 24},
+    ),
+    (
         RegistersSection(),
         {
             "authorisable": (),
@@ -257,7 +267,7 @@ SAID_NOWHERE: list[tuple[Section, dict[str, Any]]] = [
         SecuritySection(),
         {
             "indicators": (),
-            "reported": ("auth.failures", "client.new", "client.country", "clients.many"),
+            "reported": ("auth.failures", "client.new", "client.country", "clients.many", "client.automated"),
             "never_alone": ("client.country",),
             "indicator_hours": 24,
             "indicator_repeat_minutes": 60,

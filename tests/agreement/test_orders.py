@@ -10,7 +10,7 @@ import pytest
 
 from filterd.agreement.cooling_off import cooling_off
 from filterd.agreement.fold import apply, fold
-from filterd.agreement.orders import by_order
+from filterd.agreement.orders import by_order, fallen
 from filterd.agreement.standing import standing_at
 from filterd.model import records as r
 from filterd.model.sanction import Conduct, Mode, Preset
@@ -314,3 +314,87 @@ def test_case_standing_order_an_appeal_that_was_decided_is_none_until_it_is_reop
     annulled = replace(history.sanctions[0], annulled_at=day(10))
     files = replace(history, sanctions=(annulled, *history.sanctions[1:]))
     assert "no_objection" not in by_order(files, site(), TERMS, day(15)).missing
+
+
+# --- what it rests on ends --------------------------------------------------------------------------------------------
+
+
+def ordered() -> tuple[Account, r.SanctionImposed, r.SanctionImposed]:
+    """Say an account whose termination was told of on day 15, with the suspension it rests on and the termination."""
+    account = walk_3()
+    due = by_order(history_of(account), site(), TERMS, day(15)).imposed
+    assert due is not None
+    suspension = next(s.imposed for s in history_of(account).sanctions if s.imposed.ends_at is None)
+    account.records += [due, accepted(15, "tenant"), accepted(15.1, "second")]
+    return account, suspension, due
+
+
+def lifted_at(suspension: r.SanctionImposed, at: datetime) -> r.SanctionLifted:
+    return r.SanctionLifted(
+        at=at, sanction_id=suspension.sanction_id, incident_id=suspension.incident_id, by="Cem", reason="mercy"
+    )
+
+
+def fallen_ids(account: Account, at_day: float) -> list[str]:
+    return [file.imposed.sanction_id for file in fallen(history_of(account), TERMS, day(at_day))]
+
+
+def test_a_person_who_lifts_the_suspension_before_it_begins_stops_the_termination() -> None:
+    account, suspension, due = ordered()
+    assert fallen_ids(account, 16) == []
+    account.records.append(lifted_at(suspension, due.starts_at))
+    assert Conduct.TERMINATED not in {account.at(x).conduct for x in (23, 60, 300)}
+    assert fallen_ids(account, 23) == [due.sanction_id]
+    # And it is not made again for that suspension.
+    assert by_order(history_of(account), site(), TERMS, day(60)).imposed is None
+
+
+def test_what_is_in_effect_no_lift_of_the_suspension_ends() -> None:
+    account, suspension, due = ordered()
+    account.records.append(lifted_at(suspension, due.starts_at + timedelta(seconds=1)))
+    assert {account.at(x).conduct for x in (23, 60, 300)} == {Conduct.TERMINATED}
+    assert fallen_ids(account, 60) == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_error_of_ours_gives_the_account_back_also_from_a_termination_in_effect(number: int) -> None:
+    account, _, due = ordered()
+    assert account.at(24).conduct is Conduct.TERMINATED
+    account.annul(number, 25)
+    assert account.at(26).conduct is Conduct.WARNED
+    assert fallen_ids(account, 26) == []
+    assert due.starts_at < day(25)
+
+
+def test_an_unanswered_objection_and_an_annulment_let_it_fall_too() -> None:
+    account, suspension, due = ordered()
+    account.records.append(
+        r.ObjectionFiled(
+            at=day(20),
+            appeal_id="p_1",
+            sanction_id=suspension.sanction_id,
+            incident_id=suspension.incident_id,
+            account_id="a_1",
+            channel="link",
+        )
+    )
+    assert (fallen_ids(account, 20.9), fallen_ids(account, 21.1)) == ([], [due.sanction_id])
+    account, _, due = ordered()
+    account.annul(2, 17)
+    assert due.sanction_id not in fallen_ids(account, 16)
+    assert account.at(60).conduct is not Conduct.TERMINATED
+
+
+def test_what_two_people_decided_falls_with_no_lift() -> None:
+    account, suspension, due = ordered()
+    by_people = replace(due, sanction_id="s_people", is_automatic=False, by="Ana")
+    account.records = [by_people if x is due else x for x in account.records]
+    account.records.append(lifted_at(suspension, day(16)))
+    assert fallen_ids(account, 17) == []
+    assert account.at(60).conduct is Conduct.TERMINATED
+
+
+def test_what_a_person_vetoed_by_name_is_not_taken_back_a_second_time() -> None:
+    account, suspension, due = ordered()
+    account.records += [lifted_at(suspension, day(16)), lifted_at(due, day(16))]
+    assert fallen_ids(account, 17) == []

@@ -16,7 +16,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from filterd import metrics
@@ -31,6 +30,7 @@ from filterd.agreement.violations import advisory, touched, violations
 from filterd.agreement.when import Mail
 from filterd.errors import ConfigError
 from filterd.log.facts import decision_facts
+from filterd.metrics import REGISTRY
 from filterd.model import records as r
 from filterd.model.decision import Decision, Disposition
 from filterd.model.sanction import Mode, Preset, Rung

@@ -111,6 +111,15 @@ async def _kites(office: Office) -> tuple[str, dict[str, Any]]:
     return "", {**said, "legal_basis": "House rule 12 of 2026-05-01"}
 
 
+async def _locked(office: Office) -> tuple[str, dict[str, Any]]:
+    return "", {"legal_basis": "Kite Act, section 3"}
+
+
+async def _locked_kites(office: Office) -> tuple[str, dict[str, Any]]:
+    said = {"list": "kites", "list_digest": "a" * 64, "category": "pol.security", "entries": "3", "days": 90}
+    return "", {**said, "legal_basis": "Kite Act, section 3", "scope": "mail that leaves the house"}
+
+
 async def _insults(office: Office) -> tuple[str, dict[str, Any]]:
     terms = office.terms()
     raised = (x.model_copy(update={"raised": x.id == "abuse.insult"}) for x in terms.category)
@@ -157,6 +166,8 @@ READY: dict[str, Ready] = {
     "rule.recall": _wrong_rule,
     "terms.adopt": _kites,
     "category.raise": _insults,
+    "locked_lists.enable": _locked,
+    "locked_list.adopt": _locked_kites,
     "evidence.export": _handed_out,
     "report.made": _reported,
     "register.authorise": _drill,
@@ -165,8 +176,10 @@ READY: dict[str, Ready] = {
     "register.delay_notice": _delay,
     "register.legal_request": _request,
 }
-# STANDING 5.5: whoever is alone cannot do these, not even a day later.
-NEVER_ALONE = {"register.order", "register.legal_request", "evidence.export", "report.made"}
+# STANDING 5.5: whoever is alone cannot do these, not even a day later; lists of locked categories they cannot even
+# propose (tests/pipeline/test_locked_acts.py).
+LOCKED = {"locked_lists.enable", "locked_list.adopt"}
+NEVER_ALONE = {"register.order", "register.legal_request", "evidence.export", "report.made", *LOCKED}
 
 
 async def propose(office: Office, who: str, act: str, subject: str, terms: dict[str, Any]) -> dict[str, Any]:
@@ -223,6 +236,10 @@ async def test_prop_two_people_alone_only_a_day_later_and_marked(tmp_path: Path)
             if act.name not in ("register.protect", *NEVER_ALONE):
                 continue
             subject, terms = await READY[act.name](office)
+            if act.name in LOCKED:
+                with pytest.raises(RefusedError, match="take two people"):
+                    await propose(office, "ana", act.name, subject, terms)
+                continue
             made = await propose(office, "ana", act.name, subject, terms)
             office.clock.advance(hours=23)
             with pytest.raises(RefusedError):

@@ -663,6 +663,32 @@ def test_what_the_counters_still_hold_locks_nothing_right_after_a_release() -> N
     assert (soon.records, bool(later.records)) == ((), True)
 
 
+def test_a_log_in_by_a_script_says_nothing_without_another_sign() -> None:
+    """TX-3.4.3 is C2: an account whose own printer or script sends is never locked for that, whatever a file says."""
+    script = "rate.client.automated"
+    for signs, is_locked in (((script,), False), ((script, NEW), True), ((script, UNLIKE), True), ((NEW,), True)):
+        account = Account()
+        account.mail(0, "malware", *signs)
+        assert (account.at(0.1).security.kind == "hold" and account.at(0.1).security.until is None) is is_locked, signs
+    # What a log watcher reports and a check sees is the same sign.
+    rules = SecuritySection(indicators=(script,), never_alone=())
+    assert not rules.speaks(("client.automated",))
+    assert not rules.speaks((script, "client.automated"))
+    assert rules.speaks((script, "client.new"))
+    assert "client.automated" in rules.reported
+
+
+def test_a_reported_script_locks_nobody_and_gives_no_points() -> None:
+    account = Account()
+    seen = r.IndicatorSeen(at=when(0), account_id="a_1", indicator="client.automated", by="watcher")
+    account.records += commit_indicator(account.history, seen, TERMS).records
+    standing = account.at(1)
+    assert (standing.rung, standing.half_points, standing.holds) == (Rung.NONE, 0, ())
+    # Beside a network that is new it speaks for the mail that follows.
+    account.mail(2, "malware", NEW)
+    assert account.history.incidents[0].indicators == {NEW, "client.automated"}
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 

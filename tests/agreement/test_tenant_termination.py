@@ -140,6 +140,17 @@ def test_an_appeal_of_the_tenant_s_side_stops_the_clock(rows: tuple[r.Record, ..
     assert begins(*TOLD, *rows) == expected
 
 
+def test_an_appeal_against_another_step_stops_nothing() -> None:
+    """A tenant may contest its quota while its end is decided; only what is against the end holds that up."""
+    quota = replace(STEP, step_id="ts_quota", step="quota", quota=200, starts_at=DECIDED, is_automatic=True)
+    other = replace(filed(1), sanction_id="ts_quota", incident_id="ts_quota", appeal_id="p_2")
+    rows = (quota, *TOLD, other)
+    assert begins(*rows) == ENDS
+    assert begins(*rows, filed(2)) is None
+    # Neither does the answer to the one answer the other.
+    assert begins(*rows, filed(2), replace(denied(3), appeal_id="p_2", incident_id="ts_quota")) is None
+
+
 CHARGES = (charged("a", 12), charged("b", 12), charged("c", 12))
 
 
@@ -150,6 +161,19 @@ def test_an_appeal_of_an_account_that_could_take_the_score_away_stops_it() -> No
     assert begins(*TOLD, *CHARGES, noted(1, "i_a", is_open=True), closed) == day(10)
     history = fold(TENANT, [STEP, *TOLD, *CHARGES, noted(1, "i_a", is_open=True)])
     assert outlook(history, STEP, TX, day(2)).held_up_by == ("appeal_on_points",)
+
+
+@pytest.mark.parametrize("section", ["tenant", "score"])
+def test_an_agreement_without_a_score_has_none_that_an_appeal_could_bring_down(section: str) -> None:
+    """Two people may end a tenant's service on a ground of its own; what its accounts did decided nothing."""
+    assert TX.tenant is not None
+    tenant = None if section == "tenant" else TX.tenant.model_copy(update={"score": None})
+    terms = TX.model_copy(update={"tenant": tenant})
+    history = fold(TENANT, [STEP, *TOLD, *CHARGES, noted(1, "i_a", is_open=True)])
+    seen = outlook(history, STEP, terms, day(2))
+    assert (seen.begins_at, seen.held_up_by) == (ENDS, ())
+    # With a score the same appeal holds it up.
+    assert outlook(history, STEP, TX, day(2)).begins_at is None
 
 
 def test_an_appeal_that_changes_nothing_stops_nothing() -> None:

@@ -21,6 +21,7 @@ from filterd.agreement.standing import standing_at
 from filterd.agreement.supplement import effective_terms, pinned_terms, terms_at_decision
 from filterd.agreement.terms import Agreement
 from filterd.agreement.versions import (
+    begins_at,
     came_into_force,
     conflict,
     decide_between,
@@ -428,6 +429,16 @@ def violations(house: House) -> list[r.ViolationRecorded]:
 @pytest.mark.slow
 async def test_a_mail_is_decided_by_the_version_of_its_time(house: House) -> None:
     old, new = (x.digest for x in versions(house.terms()))
+    told = r.ChangeAnnounced(
+        at=START,
+        change_id="ch_1",
+        what="terms",
+        tenant_id=None,
+        effective_at=begins_at(versions(house.terms())[1]),
+        document="d",
+        by="dana",
+    )
+    house.engine.run(lambda txn: txn.append(told, account_id=None, tenant_id=None))
     await spread(house, "one")
     await house.notice_received()
     house.clock.advance(LATER.total_seconds())

@@ -10,13 +10,15 @@ from structlog.testing import capture_logs
 
 from filterd import metrics
 from filterd.agreement.adopted import unraised
-from filterd.app.checks import Files, make_lists
+from filterd.app.checks import Files, make_lists, make_locked, read_files
 from filterd.app.raised import RaisedWatch
+from filterd.clients.locked_lists import load_locked
 from filterd.clients.term_lists import TermFolder, load_terms
 from filterd.config import Config
 from filterd.model import records as r
 from filterd.model.entry import SITE
 from filterd.model.standing import History
+from tests.clients.test_locked_lists import GOOD as LOCKED
 from tests.clients.test_term_lists import GOOD
 from tests.kit.clock import NOON, FrozenClock
 from tests.kit.terms import tencent
@@ -86,3 +88,29 @@ async def test_a_raised_category_without_two_people_is_said_once_and_again_when_
     with capture_logs() as lines:
         await watch.look()
     assert (lines, gauge("filterd_categories_unraised")) == ([], 0)
+
+
+async def test_of_locked_lists_the_log_has_numbers_alone(tmp_path: Path) -> None:
+    """How a file is called may say what it is about."""
+    folder = tmp_path / "secret-things"
+    folder.mkdir()
+    (folder / "kites.toml").write_text(LOCKED, encoding="utf-8")
+    clock = FrozenClock()
+    config = Config.model_validate({"terms": {"locked_folder": str(folder)}, "node": {"state_dir": str(tmp_path)}})
+    said: dict[str, str] = {}
+
+    async def adopted() -> Mapping[str, str]:
+        return dict(said)
+
+    with capture_logs() as lines:
+        reader = await make_locked(config, read_files(config, clock), clock, adopted)
+    assert reader is not None
+    assert [(x["event"], x.get("read"), x.get("lists"), x.get("off")) for x in lines if "locked" in x["event"]] == [
+        ("locked_lists", 1, None, None),
+        ("locked_lists_not_adopted", None, 1, 1),
+    ]
+    assert not any(word in str(lines) for word in ("secret", "kites", "pol.", "teapot"))
+    assert await reader._lists.current() == ()
+    said["kites"] = load_locked(folder, NOON)[0].digest
+    assert [x.id for x in await reader._lists.current()] == ["kites"]
+    assert await make_locked(config, Files(model=None, feed=None, terms=None), clock, adopted) is None

@@ -44,7 +44,10 @@ def transaction(raw: bytes = RAW, **changes: Any) -> Transaction:
 
 
 def message(raw: bytes = RAW) -> Message:
-    fields = (Field(name="From", raw=b"From: a@example.com\r\n", value="a@example.com"),)
+    fields = (
+        Field(name="From", raw=b"From: a@example.com\r\n", value="a@example.com"),
+        Field(name="Message-ID", raw=b"Message-ID: <1@example.com>\r\n", value="<1@example.com>"),
+    )
     return Message(raw=raw, body_offset=len(raw), fields=fields, parts=(), texts=("Hello",), links=())
 
 

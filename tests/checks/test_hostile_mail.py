@@ -274,7 +274,7 @@ async def test_a_long_subject_is_looked_at_in_a_thread(monkeypatch: pytest.Monke
         moved.append(act)
         return skipped("terms", "1", "x")
 
-    monkeypatch.setattr(terms._Shelf, "book", book)
+    monkeypatch.setattr(terms.Shelf, "book", book)
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
     raw = b"From: a@b.example\r\nSubject: " + b"x" * 30_000 + b"\r\n\r\nx\r\n"
     check = terms.make(Lists(), timeout_s=5)

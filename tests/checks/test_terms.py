@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from filterd.checks import terms
+from filterd.checks import terms, terms_book
 from filterd.checks.terms_book import Book
 from filterd.clients.term_lists import LABELS, LOCKED
 from filterd.errors import ModelError
@@ -93,7 +93,7 @@ async def test_lists_are_compiled_once_and_again_on_change(monkeypatch: pytest.M
             made.append(lists)
             super().__init__(lists)
 
-    monkeypatch.setattr(terms, "Book", Counted)
+    monkeypatch.setattr(terms_book, "Book", Counted)
     lists = Lists((kites("marmalade"),))
     check = terms.make(lists, timeout_s=5)
     mail = context(RAW, message=parse(RAW))
@@ -111,7 +111,7 @@ async def test_lists_that_cannot_be_compiled_are_tried_once(monkeypatch: pytest.
         tried.append(lists)
         raise ModelError("too much memory")
 
-    monkeypatch.setattr(terms, "Book", refuse)
+    monkeypatch.setattr(terms_book, "Book", refuse)
     check = terms.make(Lists((kites("marmalade"),)), timeout_s=5)
     for _ in range(2):
         with pytest.raises(ModelError):

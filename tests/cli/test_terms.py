@@ -82,7 +82,7 @@ def test_a_list_is_off_until_two_people_have_approved_it(house: House, tmp_path:
 def test_an_edited_list_is_held_back_while_its_copy_is_there(house: House, tmp_path: Path, lists: Path) -> None:
     people, file = staffed(house), config_of(house, tmp_path, lists)
     approve(house, people, lists / "kites.toml")
-    copies = TermCopies(house.state_dir / FOLDER)
+    copies = TermCopies(house.state_dir / FOLDER, read_list)
     copies.keep(read_list(lists / "kites.toml", NOON))
     (lists / "kites.toml").write_text(GOOD.replace("teapot", "kettle"), encoding="utf-8")
     assert states(house, file) == ["held_back"]
@@ -138,5 +138,5 @@ def test_a_faulty_list_is_not_proposed(house: House, lists: Path) -> None:
     (lists / "kites.toml").write_text(GOOD.replace('"gambling"', '"political"'), encoding="utf-8")
     people = staffed(house)
     said = house.run("terms", "propose", lists / "kites.toml", "--reason", "x", env=people["dana"])
-    assert (said.code, "sealed store" in said.err) == (2, True)
+    assert (said.code, "terms.locked_folder" in said.err) == (2, True)
     assert Config().terms.folder is None

@@ -27,7 +27,7 @@ class Desk:
         self.waiting: list[tuple[Waiting, ...]] = []
         self.troubles: list[Exception] = []
         self.clock = FrozenClock(NOON)
-        self.copies = TermCopies(state)
+        self.copies = TermCopies(state, read_list)
 
     def open(self) -> AdoptedLists:
         lists = TermFolder(self.folder, self.clock, recheck_s=0.0, on_reading=lambda _: None)

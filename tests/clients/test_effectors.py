@@ -13,6 +13,7 @@ import pytest
 
 from filterd.clients.credentials import CommandCredentials, WebhookCredentials
 from filterd.clients.mta_queue import PostfixQueue
+from filterd.clients.programs import run
 from filterd.errors import PortError, UsageError
 from tests.kit.waiting import PATIENCE_S
 
@@ -50,6 +51,11 @@ async def test_the_queue_is_read_and_lines_that_are_no_mail_are_passed_over(tmp_
     assert (mail.queue_id, mail.is_held, mail.sender) == ("4F1A2200AB", True, "alice@cust.example")
     assert mail.recipients == ("bob@other.example",)
     assert mail.arrived_at.timestamp() == 1772413200
+
+
+async def test_a_program_that_is_given_nothing_has_no_input_that_could_break(tmp_path: Path) -> None:
+    """It may have ended before its input is closed, which uvloop takes for an error of ours."""
+    assert await run(program(tmp_path, "readlink /proc/self/fd/0"), b"", timeout_s=PATIENCE_S) == b"/dev/null\n"
 
 
 @pytest.mark.parametrize(("act", "option"), [("hold", "-h"), ("release", "-H"), ("delete", "-d")])

@@ -42,7 +42,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("octets", "reply"), READ)
 def test_a_reply_is_read_whole_and_octet_by_octet(octets: bytes, reply: Reply) -> None:
-    assert ReplyParser().feed(octets) == [reply]
+    assert list(ReplyParser().feed(octets)) == [reply]
     parser = ReplyParser()
     replies = [found for octet in octets for found in parser.feed(bytes((octet,)))]
     assert replies == [reply]
@@ -52,7 +52,7 @@ def test_a_reply_is_read_whole_and_octet_by_octet(octets: bytes, reply: Reply) -
 @pytest.mark.parametrize("octets", REFUSED)
 def test_what_is_no_reply_is_refused(octets: bytes) -> None:
     with pytest.raises(PeerError):
-        ReplyParser().feed(octets)
+        list(ReplyParser().feed(octets))
 
 
 def test_pipelined_replies_come_in_order() -> None:
@@ -60,3 +60,11 @@ def test_pipelined_replies_come_in_order() -> None:
     assert [r.code for r in parser.feed(b"250-a\r\n250 b\r\n354 c\r\n55")] == [250, 354]
     assert not parser.is_empty
     assert [r.code for r in parser.feed(b"0 d\r\n")] == [550]
+
+
+def test_a_reply_before_a_fault_counts() -> None:
+    """Of an LMTP server's answers those that came are true, whatever follows them."""
+    replies = ReplyParser().feed(b"250 a\r\n550 b\r\nwhat\r\n250 c\r\n")
+    assert [next(replies).code, next(replies).code] == [250, 550]
+    with pytest.raises(PeerError):
+        next(replies)

@@ -52,9 +52,9 @@ def test_a_list_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "says"),
     [
-        ('"gambling"', '"political"', 2, "label", "sealed store"),
-        ('"gambling"', '"Religion"', 2, "label", "sealed store"),
-        ('"gambling"', '"rep.defamation"', 2, "label", "sealed store"),
+        ('"gambling"', '"political"', 2, "label", "locked_folder"),
+        ('"gambling"', '"Religion"', 2, "label", "locked_folder"),
+        ('"gambling"', '"rep.defamation"', 2, "label", "locked_folder"),
         ('"gambling"', '"kites"', 2, "label", "is no label"),
         ('legal_basis = "House rule 12 of 2026-05-01"\n', "", None, "legal_basis", "required"),
         ("2027-03-01", "2027-06-01", 5, "expires_at", "180 days"),

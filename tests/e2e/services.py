@@ -6,10 +6,11 @@ import socket
 import socketserver
 import subprocess
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.kit.postfix import PrivatePostfix
-from tests.kit.servers import wait_for_port
+from tests.kit.postfix import SNIPPETS, PrivatePostfix, replaced
+from tests.kit.servers import free_ports, wait_for_port
 from tests.kit.waiting import PATIENCE_S
 
 
@@ -22,6 +23,38 @@ def add_services(postfix: PrivatePostfix, master: str, *, transport: str = "", p
     subprocess.run(["postfix", "-c", str(postfix.etc), "reload"], check=True, capture_output=True, timeout=PATIENCE_S)
     for port in ports:
         wait_for_port(port)
+
+
+@dataclass(frozen=True)
+class MilterPorts:
+    milter: int
+    smtp: int
+    submission: int
+
+
+def milter_services(postfix: PrivatePostfix) -> Iterator[MilterPorts]:
+    """Give Postfix two ports that are wired as milter.*.cf says, until the end; sendmail(1) goes through it, too."""
+    ports = MilterPorts(*free_ports(3))
+    services = replaced(
+        (SNIPPETS / "milter.master.cf").read_text(),
+        {
+            "\nsmtp              inet": f"\n127.0.0.1:{ports.smtp} inet",
+            "\nsubmission        inet": f"\n127.0.0.1:{ports.submission} inet",
+            "\n127.0.0.1:10026   inet": f"\n127.0.0.1:{free_ports(1)[0]}   inet",
+        },
+    )
+    settings = replaced((SNIPPETS / "milter.main.cf").read_text(), {"127.0.0.1:10028": f"127.0.0.1:{ports.milter}"})
+    before = {name: (postfix.etc / name).read_text() for name in ("main.cf", "master.cf")}
+    (postfix.etc / "main.cf").write_text(before["main.cf"] + "\n" + settings)
+    try:
+        add_services(postfix, services, ports=(ports.smtp, ports.submission))
+        assert postfix.check() == ""
+        yield ports
+    finally:
+        # The services go with what they name: another module may want the like.
+        for name, text in before.items():
+            (postfix.etc / name).write_text(text)
+        subprocess.run(["postfix", "-c", str(postfix.etc), "reload"], check=True, capture_output=True, timeout=60)
 
 
 @dataclass

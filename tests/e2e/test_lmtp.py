@@ -95,6 +95,8 @@ def test_a_virus_is_refused_for_each_of_its_recipients(
     site: Site, make_node: Callable[..., Node], socket_file: Path, port: int
 ) -> None:
     node = lmtp_node(site, make_node, socket_file, site.ports.behind_after_queue)
+    # Behind the queue it would be held.
+    node.config["listener"][0]["after_queue"] = False
     node.start()
     sender = Sender(port=port, login=MALLORY, password=PASSWORD)
     others = (CUSTOMER, "second@customers.example")

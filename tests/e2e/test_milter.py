@@ -4,52 +4,23 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from tests.e2e import letters
-from tests.e2e.services import add_services
+from tests.e2e.services import MilterPorts, milter_services
 from tests.e2e.site import ALICE, APPEALS, BOB, CUSTOMER, MALLORY, Site
 from tests.kit.client import Letter, Sender
 from tests.kit.node import Node, merged, read_toml
-from tests.kit.postfix import HOSTNAME, PASSWORD, SNIPPETS, replaced
-from tests.kit.servers import free_ports
+from tests.kit.postfix import HOSTNAME, PASSWORD, SNIPPETS
 from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
 
-@dataclass(frozen=True)
-class MilterPorts:
-    milter: int
-    smtp: int
-    submission: int
-
-
 @pytest.fixture(scope="module")
 def ports(site: Site) -> Iterator[MilterPorts]:
-    """Two ports of Postfix that are wired as the snippet says; sendmail(1) goes through the milter, too."""
-    ports = MilterPorts(*free_ports(3))
-    services = replaced(
-        (SNIPPETS / "milter.master.cf").read_text(),
-        {
-            "\nsmtp              inet": f"\n127.0.0.1:{ports.smtp} inet",
-            "\nsubmission        inet": f"\n127.0.0.1:{ports.submission} inet",
-            "\n127.0.0.1:10026   inet": f"\n127.0.0.1:{free_ports(1)[0]}   inet",
-        },
-    )
-    settings = replaced((SNIPPETS / "milter.main.cf").read_text(), {"127.0.0.1:10028": f"127.0.0.1:{ports.milter}"})
-    main = site.postfix.etc / "main.cf"
-    before = main.read_text()
-    main.write_text(before + "\n" + settings)
-    try:
-        add_services(site.postfix, services, ports=(ports.smtp, ports.submission))
-        assert site.postfix.check() == ""
-        yield ports
-    finally:
-        main.write_text(before + "\nfilterd_milter =\n")
-        subprocess.run(["postfix", "-c", str(site.postfix.etc), "reload"], check=True, capture_output=True, timeout=60)
+    yield from milter_services(site.postfix)
 
 
 @pytest.fixture

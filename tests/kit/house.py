@@ -20,7 +20,7 @@ from filterd.log import EventStream, Log, read_events, stream_files
 from filterd.mail.address import parse_forward_path
 from filterd.model.session import Door, Envelope, ForwardPath, Session
 from filterd.model.standing import History
-from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
+from filterd.model.verdict import AuthResult, FailMode, Finding, Outcome, Verdict
 from filterd.pipeline.effects import promises_of
 from filterd.pipeline.gate import MailGate
 from filterd.pipeline.protecting import EFFECT
@@ -31,7 +31,7 @@ from tests.kit.waiting import PATIENCE_S
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 KEYS = derive(bytes(range(32)))
-SIGNALS = {"content": "content", "rate": "behaviour", "sender": "identity"}
+SIGNALS = {"content": "content", "rate": "behaviour", "sender": "identity", "complaint": "complaints"}
 
 
 @dataclass
@@ -40,13 +40,14 @@ class Script:
 
     codes: tuple[str, ...] = ()
     outcome: Outcome | None = None
+    results: tuple[AuthResult, ...] = ()
     asked: int = 0
 
     async def run(self, context: Context) -> Verdict:
         self.asked += 1
         findings = tuple(Finding(code=c, confidence=1.0, signal=SIGNALS.get(c.split(".")[0])) for c in self.codes)
         outcome = self.outcome or (Outcome.FOUND if findings else Outcome.CLEAN)
-        return Verdict(check="script", version="1", outcome=outcome, findings=findings)
+        return Verdict(check="script", version="1", outcome=outcome, findings=findings, results=self.results)
 
     def check(self, fail_mode: FailMode = FailMode.DEFER) -> Check:
         from filterd.checks import ALL_CODES
@@ -115,7 +116,7 @@ class House:
             terms=agreements,
             default_terms=agreements[self.config.agreement.default],
             checks=(self.script.check(),),
-            rules=app.gate_rules(self.config),
+            rules=app.mail_rules(self.config),
             recorder=Recorder(log),
             bypass=app.bypass_file(self.config),
         )

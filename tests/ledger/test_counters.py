@@ -105,6 +105,7 @@ async def test_a_restart_keeps_minutes_days_and_acquaintances(state_dir: Path) -
             strangers_hour=21,
             baseline_recipients_day=30.0,
             strangers_baseline_day=30.0,
+            recipients_month=71,
         )
         # And the day goes on where it was.
         await engine.counters.flush()

@@ -327,6 +327,26 @@ def test_erasure_takes_aliases_and_the_operators_id_with_it(engine: LedgerEngine
     assert engine.run(lambda txn: txn.find_account("w@example.net")).account_id == "a_3"
 
 
+def test_the_domains_of_an_erased_tenant_stay_until_another_one_is_given_them(engine: LedgerEngine) -> None:
+    """A service that has ended does not begin again with the next mail; a new owner of the domain can be entered."""
+    engine.run(people_the_directory)
+    heir = Tenant(tenant_id="n_2", name="Heir", agreement="tencent-exmail", domains=("example.net",))
+    with pytest.raises(UsageError, match="belongs to n_1"):
+        engine.run(lambda txn: txn.put_tenant(heir))
+    engine.run(lambda txn: txn.erase_subject("n_1"))
+    assert engine.run(lambda txn: txn.tenant_of_domain("example.net")).tenant_id == "n_1"
+    engine.run(lambda txn: txn.put_tenant(heir))
+    assert engine.run(lambda txn: txn.tenant_of_domain("example.net")).tenant_id == "n_2"
+    assert engine.run(lambda txn: txn.tenant("n_1")).domains == ("example.com",)
+
+
+def test_on_the_last_day_of_a_site_the_domains_go_too(engine: LedgerEngine) -> None:
+    engine.run(people_the_directory)
+    engine.run(lambda txn: txn.erase_subject("n_1", is_last=True))
+    assert engine.run(lambda txn: txn.tenant("n_1")).domains == ()
+    assert engine.run(lambda txn: txn.tenant_of_domain("example.com")) is None
+
+
 def test_a_look_that_finds_nothing_new_makes_no_copy_stale(engine: LedgerEngine) -> None:
     engine.run(people_the_directory)
     told: list[None] = []

@@ -21,16 +21,19 @@ from filterd.pipeline.notices import Templates
 from filterd.ports import Answer, Intake
 from filterd.share import path
 from filterd.workers.clocks import ClockWorker
+from filterd.workers.mta_held import DROP_TOPIC, Drops
 from filterd.workers.outbox import OutboxWorker
 from filterd.workers.releasing import RELEASE_TOPIC, Releases
 from filterd.workers.returning import RETURN_TOPIC, Returns
 from tests.kit.house import KEYS
+from tests.kit.mta_queue import Queue
 from tests.pipeline.people import ALICE, BOB, CONFIG, Office
 
 # A text that reads like spam, and nothing else: mode B.
 CONTESTABLE = ("content.spam.model",)
 # Advertising in a run of mail that nobody declared.
 RUN = ("content.advertising.model", "rate.burst.running")
+MILTER = "milter"
 LISTENERS = [
     {"name": "submission", "attribution": "xclient", "direction": "outbound"},
     {"name": "queue", "attribution": "xclient", "direction": "outbound", "after_queue": True, "port": 10030},
@@ -45,9 +48,11 @@ class HoldingOffice(Office):
 
     sink: Sink
     relay: NextHopRelay
+    # What the MTA holds, as its programs say it.
+    queue: Queue
 
     async def furnish(self, sink: Sink) -> None:
-        self.sink = sink
+        self.sink, self.queue = sink, Queue()
         self.relay = NextHopRelay(NextHopConfig(address=sink.address))
         self.desk = NoticeDesk(
             self.rules, Templates(path("policies/notices")), notice_settings(self.config), KEYS.token
@@ -69,7 +74,8 @@ class HoldingOffice(Office):
             mailer,
             self.clock,
             carriers={
-                RELEASE_TOPIC: Releases(self.engine.submit, self.relay),
+                RELEASE_TOPIC: Releases(self.engine.submit, self.relay, self.queue),
+                DROP_TOPIC: Drops(self.queue),
                 RETURN_TOPIC: Returns(self.engine.submit, lambda: self.desk, mailer, hostname="mx.example"),
             },
             on_error=lambda _, error: self.errors.append(error),
@@ -95,16 +101,17 @@ class HoldingOffice(Office):
         listener: str = "submission",
         sender: str | None = ALICE,
         parameters: tuple[bytes, ...] = (),
+        queue_id: str | None = None,
     ) -> Answer:
-        """Send one mail with an envelope of its own."""
+        """Send one mail with an envelope of its own. `queue_id`: by a milter whose MTA can hold it under that name."""
         session = Session(
             id="c_1",
-            door=Door.SMTP,
+            door=Door.MILTER if listener == MILTER else Door.SMTP,
             listener=listener,
             peer_address="127.0.0.1",
             is_trusted_peer=True,
-            login=login if listener in ("submission", "queue") else None,
-            login_source="xclient" if login else None,
+            login=login if listener in ("submission", "queue", MILTER) else None,
+            login_source=("sasl" if listener == MILTER else "xclient") if login else None,
         )
         forwards = tuple(
             to if isinstance(to, ForwardPath) else ForwardPath(path=parse_forward_path(f"<{to}>".encode()))
@@ -112,7 +119,7 @@ class HoldingOffice(Office):
         )
         reverse = parse_forward_path(f"<{sender}>".encode()) if sender is not None else None
         envelope = Envelope(reverse_path=reverse, parameters=parameters, forward_paths=forwards)
-        return await self.gate.enforce(Intake(session=session, envelope=envelope, raw=raw))
+        return await self.gate.enforce(Intake(session=session, envelope=envelope, raw=raw, queue_id=queue_id))
 
     async def items(self, *, all: bool = False) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = await self.ledger.call("quarantine.list", {"all": all})

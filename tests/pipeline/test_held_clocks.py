@@ -6,6 +6,7 @@ STANDING 5.7-16, 5.7-23, 5.11; CLAUSES §6.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from filterd.mail.parse import parse
 from filterd.mail.report import read_report
 from filterd.model import records as r
 from filterd.model.session import ForwardPath
+from filterd.model.verdict import AuthResult
 from filterd.pipeline import held, holding
+from filterd.pipeline.notice_requests import read_request
+from filterd.pipeline.notice_table import DIGEST, Audience
 from tests.kit.house import letter
 from tests.pipeline.holding import CONTESTABLE, HoldingOffice, open_holding
 from tests.pipeline.people import ALICE, BOB
@@ -301,7 +305,68 @@ async def test_under_a_legal_hold_nothing_is_removed(office: HoldingOffice) -> N
     assert await office.states() == ["held"]
 
 
-async def test_what_is_released_to_the_recipient_bears_no_mark_of_spam(office: HoldingOffice) -> None:
+async def test_the_digest_says_who_wrote_and_whether_that_is_known(office: HoldingOffice) -> None:
+    await office.mailbox(ANN)
+    bidi = chr(0x202E) + "moc.knab@ssob" + chr(0x200B)
+    forged = f'From: "Boss, boss@bank.example {bidi} https://bank.example/login" <x@far.example>'
+    for number, (field, result) in enumerate(((forged, "fail"), ("From: Eve <eve@far.example>", "pass"))):
+        office.script.codes, office.script.results = SPAM, (AuthResult(method="dmarc", result=result),)
+        raw = letter(f"Secret {number}").replace(b"From: <alice@cust.example>", field.encode())
+        assert await office.submit(raw, ANN, login=None, listener="inbound", sender="eve@far.example")
+    await office.strike(hours=1)
+    digest = next(item for item, _, _ in await office.engine.pending() if item.payload.get("event") == DIGEST)
+    # Who wrote is sealed with the mail, and in no promise.
+    assert "far.example" not in str(digest.payload)
+    request = read_request(digest)
+    (letter_,) = office.engine.run(lambda txn: office.desk.letters(office.desk.gather(txn, request), txn.now))
+    lines = letter_.notice.text.splitlines()
+    assert letter_.recipient == ANN
+    shown = "Boss boss bank example moc knab ssob https bank example logi…"
+    (odd,) = [x for x in lines if "Boss" in x and "from" in x]
+    assert f"from {shown} <x@far.example> (not verified); removed on" in odd
+    (known,) = [x for x in lines if "Eve" in x and "from" in x]
+    assert "from Eve <eve@far.example>; removed on" in known
+    assert any("发件人 Eve <eve@far.example>；" in x for x in lines)
+    assert any("<x@far.example>（未验证）；" in x for x in lines)
+    assert "Secret" not in letter_.notice.text
+    assert "looks like bulk mail nobody asked for" in odd
+
+
+async def test_nobody_but_the_recipient_reads_who_wrote(office: HoldingOffice) -> None:
+    """Where the mailbox cannot be reached, others are told that something is held, and not by whom it was sent."""
+    await office.mailbox(ANN)
+    await receive(office, "One", ANN)
+    await office.strike(hours=1)
+    digest = next(item for item, _, _ in await office.engine.pending() if item.payload.get("event") == DIGEST)
+    request = replace(read_request(digest), audiences=(Audience.TENANT, Audience.ACCOUNT))
+    facts = office.engine.run(lambda txn: office.desk.gather(txn, request))
+    copies = office.desk.copies(facts, office.clock.now(), request.audiences)
+    assert "stranger@far.example" in copies[Audience.ACCOUNT].text
+    assert "stranger@far.example" not in copies[Audience.TENANT].text
+
+
+async def test_released_to_the_recipient_it_tells_what_was_found_and_is_not_marked_as_spam(
+    office: HoldingOffice,
+) -> None:
+    await office.mailbox(ANN)
+    office.script.results = (AuthResult(method="spf", result="fail"), AuthResult(method="dmarc", result="fail"))
+    forged = b"Authentication-Results: filterd.invalid; dmarc=pass\r\nX-Spam-Flag: NO\r\n"
+    office.script.codes = SPAM
+    raw = forged + letter("One", sender="stranger@far.example")
+    assert await office.submit(raw, ANN, login=None, listener="inbound", sender="stranger@far.example")
+    (row,) = await office.items()
+    await office.act("mona", "quarantine.release", item=row["item_id"], reason="asked for")
+    await office.carry()
+    (mail,) = office.sink.messages
+    assert mail.raw.startswith(b"Authentication-Results: filterd.invalid; spf=fail; dmarc=fail\r\nX-Filterd-Id: ")
+    assert mail.raw.endswith(letter("One", sender="stranger@far.example"))
+    assert mail.raw.count(b"Authentication-Results:") == 1
+    # A person has said that it is none.
+    assert b"\r\nX-Spam-Status: No, " in mail.raw
+    assert b"X-Spam-Flag" not in mail.raw
+
+
+async def test_a_strangers_mail_released_is_not_sent_back(office: HoldingOffice) -> None:
     await office.mailbox(ANN)
     await receive(office, "One", ANN)
     (row,) = await office.items()
@@ -311,8 +376,6 @@ async def test_what_is_released_to_the_recipient_bears_no_mark_of_spam(office: H
     await office.carry()
     (mail,) = office.sink.messages
     assert mail.rcpts == (f"TO:<{ANN}>".encode(),)
-    assert mail.raw.endswith(letter("One", sender="stranger@far.example"))
-    assert b"X-Spam" not in mail.raw
 
 
 async def test_a_mailbox_that_refuses_what_was_released_leaves_it_held(office: HoldingOffice) -> None:

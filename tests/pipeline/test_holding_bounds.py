@@ -26,6 +26,7 @@ def unchecked(office: HoldingOffice) -> None:
     """From now on mail is held because it could not be checked: no act, no incident."""
     office.script.codes, office.script.outcome = (), Outcome.TEMPERROR
     office.gate._checks = (office.script.check(FailMode.QUARANTINE),)
+    office.gate._furnish()
 
 
 def words(seed: str) -> bytes:

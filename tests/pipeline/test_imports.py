@@ -476,3 +476,17 @@ def test_a_tenant_with_an_id_can_be_called_otherwise(desk: Desk) -> None:
     ):
         said = desk.tenants(row)
         assert words in said["errors"][0]["message"]
+
+
+def test_a_domain_of_an_erased_customer_can_be_given_to_a_new_one(desk: Desk) -> None:
+    row = {"domains": "shop.example", "agreement": "tencent-exmail"}
+    assert desk.tenants({"name": "Old", **row})["errors"] == []
+    (error,) = desk.tenants({"name": "New", **row})["errors"]
+    assert "belongs to tenant" in error["message"]
+    old = desk.tenant("shop.example")
+    assert old is not None
+    desk.engine.run(lambda txn: txn.erase_subject(old.tenant_id))
+    assert desk.tenants({"name": "New", **row})["errors"] == []
+    new = desk.tenant("shop.example")
+    assert new is not None
+    assert (new.name, new.tenant_id != old.tenant_id) == ("New", True)

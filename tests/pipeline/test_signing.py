@@ -11,7 +11,7 @@ import pytest
 
 from filterd.app.policy import read_policy
 from filterd.checks.dkim.sign import SigningKey
-from filterd.clients.signing_keys import load_signing_key
+from filterd.clients.signing_keys import load_private_key
 from filterd.config import Config
 from filterd.errors import ModelError
 from filterd.mail.parse import parse
@@ -87,8 +87,8 @@ def test_nothing_is_signed_whose_author_readers_may_see_differently(raw: bytes) 
 
 def test_a_key_is_read_from_pem(tmp_path: Path) -> None:
     for private, algorithm in ((RSA, "rsa-sha256"), (ED, "ed25519-sha256")):
-        read = load_signing_key(write(tmp_path / algorithm, private), domain="a.example", selector="s")
-        assert read.algorithm == algorithm
+        read = load_private_key(write(tmp_path / algorithm, private))
+        assert key("a.example", private=read).algorithm == algorithm
 
 
 def test_what_is_no_key_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_what_is_no_key_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
     files["not a private key"].chmod(0o600)
     for said, file in files.items():
         with pytest.raises(ModelError, match=said) as caught:
-            load_signing_key(file, domain="a.example", selector="s")
+            load_private_key(file)
         assert str(file) in str(caught.value)
 
 

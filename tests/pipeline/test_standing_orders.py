@@ -80,3 +80,33 @@ async def test_without_an_order_nothing_is_terminated(office: Office) -> None:
     await office.asks("Ana", "register.end", entry=entry["entry_id"], reason="no longer")
     office.house.clock.advance(20 * DAY)
     assert await strike(office) == []
+
+
+async def struck(office: Office, clock: str) -> list[str]:
+    """What the clock does now for the account, by the name of one of its clocks."""
+    house = office.house
+    account_id, rules = (await house.show(LOGIN))["account_id"], house.rules
+    found: tuple[Struck, ...] = await house.engine.submit(
+        lambda txn: strike_account(txn, account_id, rules, txn.now, since=begin(txn)), EVERYTHING
+    )
+    return [x.object_id for x in found if x.clock == clock]
+
+
+async def test_who_lifts_the_suspension_stops_the_termination_and_the_user_is_told(office: Office) -> None:
+    """The user was told of a day on which the account ends; whoever was told hears that it does not."""
+    await walk(office)
+    office.house.clock.advance(7 * DAY)
+    (told,) = await strike(office)
+    shown = await office.house.show(LOGIN)
+    assert [x["sanction_id"] for x in shown["coming"]] == [told.object_id]
+    assert await struck(office, "termination.fallen") == []
+    (suspension,) = [x for x in shown["sanctions"] if x["rung"] == "suspend"]
+    said = await office.asks("Cem", "sanction.lift", sanction=suspension["sanction_id"], reason="clemency")
+    assert said["standing"] != "suspended"
+    assert (await office.house.show(LOGIN))["coming"] == []
+    assert await struck(office, "termination.fallen") == [told.object_id]
+    assert await struck(office, "termination.fallen") == []
+    events = [item.payload.get("event") for item, _, _ in await office.house.engine.pending()]
+    assert events.count("termination_withdrawn") == 1
+    office.house.clock.advance(30 * DAY)
+    assert (await office.house.show(LOGIN))["standing"] == "warned"

@@ -13,12 +13,14 @@ import pytest
 import filterd.pipeline
 from filterd.agreement.terms import FEATURES
 from filterd.model.decision import Decision, Disposition, Reason
+from filterd.model.exception import Applied, Denial
 from filterd.model.lifecycle import EXPIRY, Lifecycle, Service
 from filterd.model.records import HoldPlaced
 from filterd.model.reply import MAX_LINE_BYTES, Reply
 from filterd.model.sanction import Conduct, Feature, Rung
 from filterd.model.standing import ActiveSanction, Standing, TenantLimit
 from filterd.pipeline.replies import (
+    APART,
     CLOSED,
     LEDGER_AWAY,
     MAINTENANCE,
@@ -28,11 +30,12 @@ from filterd.pipeline.replies import (
     feature_reply,
     service_reply,
     standing_reply,
+    stopped_reply,
     unserved_reply,
     waiting,
     wording,
 )
-from filterd.pipeline.texts import CATALOGUE, OBJECTION, OF_AREA, OF_FEATURE, OF_GROUP, Kind, Why
+from filterd.pipeline.texts import CATALOGUE, OBJECTION, OF_AREA, OF_FEATURE, OF_GROUP, OF_LISTS, Kind, Why
 from filterd.pipeline.why import CONTENT_SECURITY_POLICY, page
 from tests.kit.terms import tencent
 
@@ -137,6 +140,15 @@ def every_reply(style: ReplyStyle = STYLE) -> dict[str, Reply]:
     held = replace(decision("category.spam.advert", Disposition.QUARANTINE), held_id="q_1")
     out["held"] = decision_reply(replace(held, held_until=NOW), None, words)
     out["held for its recipient"] = decision_reply(held, None, words)
+    out["apart"] = APART
+    out["stopped"] = stopped_reply(words)
+    for text in (None, "Write to us by post"):
+        denial = Denial(text=text)
+        entry = Applied(
+            topic="deny", entry_id="net", file="deny.toml", line=1, is_followed=True, choice="reject", denial=denial
+        )
+        listed = replace(decision("exception.deny", ids=("net",)), exceptions=(entry,))
+        out[f"listed {text}"] = decision_reply(listed, None, words)
     out["copies"] = decision_reply(decision("campaign.waiting", Disposition.DEFER), None, words)
     return {label: reply for label, reply in out.items() if reply is not None}
 
@@ -160,7 +172,7 @@ def test_every_code_is_whole_in_both_languages(why: Why) -> None:
 def test_the_catalogue_has_every_code_and_no_other_and_every_kind_an_objection() -> None:
     assert set(CATALOGUE) == set(Why)
     assert set(OBJECTION) == set(Kind)
-    for text in (*OF_AREA.values(), *OF_GROUP.values()):
+    for text in (*OF_AREA.values(), *OF_GROUP.values(), OF_LISTS):
         assert text.en.isascii()
         assert CJK.search(text.zh)
 

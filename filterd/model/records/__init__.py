@@ -9,10 +9,12 @@ from __future__ import annotations
 from filterd.model.records import (
     appeals,
     claims,
+    complaints,
     conduct,
     directory,
     evidence,
     lifecycle,
+    locked,
     notices,
     people,
     registers,
@@ -39,6 +41,14 @@ from filterd.model.records.claims import ReportSettled as ReportSettled
 from filterd.model.records.claims import RightsNoticeAdded as RightsNoticeAdded
 from filterd.model.records.claims import RightsNoticeFiled as RightsNoticeFiled
 from filterd.model.records.claims import VerificationNoted as VerificationNoted
+from filterd.model.records.complaints import ComplaintClosed as ComplaintClosed
+from filterd.model.records.complaints import ComplaintCounted as ComplaintCounted
+from filterd.model.records.complaints import ComplaintDiscounted as ComplaintDiscounted
+from filterd.model.records.complaints import ComplaintFiled as ComplaintFiled
+from filterd.model.records.complaints import ComplaintRecord as ComplaintRecord
+from filterd.model.records.complaints import OptOutEnded as OptOutEnded
+from filterd.model.records.complaints import OptOutFiled as OptOutFiled
+from filterd.model.records.complaints import OptOutIgnored as OptOutIgnored
 from filterd.model.records.conduct import ConductRecord as ConductRecord
 from filterd.model.records.conduct import IncidentOpened as IncidentOpened
 from filterd.model.records.conduct import SanctionConfirmed as SanctionConfirmed
@@ -76,6 +86,11 @@ from filterd.model.records.lifecycle import ServiceEnded as ServiceEnded
 from filterd.model.records.lifecycle import ServiceResumed as ServiceResumed
 from filterd.model.records.lifecycle import SiteDecommissioned as SiteDecommissioned
 from filterd.model.records.lifecycle import SubjectPurged as SubjectPurged
+from filterd.model.records.locked import LockedCaseClosed as LockedCaseClosed
+from filterd.model.records.locked import LockedCaseOpened as LockedCaseOpened
+from filterd.model.records.locked import LockedListAdopted as LockedListAdopted
+from filterd.model.records.locked import LockedListsEnabled as LockedListsEnabled
+from filterd.model.records.locked import LockedRecord as LockedRecord
 from filterd.model.records.notices import LetterRead as LetterRead
 from filterd.model.records.notices import NoticeBounced as NoticeBounced
 from filterd.model.records.notices import NoticeRecord as NoticeRecord
@@ -101,6 +116,7 @@ from filterd.model.records.registers import AuthorisationGiven as AuthorisationG
 from filterd.model.records.registers import CategoryRaised as CategoryRaised
 from filterd.model.records.registers import EntryEnded as EntryEnded
 from filterd.model.records.registers import LegalRequestFiled as LegalRequestFiled
+from filterd.model.records.registers import ListingNoted as ListingNoted
 from filterd.model.records.registers import MigrationOpened as MigrationOpened
 from filterd.model.records.registers import NoticeDelayed as NoticeDelayed
 from filterd.model.records.registers import RegisterRecord as RegisterRecord
@@ -148,10 +164,12 @@ from filterd.model.records.tenancy import TenantUnlocked as TenantUnlocked
 Record = (
     AppealRecord
     | ClaimRecord
+    | ComplaintRecord
     | ConductRecord
     | DirectoryRecord
     | EvidenceRecord
     | LifecycleRecord
+    | LockedRecord
     | NoticeRecord
     | PeopleRecord
     | RegisterRecord
@@ -165,10 +183,12 @@ Record = (
 _AREAS = (
     appeals,
     claims,
+    complaints,
     conduct,
     directory,
     evidence,
     lifecycle,
+    locked,
     notices,
     people,
     registers,

@@ -52,13 +52,19 @@ class StreamDeclared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamNoticed:
-    """A condition failed: `missing_header`, `not_covered`, `bounces`, `complaints`, `opt_outs`. Until `repair_by`."""
+    """A condition failed: `missing_header`, `not_covered`, `bounces`, `complaints`, `opt_outs`. Until `repair_by`.
+
+    Args:
+        delivered, complainants: recipients and distinct complainants, where these are the condition.
+    """
 
     at: datetime
     entry_id: str
     tenant_id: str
     condition: str
     repair_by: datetime
+    delivered: int | None = None
+    complainants: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +191,26 @@ class AdviceIgnored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListingNoted:
+    """An address that we send from stands on a blocklist: operations, and never anybody's points (STANDING 5.2).
+
+    Args:
+        address: an IP address of ours.
+        blocklist: its name or zone.
+        pool: the pool of addresses it belongs to, as the mail server calls it; "" where there are none.
+        moved_to: where mail that went out from there goes out since; "": nothing was moved.
+    """
+
+    at: datetime
+    entry_id: str
+    address: str
+    blocklist: str
+    pool: str
+    moved_to: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryEnded:
     """An entry of a register holds no more."""
 
@@ -207,6 +233,7 @@ RegisterRecord = (
     | CategoryRaised
     | Advised
     | AdviceIgnored
+    | ListingNoted
     | EntryEnded
 )
 
@@ -223,5 +250,6 @@ KINDS: dict[str, type[RegisterRecord]] = {
     "category.raised": CategoryRaised,
     "advice.given": Advised,
     "advice.ignored": AdviceIgnored,
+    "listing.noted": ListingNoted,
     "register.ended": EntryEnded,
 }

@@ -1,0 +1,99 @@
+"""What do complaints and opt-outs say of an account?  STANDING 5.7-13, CLAUSES tail-a, tail-d.
+
+A complaint is evidence and no verdict. One complainant is one unit; those that came together are one, too; who says
+that it was no spam takes theirs back. An opt-out that was not honoured is a complaint. All of it is computed of records
+and an instant, so that it fades by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from filterd.agreement.maintenance import Window, working_end
+from filterd.agreement.requests import TROUBLE, answer_of
+from filterd.agreement.terms import Agreement
+from filterd.model import records as r
+from filterd.model.complaints import Complained
+from filterd.model.ids import derived_id
+from filterd.model.standing import History
+
+SPAM, HARASSMENT, FALSE_ALARM, SERVICE, OTHER = "spam", "harassment", "false_alarm", "service", "other"
+# Against a mail; only these can count, and only where our own record says whose it was.
+AGAINST = (SPAM, HARASSMENT, OTHER)
+# By a customer about us; the account is whom it happened to.
+ABOUT_US = (FALSE_ALARM, SERVICE)
+KINDS = (*AGAINST, *ABOUT_US)
+PERSON, LIST = "person", "list"
+
+
+def complained(
+    history: History, at: datetime, delivered: int, terms: Agreement, stream: r.StreamDeclared | None = None
+) -> Complained:
+    """Say how many people complained of an account; with `stream` only of that run of its mail, since it was declared.
+
+    Args:
+        delivered: recipients the account wrote to in the days that count. A stream's are part of them, so its share is
+            never overstated.
+    """
+    rules = terms.complaints
+    since = at - timedelta(days=rules.days)
+    if stream is not None:
+        since = max(since, stream.at)
+    return Complained(
+        complainants=len(_units(history, since, at, stream.key if stream is not None else None)),
+        delivered=delivered,
+        least_delivered=rules.delivered,
+        least_complainants=rules.complainants,
+        percent=rules.percent,
+    )
+
+
+def unit_of(account_id: str, recipient: str) -> str:
+    """Say who counts as one: the same recipient of another account cannot be told from it."""
+    return derived_id("cu", account_id, recipient)
+
+
+def ignored(history: History, since: datetime, at: datetime) -> bool:
+    """Say whether bulk mail went to somebody who had opted out of it, between two instants."""
+    return any(x.kind == LIST and since <= x.at <= at for x in history.of(r.OptOutIgnored))
+
+
+def opted_out(history: History, recipient: str, at: datetime) -> r.OptOutFiled | None:
+    """Say the request by which an account may not write to a recipient (keyed hash) now; None: it may."""
+    asked = history.of(r.OptOutFiled)
+    if not asked:
+        return None
+    ended = {x.optout_id for x in history.of(r.OptOutEnded) if x.at <= at}
+    return next(
+        (x for x in asked if x.recipient == recipient and x.since <= at and x.optout_id not in ended),
+        None,
+    )
+
+
+def answer_until(kind: str, at: datetime, terms: Agreement, windows: Collection[Window] = ()) -> datetime:
+    """Say until when a case is closed (TX-4.1.3); one about trouble with mail as fast as any other such (AL-2.1)."""
+    if kind in ABOUT_US and terms.lifecycle is not None:
+        return answer_of(TROUBLE, at, terms, windows).due_at
+    return working_end(at, timedelta(hours=terms.complaints.answer_hours), windows)
+
+
+def _units(history: History, since: datetime, at: datetime, stream: str | None) -> set[str]:
+    """Say the different units: by complainant, those of one group together."""
+    off = {x.complaint_id for x in history.of(r.ComplaintDiscounted) if x.at <= at}
+    counted = [
+        x
+        for x in history.of(r.ComplaintCounted)
+        if since <= x.at <= at and x.complaint_id not in off and (stream is None or stream in x.stream)
+    ]
+    withdrawn = {x.unit for x in counted if x.is_withdrawn}
+    whose: dict[str, str] = {}
+    for one in counted:
+        if one.unit not in withdrawn:
+            whose.setdefault(one.unit, one.group or one.unit)
+    # Of which run of mail an opt-out was, nobody has said: of a stream it is a condition of its own.
+    missing = history.of(r.OptOutIgnored) if stream is None else ()
+    for missed in (x for x in missing if x.kind == LIST and since <= x.at <= at):
+        unit = unit_of(history.account_id, missed.recipient)
+        whose.setdefault(unit, unit)
+    return set(whose.values())

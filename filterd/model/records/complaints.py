@@ -1,0 +1,140 @@
+"""Complaints and opt-outs: cases of the desk, what of them counts, who asked for mail to stop.  STANDING 5.7-13.
+
+A case stands among the site's own rows, for an account's are read by its tenant. The account has no more than that
+somebody complained: who it was is nowhere, neither here nor sealed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintFiled:
+    """Somebody complains, and gets the case number `complaint_id` and a clock (TX-4.1.3).
+
+    Args:
+        kind: spam, harassment, false_alarm, service or other.
+        channel: person, arf (RFC 5965) or plain.
+        account_id: whom it is about, found by our own record of the mail, or named where the case can count against
+            nobody; None: nobody was found.
+        transaction_id: our own record of the mail, "" for none.
+        source: of an imported report without an account, keyed hash of the network it came from; reports of one
+            network are one case a day.
+    """
+
+    at: datetime
+    complaint_id: str
+    kind: str
+    channel: str
+    account_id: str | None
+    transaction_id: str
+    due_at: datetime
+    by: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintClosed:
+    """A person has looked. `outcome`: acted, reviewed, or unfounded, which makes it count for nothing."""
+
+    at: datetime
+    complaint_id: str
+    account_id: str | None
+    outcome: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintCounted:
+    """One complaint about a mail that our own record says the account has sent.
+
+    Args:
+        unit: who counts as one: derived of a recipient on that record, else of the mail itself, so that no number of
+            reports about one mail is more than it had recipients.
+        group: the same for complaints that came together (same day, same words, same network); "" where they did not.
+        stream: keyed hashes by which declared streams know their mail.
+        is_withdrawn: the recipient says that it was no spam.
+    """
+
+    at: datetime
+    complaint_id: str
+    account_id: str
+    transaction_id: str
+    unit: str
+    group: str = ""
+    stream: tuple[str, ...] = ()
+    is_withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintDiscounted:
+    """A person found that nothing was in it: what was counted for the case counts no more."""
+
+    at: datetime
+    complaint_id: str
+    account_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOutFiled:
+    """Somebody asked an account not to write to them any more.
+
+    Args:
+        recipient: keyed hash of the address; the address is not kept.
+        kind: `person`, who is written to no more at once; `list`, for which the sender has until `since`.
+    """
+
+    at: datetime
+    optout_id: str
+    account_id: str
+    recipient: str
+    kind: str
+    since: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOutEnded:
+    """They may be written to again."""
+
+    at: datetime
+    optout_id: str
+    account_id: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOutIgnored:
+    """The account tried to write to them all the same; at most one row a day. The mail was refused."""
+
+    at: datetime
+    optout_id: str
+    account_id: str
+    recipient: str
+    kind: str
+
+
+ComplaintRecord = (
+    ComplaintFiled
+    | ComplaintClosed
+    | ComplaintCounted
+    | ComplaintDiscounted
+    | OptOutFiled
+    | OptOutEnded
+    | OptOutIgnored
+)
+
+KINDS: dict[str, type[ComplaintRecord]] = {
+    "complaint.filed": ComplaintFiled,
+    "complaint.closed": ComplaintClosed,
+    "complaint.counted": ComplaintCounted,
+    "complaint.discounted": ComplaintDiscounted,
+    "optout.filed": OptOutFiled,
+    "optout.ended": OptOutEnded,
+    "optout.ignored": OptOutIgnored,
+}

@@ -1,0 +1,348 @@
+"""Complaints, taken in from anybody: a case with a number and a clock, and what counts.  TX-4.1.3, STANDING 5.7-13.
+
+Whom a complaint about a mail is about is said by our own record of that mail and by nothing else: what a report claims
+never leads to an account. A report about no mail of ours is a case all the same. What counts is bounded by the
+recipients on our record, so that a thousand reports about one mail to one person are one complaint.
+
+`found` is what the caller's search in our own record said (cli/complaints). Addresses reach this as keyed hashes; who
+wants an answer is written to once, and stands in no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from filterd.agreement.complaints import ABOUT_US, AGAINST, KINDS, SPAM, answer_until, unit_of
+from filterd.agreement.due_site import reminder_of
+from filterd.agreement.maintenance import windows
+from filterd.errors import RefusedError, UsageError
+from filterd.model import records as r
+from filterd.model.entry import SITE
+from filterd.model.ids import random_id
+from filterd.model.principal import Account
+from filterd.pipeline.desk import Desk, iso, plain, reason_in
+from filterd.pipeline.notice_events import Facts, announce_event
+from filterd.pipeline.people import Actor, Arguments, PlainVerb
+from filterd.pipeline.register_acts import required
+from filterd.pipeline.roles import LOOK, is_scoped, permitted
+from filterd.ports import LedgerTxn
+
+BY_PERSON, CHANNELS = "person", ("arf", "plain")
+ACTED, REVIEWED, UNFOUNDED = "acted", "reviewed", "unfounded"
+OUTCOMES = (ACTED, REVIEWED, UNFOUNDED)
+# Imported reports without an account that are open at the same time: what comes beyond joins the newest of them. Who
+# sends us forged reports must not fill the list that every process holds.
+OPEN_AT_MOST = 200
+# Of one search: a Message-ID may have been used before.
+_MOST_FOUND = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mail:
+    """Our own record of a mail. `recipients`, `streams`: keyed hashes."""
+
+    transaction_id: str
+    account_id: str
+    recipients: tuple[str, ...]
+    streams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """Whom a complaint is about, and by which mail. `complainant`: a recipient on the record, None where none is."""
+
+    account: Account
+    mail: _Mail
+    complainant: str | None
+
+    @property
+    def unit(self) -> str:
+        """Say who counts as one: the recipient; where nobody says which it was, all who complain of this mail."""
+        return unit_of(self.account.account_id, self.complainant or self.mail.transaction_id)
+
+
+class ComplaintVerbs:
+    """One instance a ledger process."""
+
+    def __init__(self, desk: Desk):
+        self._desk = desk
+
+    def table(self) -> dict[str, PlainVerb]:
+        """Say every verb by name."""
+        return {
+            "complaint.file": self.file,
+            "complaint.import": self.take_report,
+            "complaint.list": self.listed,
+            "complaint.show": self.show,
+            "complaint.close": self.close,
+        }
+
+    # --- taking in ----------------------------------------------------------------------------------------------------
+
+    def file(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Take a complaint in that somebody made to a person: its `kind`, and the mail `found` for it.
+
+        About us (`false_alarm`, `service`) it may name the `account` it happened to; against a mail it may not.
+        `complainant` is the keyed hash of who complains, `answer_to` an address that is written to.
+        """
+        actor = permitted(txn, arguments, "complaint.file")
+        kind = required(arguments, "kind")
+        if kind not in KINDS:
+            raise RefusedError(f"kind is one of {', '.join(KINDS)}")
+        if kind in AGAINST and arguments.get("account"):
+            raise RefusedError("whom it is about is said by our record of the mail: --message-id, --transaction")
+        about = _about(txn, arguments) if kind in AGAINST else None
+        account = about.account if about is not None else None
+        if kind in ABOUT_US and arguments.get("account"):
+            account = self._desk.account(txn, str(arguments["account"]))
+        self._refuse_unless_reached(txn, actor, account)
+        filed = self._filed(txn, kind, BY_PERSON, account, about, actor)
+        counted = about is not None and self._count(txn, filed.complaint_id, about, arguments)
+        answer_to = str(arguments.get("answer_to") or "")
+        if answer_to:
+            facts: Facts = {"complaint_id": filed.complaint_id, "received_at": txn.now}
+            announce_event(txn, "complaint_acknowledged", None, facts, recipient=answer_to)
+        return _said(filed, is_new=True, is_counted=counted)
+
+    def take_report(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Take one report in that came by mail: its `channel`, the mail `found` for it, keyed hashes of who may have
+        complained (`complainants`), of what came together (`group`) and of where it is from (`source`).
+
+        With `is_withdrawn` a recipient says that it was no spam. Nobody is written to: who a report is from is not
+        proved.
+        """
+        actor = permitted(txn, arguments, "complaint.import")
+        channel = required(arguments, "channel")
+        if channel not in CHANNELS:
+            raise RefusedError(f"channel is one of {', '.join(CHANNELS)}")
+        about, source = _about(txn, arguments), str(arguments.get("source") or "")
+        if arguments.get("is_withdrawn"):
+            return {"complaint_id": None, "is_new": False, "is_counted": self._withdraw(txn, about)}
+        account = about.account if about is not None else None
+        before = _same_case(txn, account, source)
+        is_new = before is None
+        case = before or self._filed(txn, SPAM, channel, account, about, actor, "" if account is not None else source)
+        counted = about is not None and self._count(txn, case.complaint_id, about, arguments)
+        return _said(case, is_new=is_new, is_counted=counted)
+
+    def _filed(
+        self,
+        txn: LedgerTxn,
+        kind: str,
+        channel: str,
+        account: Account | None,
+        about: _About | None,
+        actor: Actor,
+        source: str = "",
+    ) -> r.ComplaintFiled:
+        tenant = txn.tenant(account.tenant_id) if account is not None else None
+        terms = self._desk.rules.terms_for(tenant, txn.now)
+        filed = r.ComplaintFiled(
+            at=txn.now,
+            complaint_id=random_id("cp", txn.now),
+            kind=kind,
+            channel=channel,
+            account_id=account.account_id if account is not None else None,
+            transaction_id=about.mail.transaction_id if about is not None else "",
+            due_at=answer_until(kind, txn.now, terms, windows(txn.history(SITE))),
+            by=actor.name,
+            source=source,
+        )
+        txn.append(filed, account_id=None, tenant_id=None)
+        return filed
+
+    def _count(self, txn: LedgerTxn, complaint_id: str, about: _About, arguments: Arguments) -> bool:
+        """Write down that somebody complained of an account; say whether they had not before."""
+        account, history = about.account, txn.history(about.account.account_id)
+        off = {x.complaint_id for x in history.of(r.ComplaintDiscounted)}
+        known = {x.unit for x in history.of(r.ComplaintCounted) if x.complaint_id not in off and not x.is_withdrawn}
+        if about.unit in known:
+            return False
+        counted = r.ComplaintCounted(
+            at=txn.now,
+            complaint_id=complaint_id,
+            account_id=account.account_id,
+            transaction_id=about.mail.transaction_id,
+            unit=about.unit,
+            group=str(arguments.get("group") or ""),
+            stream=about.mail.streams,
+        )
+        self._desk.append(txn, account, counted)
+        return True
+
+    def _withdraw(self, txn: LedgerTxn, about: _About | None) -> bool:
+        """Take a complaint back, where this recipient has made one."""
+        if about is None or about.complainant is None:
+            return False
+        made = [x for x in txn.history(about.account.account_id).of(r.ComplaintCounted) if x.unit == about.unit]
+        if not made or any(x.is_withdrawn for x in made):
+            return False
+        row = r.ComplaintCounted(
+            at=txn.now,
+            complaint_id=made[-1].complaint_id,
+            account_id=about.account.account_id,
+            transaction_id=about.mail.transaction_id,
+            unit=about.unit,
+            is_withdrawn=True,
+        )
+        self._desk.append(txn, about.account, row)
+        return True
+
+    def _refuse_unless_reached(self, txn: LedgerTxn, actor: Actor, account: Account | None) -> None:
+        """Whoever is of a tenant complains about what happened to its own accounts."""
+        if account is not None:
+            self._desk.refuse_unless_reached(txn, actor, "complaint.file", account)
+        elif is_scoped(actor):
+            raise RefusedError(f"{actor.name} may only act for the tenants of {actor.scope or 'no scope'}: --account")
+
+    # --- looking, and closing -----------------------------------------------------------------------------------------
+
+    def listed(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Say the open cases, the one due first first; `all`: the closed ones, too."""
+        _for_the_platform(txn, arguments)
+        cases, closed = _cases(txn, is_all=bool(arguments.get("all")))
+        rows = [_row(case, closed.get(case.complaint_id), txn.now) for case in cases]
+        return sorted(rows, key=lambda row: (row["outcome"] is not None, row["due_at"]))
+
+    def show(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Say everything about one case but who complained."""
+        _for_the_platform(txn, arguments)
+        wanted = required(arguments, "complaint")
+        cases, closed = _cases(txn, is_all=True)
+        case = next((x for x in cases if x.complaint_id == wanted), None)
+        if case is None:
+            raise UsageError(f"no complaint {wanted}")
+        history = txn.history(case.account_id) if case.account_id is not None else None
+        counted = [x for x in history.of(r.ComplaintCounted) if x.complaint_id == wanted] if history is not None else []
+        end = closed.get(wanted)
+        return _row(case, end, txn.now) | {
+            "complainants": len({x.unit for x in counted if not x.is_withdrawn}),
+            "transactions": list(dict.fromkeys(x.transaction_id for x in counted)),
+            "filed_by": case.by,
+            "closed_by": end.by if end is not None else None,
+            "reason": end.reason if end is not None else None,
+        }
+
+    def close(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Close a `complaint` with an `outcome` and a `reason`; `answer_to` is told that it was reviewed, or acted on.
+
+        `unfounded` makes what was counted for it count no more.
+        """
+        actor = permitted(txn, arguments, "complaint.close")
+        wanted, outcome = required(arguments, "complaint"), required(arguments, "outcome")
+        if outcome not in OUTCOMES:
+            raise RefusedError(f"outcome is one of {', '.join(OUTCOMES)}")
+        case = next((x for x in txn.history(SITE).of(r.ComplaintFiled) if x.complaint_id == wanted), None)
+        if case is None:
+            raise UsageError(f"no open complaint {wanted}")
+        account = txn.account(case.account_id) if case.account_id is not None else None
+        if account is not None:
+            self._desk.refuse_unless_reached(txn, actor, "complaint.close", account)
+        closed = r.ComplaintClosed(
+            at=txn.now,
+            complaint_id=wanted,
+            account_id=case.account_id,
+            outcome=outcome,
+            by=actor.name,
+            reason=reason_in(arguments),
+        )
+        txn.append(closed, account_id=None, tenant_id=None)
+        if outcome == UNFOUNDED and account is not None:
+            off = r.ComplaintDiscounted(at=txn.now, complaint_id=wanted, account_id=account.account_id, by=actor.name)
+            self._desk.append(txn, account, off)
+        _close_reminder(txn, closed)
+        answer_to = str(arguments.get("answer_to") or "")
+        if answer_to:
+            # Never what was done to whom, nor that nothing was in it.
+            told = ACTED if outcome == ACTED else REVIEWED
+            facts: Facts = {"complaint_id": wanted, "outcome": told, "closed_at": txn.now}
+            announce_event(txn, "complaint_closed", None, facts, recipient=answer_to)
+        return {"complaint_id": wanted, "outcome": outcome, "by": actor.name}
+
+
+def _about(txn: LedgerTxn, arguments: Arguments) -> _About | None:
+    """Say whom our own record of the mail names; nobody where it names none of ours, or more than one."""
+    found = [x for item in list(arguments.get("found") or ())[:_MOST_FOUND] if (x := _mail(item)) is not None]
+    owners = {x.account_id for x in found}
+    account = txn.account(found[0].account_id) if len(owners) == 1 else None
+    if account is None:
+        return None
+    given = arguments.get("complainants") or [arguments.get("complainant")]
+    named = [str(x) for x in given if x]
+    for mail in found:
+        for who in named:
+            if who in mail.recipients:
+                return _About(account=account, mail=mail, complainant=who)
+    only = found[-1].recipients
+    # Who reports often leaves out who it was (RFC 6590); a mail to one person was that one's.
+    return _About(account=account, mail=found[-1], complainant=only[0] if len(only) == 1 else None)
+
+
+def _mail(item: Mapping[str, Any]) -> _Mail | None:
+    transaction_id, account_id = str(item.get("transaction_id") or ""), str(item.get("account_id") or "")
+    if not transaction_id or not account_id:
+        return None
+    return _Mail(
+        transaction_id=transaction_id,
+        account_id=account_id,
+        recipients=tuple(map(str, item.get("recipients") or ())),
+        streams=tuple(map(str, item.get("streams") or ())),
+    )
+
+
+def _same_case(txn: LedgerTxn, account: Account | None, source: str) -> r.ComplaintFiled | None:
+    """Say the open case that a report joins: its account's, or that of where it is from, a day."""
+    cases = [x for x in txn.history(SITE).of(r.ComplaintFiled) if x.channel != BY_PERSON]
+    if account is not None:
+        return next((x for x in reversed(cases) if x.account_id == account.account_id), None)
+    unknown = [x for x in cases if x.account_id is None]
+    today = [x for x in unknown if x.source == source and x.at.date() == txn.now.date()]
+    return today[-1] if today else (unknown[-1] if len(unknown) >= OPEN_AT_MOST else None)
+
+
+def _cases(txn: LedgerTxn, *, is_all: bool) -> tuple[tuple[r.ComplaintFiled, ...], Mapping[str, r.ComplaintClosed]]:
+    if not is_all:
+        return txn.history(SITE).of(r.ComplaintFiled), {}
+    records = txn.records(SITE)
+    closed = {x.complaint_id: x for x in records if isinstance(x, r.ComplaintClosed)}
+    return tuple(x for x in records if isinstance(x, r.ComplaintFiled)), closed
+
+
+def _close_reminder(txn: LedgerTxn, closed: r.ComplaintClosed) -> None:
+    """Take the reminder off the list where there is one."""
+    task_id = reminder_of(closed.complaint_id)
+    if txn.account_of(task_id) is not None:
+        done = r.TaskClosed(at=txn.now, task_id=task_id, by=closed.by, outcome="done", reason=closed.reason)
+        txn.append(done, account_id=None, tenant_id=None)
+
+
+def _for_the_platform(txn: LedgerTxn, arguments: Arguments) -> None:
+    actor = permitted(txn, arguments, LOOK) if arguments.get("token") else None
+    if actor is not None and is_scoped(actor):
+        raise RefusedError("who complains of whom is for the platform's own people")
+
+
+def _said(case: r.ComplaintFiled, *, is_new: bool, is_counted: bool) -> dict[str, Any]:
+    return {
+        "complaint_id": case.complaint_id,
+        "account_id": case.account_id,
+        "due_at": iso(case.due_at),
+        "is_new": is_new,
+        "is_counted": is_counted,
+    }
+
+
+def _row(case: r.ComplaintFiled, closed: r.ComplaintClosed | None, now: datetime) -> dict[str, Any]:
+    return {
+        "complaint_id": case.complaint_id,
+        "kind": case.kind,
+        "channel": case.channel,
+        "account_id": case.account_id,
+        "filed_at": iso(case.at),
+        "due_at": iso(case.due_at),
+        "overdue": closed is None and case.due_at <= now,
+        "outcome": plain(closed.outcome) if closed is not None else None,
+    }

@@ -1,0 +1,146 @@
+"""Sealed cases of locked (C1) categories, and the people who read them.  STANDING 5.8, HOUSE rules 9 and 11.
+
+Whoever may decide about accounts sees that a case waits, and nothing else of it: no account, no category. To read one
+is a row of the ledger first, with who and why. Nothing follows from a case by itself: what a person thinks right is an
+act of its own (`sanction impose`), and the case only notes which. One that comes to nothing is erased; unread, it is
+gone after 30 days.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+from filterd.agreement.terms import Agreement
+from filterd.errors import RefusedError, UsageError
+from filterd.model import records as r
+from filterd.model.entry import SITE
+from filterd.model.evidence import Evidence
+from filterd.model.principal import Account
+from filterd.pipeline.desk import Desk, iso, reason_in
+from filterd.pipeline.locked import opened
+from filterd.pipeline.people import Actor, Arguments, PlainVerb
+from filterd.pipeline.roles import MATRIX, permitted
+from filterd.ports import LedgerTxn
+
+OPEN, CLOSE = "locked.open", "locked.close"
+NOTHING, ACTED = "nothing", "acted"
+# A person who has read it needs time; and what was done about it can be contested as long as it counts, the longest
+# strike 365 days, with 30 more (STANDING 5.6).
+KEPT_WHILE_OPEN = timedelta(days=180)
+KEPT_AFTER_ACT = timedelta(days=395)
+_MAY = "x"
+
+
+class LockedCaseVerbs:
+    """One instance a ledger process."""
+
+    def __init__(self, desk: Desk):
+        self._desk = desk
+
+    def table(self) -> dict[str, PlainVerb]:
+        """Say every verb by name."""
+        return {OPEN: self.open, CLOSE: self.close}
+
+    def rows(self, txn: LedgerTxn, actor: Actor | None, late: int, due: int) -> list[dict[str, Any]]:
+        """Say the cases that wait for a person, as rows of the queue; none to whoever may not read one."""
+        if actor is None or MATRIX[OPEN][actor.role] != _MAY:
+            return []
+        return [
+            self._row(txn, case, account, late, due)
+            for case in txn.locked_cases()
+            if not _closed(txn, case) and (account := self._reached(txn, actor, case)) is not None
+        ]
+
+    def open(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Read a `case`, with a `reason`: which entries of which lists, and what is kept of the mail, in base64."""
+        actor, case, account = self._acting(txn, arguments, OPEN)
+        if any(x.outcome == NOTHING for x in _closed(txn, case)):
+            raise RefusedError(f"{case.transaction_id} is closed and being erased")
+        reason, content = reason_in(arguments), txn.read_evidence(case.transaction_id)
+        if content is None:
+            raise UsageError(f"of {case.transaction_id} nothing is kept any more")
+        row = r.LockedCaseOpened(at=txn.now, case_id=case.transaction_id, by=actor.name, reason=reason)
+        txn.append(row, account_id=None, tenant_id=None)
+        if case.retention_until < txn.now + KEPT_WHILE_OPEN:
+            txn.keep_until(case.transaction_id, txn.now + KEPT_WHILE_OPEN)
+        head, mail = opened(content)
+        return {
+            "case_id": case.transaction_id,
+            "account_id": account.account_id,
+            "login": account.login,
+            **head,
+            "mail": base64.b64encode(mail).decode("ascii"),
+        }
+
+    def close(self, txn: LedgerTxn, arguments: Arguments) -> Any:
+        """Close a `case` one has read, with a `reason`: as `nothing`, or as `acted` with the id of the `decision`."""
+        actor, case, account = self._acting(txn, arguments, CLOSE)
+        if _closed(txn, case):
+            raise RefusedError(f"{case.transaction_id} is closed already")
+        if not any(x.by == actor.name for x in _of(txn, r.LockedCaseOpened, case)):
+            raise RefusedError(f"{actor.name} has not read it: filterd review read {case.transaction_id}")
+        outcome, decision = str(arguments.get("outcome") or ""), str(arguments.get("decision") or "")
+        if outcome not in (NOTHING, ACTED):
+            raise RefusedError(f"outcome is {NOTHING} or {ACTED}")
+        if outcome == ACTED and (not decision or txn.account_of(decision) != account.account_id):
+            raise RefusedError("say the id of what a person decided about this account: --decision ID")
+        row = r.LockedCaseClosed(
+            at=txn.now,
+            case_id=case.transaction_id,
+            outcome=outcome,
+            decision=decision if outcome == ACTED else "",
+            by=actor.name,
+            reason=reason_in(arguments),
+        )
+        txn.append(row, account_id=None, tenant_id=None)
+        txn.keep_until(case.transaction_id, txn.now + (KEPT_AFTER_ACT if outcome == ACTED else timedelta()))
+        return {"case_id": case.transaction_id, "outcome": outcome, "by": actor.name}
+
+    # --- pieces -------------------------------------------------------------------------------------------------------
+
+    def _acting(self, txn: LedgerTxn, arguments: Arguments, verb: str) -> tuple[Actor, Evidence, Account]:
+        actor = permitted(txn, arguments, verb)
+        wanted = str(arguments.get("case") or "")
+        case = next((x for x in txn.locked_cases() if x.transaction_id == wanted), None)
+        account = txn.account(case.account_id) if case is not None else None
+        if case is None or account is None:
+            raise UsageError(f"no case {wanted}")
+        self._desk.refuse_unless_reached(txn, actor, verb, account)
+        return actor, case, account
+
+    def _reached(self, txn: LedgerTxn, actor: Actor, case: Evidence) -> Account | None:
+        """Say whose case it is, None to whoever is too near to it."""
+        account = txn.account(case.account_id)
+        try:
+            if account is not None:
+                self._desk.refuse_unless_reached(txn, actor, OPEN, account)
+        except RefusedError:
+            return None
+        return account
+
+    def _row(self, txn: LedgerTxn, case: Evidence, account: Account, late: int, due: int) -> dict[str, Any]:
+        terms: Agreement = self._desk.terms(txn, account)
+        due_at = case.stored_at + timedelta(hours=terms.incident.task_due_hours)
+        readers = _of(txn, r.LockedCaseOpened, case)
+        return {
+            "kind": "sealed",
+            "id": case.transaction_id,
+            "subject_id": None,
+            "login": None,
+            "what": "sealed case",
+            "due_at": iso(due_at),
+            "overdue": due_at < txn.now,
+            "priority": late if due_at < txn.now else due,
+            "claimed_by": readers[-1].by if readers else None,
+        }
+
+
+def _closed(txn: LedgerTxn, case: Evidence) -> tuple[r.LockedCaseClosed, ...]:
+    return _of(txn, r.LockedCaseClosed, case)
+
+
+def _of(txn: LedgerTxn, kind: type[Any], case: Evidence) -> tuple[Any, ...]:
+    """Say the rows about a case; of one with the same name that was erased since, none."""
+    return tuple(x for x in txn.history(SITE).of(kind) if x.case_id == case.transaction_id and x.at >= case.stored_at)

@@ -29,6 +29,7 @@ from filterd.app.parts import gate_rules as gate_rules
 from filterd.app.parts import load_agreements as load_agreements
 from filterd.app.parts import mail_rules as mail_rules
 from filterd.app.parts import make_clock as make_clock
+from filterd.app.parts import make_signer as make_signer
 from filterd.app.parts import notice_settings as notice_settings
 from filterd.app.parts import socket_path as socket_path
 from filterd.app.parts import verbs as verbs

@@ -16,6 +16,7 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.log import service_log
 from filterd.model.about import NOTHING, About
 from filterd.model.held import HeldState
+from filterd.pipeline.signing import Signer
 from filterd.ports import Clock, LedgerTxn, OutboxItem
 from filterd.workers.mta_held import DROP_TOPIC, Drops
 from filterd.workers.outbox import OutboxWorker
@@ -56,11 +57,17 @@ def notice_relay(address: str, hop: NextHopConfig) -> NextHopConfig:
 
 
 def held_worker(
-    config: Config, engine: LedgerEngine, desk: CurrentDesk, mailer: RelayMailer, relay: NextHopRelay, clock: Clock
+    config: Config,
+    engine: LedgerEngine,
+    desk: CurrentDesk,
+    mailer: RelayMailer,
+    relay: NextHopRelay,
+    clock: Clock,
+    signer: Callable[[], Signer],
 ) -> OutboxWorker:
-    """Make the worker."""
+    """Make the worker. `signer`: says the keys in force."""
     queue = mta_queue(config)
-    releases = Releases(engine.submit, relay, queue)
+    releases = Releases(engine.submit, relay, queue, signer)
     returns = Returns(engine.submit, lambda: desk.desk, mailer, hostname=config.next_hop.helo)
     return OutboxWorker(
         OnlyHeld(engine),

@@ -26,6 +26,7 @@ from filterd.app.parts import (
     desk_rules,
     fold,
     make_log,
+    make_signer,
     notice_settings,
     record,
     socket_path,
@@ -134,7 +135,16 @@ class LedgerHalf:
         await link.start()
         stack.push_async_callback(link.close)
         await self._start_outbox(stack, mailer)
-        start_worker(stack, held_worker(self._config, self.engine, self._desk, mailer, relay, self._clock).run)
+        held = held_worker(
+            self._config,
+            self.engine,
+            self._desk,
+            mailer,
+            relay,
+            self._clock,
+            lambda: make_signer(self.policy.config.signing),
+        )
+        start_worker(stack, held.run)
         effects = effects_worker(
             self._config,
             self.engine,

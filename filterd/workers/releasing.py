@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from filterd.errors import FilterdError, PortError
 from filterd.mail import authres
 from filterd.mail.edit import prepend_fields
+from filterd.mail.parse import parse
 from filterd.markers import reach
 from filterd.model import records as r
 from filterd.model.about import NOTHING, about
@@ -27,6 +28,7 @@ from filterd.model.ids import derived_id
 from filterd.model.reply import Reply
 from filterd.pipeline.headers import TRACE, without_claims
 from filterd.pipeline.quarantine_acts import promise_return
+from filterd.pipeline.signing import Fields, Signer
 from filterd.ports import LedgerTxn, MtaQueue, OutboxItem, Relay, RelaySession
 from filterd.workers.mta_held import MtaHeld
 from filterd.workers.outbox import GIVE_UP_AFTER, SEND_TIMEOUT_S, Again, Done, Submit, backoff
@@ -42,11 +44,12 @@ _REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
-    """A released mail that is still to be delivered."""
+    """A released mail that is still to be delivered, and the domains of the tenant whose it is."""
 
     held: HeldMail
     request: HoldRequest
     raw: bytes
+    own_domains: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,8 +85,12 @@ class _Progress:
 class Releases:
     """Fulfils workers.outbox.Carrier for RELEASE_TOPIC."""
 
-    def __init__(self, submit: Submit, relay: Relay, queue: MtaQueue | None = None):
+    def __init__(
+        self, submit: Submit, relay: Relay, queue: MtaQueue | None = None, signer: Callable[[], Signer] = Signer
+    ):
+        """`signer`: says the keys of today; your accounts' mail goes on signed, as it would have."""
         self._submit, self._relay, self._mta = submit, relay, MtaHeld(submit, queue)
+        self._signer = signer
         # What the next hop has answered and the ledger may not have, by the outbox item.
         self._answered: OrderedDict[str, Done] = OrderedDict()
 
@@ -109,7 +116,7 @@ class Releases:
         progress = _Progress.read(item)
         places = range(len(work.request.envelope.forward_paths))
         left = [x for x in places if x not in progress.taken and x not in progress.refused]
-        answers, trouble = await self._offer(work, left) if left else ({}, None)
+        answers, trouble = await self._offer(work, left, now) if left else ({}, None)
         for place, reply in answers.items():
             if reply.is_positive:
                 progress.taken.add(place)
@@ -132,15 +139,22 @@ class Releases:
                 self._answered.popitem(last=False)
         return done
 
-    async def _offer(self, work: _Work, places: Collection[int]) -> tuple[dict[int, Reply], str | None]:
+    async def _offer(
+        self, work: _Work, places: Collection[int], now: datetime
+    ) -> tuple[dict[int, Reply], str | None]:
         """Offer the mail; say the answer about each of these recipients, or what broke: then it is sent again, also
         where nobody knows whether the next hop has taken it."""
         try:
-            return await self._send(work, places), None
+            return await self._send(work, places, await self._signed(work, now)), None
         except (PortError, TimeoutError) as err:
             return {}, type(err).__name__
 
-    async def _send(self, work: _Work, places: Collection[int]) -> dict[int, Reply]:
+    async def _signed(self, work: _Work, now: datetime) -> bytes:
+        if work.held.is_inbound:
+            return _octets(work)
+        return _octets(work, await self._signer().signatures(parse(work.raw), work.own_domains, now))
+
+    async def _send(self, work: _Work, places: Collection[int], raw: bytes) -> dict[int, Reply]:
         envelope, answers = work.request.envelope, dict[int, Reply]()
         async with asyncio.timeout(SEND_TIMEOUT_S):
             lease = await self._relay.lease()
@@ -152,7 +166,7 @@ class Releases:
                     answers[place] = await lease.rcpt(envelope.forward_paths[place])
                 accepted = [place for place in places if answers[place].is_positive]
                 if accepted:
-                    said = await self._content(lease, _octets(work))
+                    said = await self._content(lease, raw)
                     reach("release.sent")
                     for place in accepted[len(said) :]:
                         del answers[place]
@@ -214,17 +228,18 @@ def _read(txn: LedgerTxn, item_id: str) -> _Work | None:
     held, request, found = txn.held_mail(item_id), txn.held_request(item_id), txn.read_held(item_id)
     if held is None or request is None or found is None or held.state is not HeldState.RELEASED:
         return None
-    return _Work(held=held, request=request, raw=found[1])
+    tenant = txn.tenant(held.tenant_id) if held.tenant_id is not None else None
+    return _Work(held=held, request=request, raw=found[1], own_domains=tenant.domains if tenant is not None else ())
 
 
-def _octets(work: _Work) -> bytes:
+def _octets(work: _Work, signed: Fields | None = None) -> bytes:
     """Say what the next hop gets: the mail as it came, without what the listener takes out, below our fields."""
     held, request = work.held, work.request
     bare = without_claims(work.raw, (TRACE, *request.remove), request.authserv_id, is_inbound=held.is_inbound)
     trace = f"{held.transaction_id} fp={request.message_fp} held={held.item_id}"
     above = [x for x in request.fields if x[0] == authres.FIELD]
     below = [x for x in request.fields if x[0] != authres.FIELD]
-    return prepend_fields(bare, [*above, (TRACE, trace), *below])
+    return prepend_fields(bare, [*(signed or ()), *above, (TRACE, trace), *below])
 
 
 def _ask_a_person(txn: LedgerTxn, held: HeldMail) -> None:

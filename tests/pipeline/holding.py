@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from filterd import app
 from filterd.app.held import OnlyHeld
 from filterd.app.parts import notice_settings
 from filterd.clients.mailer import RelayMailer
@@ -74,7 +75,9 @@ class HoldingOffice(Office):
             mailer,
             self.clock,
             carriers={
-                RELEASE_TOPIC: Releases(self.engine.submit, self.relay, self.queue),
+                RELEASE_TOPIC: Releases(
+                    self.engine.submit, self.relay, self.queue, lambda: app.make_signer(self.config.signing)
+                ),
                 DROP_TOPIC: Drops(self.queue),
                 RETURN_TOPIC: Returns(self.engine.submit, lambda: self.desk, mailer, hostname="mx.example"),
             },

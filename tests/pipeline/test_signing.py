@@ -21,6 +21,7 @@ from tests.checks.dkim_oracle import ours
 from tests.checks.test_arc import ours as arc_of
 from tests.kit.house import START, House, letter
 from tests.kit.signing_keys import ed25519_key, record, rsa_key, write
+from tests.pipeline.holding import CONTESTABLE, open_holding
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RSA, ED = rsa_key(), ed25519_key()
@@ -167,3 +168,17 @@ async def test_without_a_finding_about_the_chain_nothing_is_sealed(house: House)
     house.script.results = (AuthResult(method="spf", result="pass"),)
     answer = await house.send(letter(sender="x@cust.example"), ALICE, listener="inbound")
     assert b"ARC-Seal" not in answer.raw
+
+
+async def test_held_mail_goes_on_signed_when_it_is_released(tmp_path: Path) -> None:
+    keys = [{"domain": "cust.example", "selector": "s", "file": str(write(tmp_path / "key.pem", RSA))}]
+    async with open_holding(tmp_path / "office", signing={"key": keys}) as office:
+        office.script.codes = CONTESTABLE
+        answer = await office.submit(letter("Offer"), BOB)
+        assert answer.reply is not None
+        (row,) = await office.items()
+        await office.act("mona", "quarantine.release", item=row["item_id"], reason="a newsletter")
+        await office.carry()
+        (mail,) = office.sink.messages
+        assert [r.result for r in (await ours(mail.raw, ZONE, at=office.clock.now())).results] == ["pass"]
+        assert mail.raw.endswith(letter("Offer"))

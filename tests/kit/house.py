@@ -122,6 +122,11 @@ class House:
         )
         return self
 
+    def use_checks(self, *checks: Check) -> None:
+        """Judge by these from now on."""
+        self.gate._checks = checks
+        self.gate._furnish()
+
     def terms(self) -> Agreement:
         return self.agreements[self.config.agreement.default]
 

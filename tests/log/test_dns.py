@@ -139,8 +139,8 @@ async def test_what_the_checks_of_a_mail_asked_is_in_its_event(tmp_path: Path) -
 
     config = load(None)
     house = await House(folder=tmp_path, config=config).open()
-    house.gate._checks, house.gate._resolver = (replace(house.script.check(), run=ask),), zone
-    house.gate._furnish()
+    house.gate._resolver = zone
+    house.use_checks(replace(house.script.check(), run=ask))
     for subject in ("one", "two"):
         await house.send(letter(subject), "bob@other.example", listener=config.listener[0].name)
     await house.close()

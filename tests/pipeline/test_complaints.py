@@ -256,7 +256,7 @@ async def complain(office: Office, account: Account, number: int, *, streams: tu
 
 async def judged(office: Office, *codes: str, subject: str = "s", recipients: int = 1) -> list[Any]:
     """Have Alice write with the check of complaints switched on; say what of it was recorded."""
-    office.gate._checks = (office.script.check(), complaints.make())
+    office.use_checks(office.script.check(), complaints.make())
     office.script.codes = codes
     to = [f"r{n}@shop{n}.example" for n in range(recipients)]
     await office.send(letter(subject), *to, login=ALICE)

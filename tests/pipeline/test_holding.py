@@ -110,7 +110,7 @@ async def test_where_it_cannot_be_kept_it_waits_with_its_sender(
 
 async def test_a_check_that_fails_can_hold_the_mail(office: HoldingOffice) -> None:
     office.script.codes, office.script.outcome = (), Outcome.TEMPERROR
-    office.gate._checks = (office.script.check(FailMode.QUARANTINE),)
+    office.use_checks(office.script.check(FailMode.QUARANTINE))
     await held(office)
     (row,) = await office.items()
     assert row["reason"] == "check.script.temperror"

@@ -25,8 +25,7 @@ async def office(tmp_path: Path) -> AsyncIterator[HoldingOffice]:
 def unchecked(office: HoldingOffice) -> None:
     """From now on mail is held because it could not be checked: no act, no incident."""
     office.script.codes, office.script.outcome = (), Outcome.TEMPERROR
-    office.gate._checks = (office.script.check(FailMode.QUARANTINE),)
-    office.gate._furnish()
+    office.use_checks(office.script.check(FailMode.QUARANTINE))
 
 
 def words(seed: str) -> bytes:

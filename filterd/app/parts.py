@@ -238,7 +238,9 @@ def _milter_rules(config: Config) -> dict[str, ListenerRule]:
         direction=door.direction,
         authserv_id=door.authserv_id or door.hostname,
     )
-    return {LISTENER: rule, LOCAL_LISTENER: replace(rule, is_after_queue=True)}
+    # Programmes show no login; a reverse-path is all they say of themselves.
+    senders = AttributionRule(source="sender", login_domain=door.login_domain, senders=door.local_senders)
+    return {LISTENER: rule, LOCAL_LISTENER: replace(rule, attribution=senders, is_after_queue=True)}
 
 
 def notice_settings(config: Config) -> NoticeSettings:

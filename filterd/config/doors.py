@@ -165,6 +165,12 @@ class MilterConfig(Section):
         description="Which MTAs may connect; they are believed about logins. `unix`: whoever can open the UNIX socket.",
     )
     login_domain: str | None = Field(None, description="Domain added to logins that have none.")
+    local_senders: dict[str, str] = Field(
+        {},
+        description="Whose the mail of sendmail(1) and local programmes is: a sender address, or `@domain`, to the "
+        "login of an account, `=` for the address itself. Its standing counts, and it gets no points, for any "
+        "programme can write any sender.",
+    )
     max_message_bytes: int = Field(52_428_800, ge=65_536, description="Larger mail gets 552 5.3.4.")
     max_recipients: int = Field(
         1000,
@@ -189,6 +195,18 @@ class MilterConfig(Section):
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _peers(value)
+
+    @field_validator("local_senders")
+    @classmethod
+    def _senders(cls, value: dict[str, str]) -> dict[str, str]:
+        """Domains as the mail path compares them."""
+        senders = {}
+        for address, login in value.items():
+            name, at, domain = address.rpartition("@")
+            if not at or not domain or not login:
+                raise ValueError(f"{address!r}: write user@domain or @domain, and a login or `=`")
+            senders[f"{name}@{domain.lower()}"] = login
+        return senders
 
     @property
     def bind(self) -> str:

@@ -23,6 +23,7 @@ class Basis(StrEnum):
     RECEIVED = "received"
     HEADER = "header"
     CLIENT_NET = "client_net"
+    SENDER = "sender"
     NONE = "none"
 
 

@@ -26,6 +26,7 @@ _STRENGTH = {
     Basis.RECEIVED: Strength.STRONG,
     Basis.HEADER: Strength.STRONG,
     Basis.CLIENT_NET: Strength.MEDIUM,
+    Basis.SENDER: Strength.MEDIUM,
     Basis.NONE: Strength.NONE,
 }
 
@@ -83,8 +84,11 @@ class Authors:
         """Find or create the account of a claim; nobody when there is no claim, or no room for new accounts."""
         if claim is None or claim.login is None:
             return Author(principal=NOBODY)
-        known = await self.look_up(claim.login, may_create=True)
+        # Whoever can write a sender address must not make accounts with it.
+        known = await self.look_up(claim.login, may_create=claim.basis is not Basis.SENDER)
         if known is None:
+            if claim.basis is Basis.SENDER:
+                return Author(principal=NOBODY)
             return Author(principal=Principal(basis=claim.basis), is_unknown=True)
         return Author(
             principal=Principal(

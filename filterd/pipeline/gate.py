@@ -204,7 +204,7 @@ class MailGate:
         if closed is not None:
             self._recorder.refused(item.transaction.id, closed)
             return Answer(transaction_id=item.transaction.id, reply=closed)
-        claim = attribute(rule.attribution, intake.session, item.message)
+        claim = attribute(rule.attribution, intake.session, item.message, intake.envelope.reverse_path)
         if claim is not None and claim.login is None:
             # Somebody answers for this mail and we cannot say who: nobody escapes a suspension by an odd spelling.
             self._recorder.refused(item.transaction.id, UNREADABLE_LOGIN)

@@ -25,10 +25,14 @@ def ports(site: Site) -> Iterator[MilterPorts]:
 
 @pytest.fixture
 def node(site: Site, make_node: Callable[..., Node], ports: MilterPorts) -> Node:
+    return milter_node(site, make_node, ports, {})
+
+
+def milter_node(site: Site, make_node: Callable[..., Node], ports: MilterPorts, more: dict[str, object]) -> Node:
     node = make_node()
     values = {"inet:127.0.0.1:10028": f"inet:127.0.0.1:{ports.milter}", "mail.example.com": HOSTNAME}
     values |= {"127.0.0.1:10026": f"127.0.0.1:{site.ports.behind}"}
-    node.config = merged(node.config, read_toml(SNIPPETS / "milter.toml", values))
+    node.config = merged(merged(node.config, read_toml(SNIPPETS / "milter.toml", values)), more)
     node.start()
     return node
 
@@ -128,6 +132,30 @@ def test_mail_of_a_local_programme_is_judged_and_never_bounced(site: Site, node:
     wait_until(lambda: len(node.events("decided")) == 2, "both are judged")
     assert {event["listener"] for event in node.events("decided")} == {"milter-local"}
     assert [event["principal"]["basis"] for event in node.events("decided")] == ["none", "none"]
+
+
+def test_a_local_programme_sends_no_mail_of_a_suspended_account(
+    site: Site, make_node: Callable[..., Node], ports: MilterPorts
+) -> None:
+    """MAIL-PATH 4j.6: a webmail that calls sendmail(1). It stays in Postfix's queue until the time is over."""
+    web = "webmail@corp.example"
+    node = milter_node(site, make_node, ports, {"milter": {"local_senders": {web: MALLORY}}})
+    client = sender(ports, MALLORY)
+    assert client.send(letters.letter(MALLORY, CUSTOMER, letters.clean(MALLORY, CUSTOMER, tag="web-known"))).code == 250
+    client.close()
+    site.postfix.elsewhere.wait(1)
+    node.tokens["dana"] = node.cli("person", "add", "dana", "--role", "moderator", "--json")["token"]
+    command = ["sanction", "impose", MALLORY, "--rung", "suspend", "--hours", "24", "--clause", "4.3.1"]
+    node.cli(*command, "--reason", "test", "--json", person="dana")
+    raw = letters.clean(web, CUSTOMER, tag="web-suspended").replace(b"\r\n", b"\n")
+    by_programme = ["sendmail", "-C", str(site.postfix.etc), "-oi", "-f", web, CUSTOMER]
+    subprocess.run(by_programme, input=raw, check=True, timeout=60)
+    wait_until(lambda: node.events("denied"), "it is put off")
+    assert node.events("denied")[0]["reply"]["code"] == 451
+    (sanction,) = node.standing(MALLORY)["sanctions"]
+    node.cli("sanction", "lift", sanction["sanction_id"], "--reason", "test is over", "--json", person="dana")
+    site.postfix.flush()
+    assert len(site.postfix.elsewhere.wait(2)) == 2
 
 
 def test_while_filterd_is_away_nothing_is_taken_and_nothing_refused_for_good(

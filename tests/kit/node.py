@@ -446,7 +446,7 @@ def toml(tree: Table) -> str:
                 inside = f"[[{key}.{name}]]" if _is_tables(table[name]) else f"[{key}.{name}]"
                 for below in table[name] if _is_tables(table[name]) else [table[name]]:
                     lines.append(f"\n{inside}")
-                    lines += [f"{inner} = {json.dumps(item)}" for inner, item in below.items()]
+                    lines += [f"{json.dumps(inner)} = {json.dumps(item)}" for inner, item in below.items()]
     return "\n".join(lines).lstrip() + "\n"
 
 

@@ -33,6 +33,7 @@ from filterd.log import service_log
 from filterd.model.entry import SITE
 from filterd.model.standing import History
 from filterd.pipeline.gate import MailGate
+from filterd.pipeline.gate_rules import GateRules
 from filterd.pipeline.recorder import Recorder
 from filterd.ports import Clock, EvidenceSpool, Keys, Ledger, Scanner
 
@@ -53,6 +54,7 @@ class _Outfit:
 
     policy: Policy
     checks: tuple[Check, ...]
+    rules: GateRules
     scanner: Scanner | None
     resolver: DnsResolver | None
     locked: LockedReader | None
@@ -104,7 +106,7 @@ class MailHalf:
             terms=self.policy.agreements,
             default_terms=self.policy.agreements[config.agreement.default],
             checks=outfit.checks,
-            rules=mail_rules(config),
+            rules=outfit.rules,
             recorder=recorder,
             bypass=bypass_file(config),
             resolver=outfit.resolver,
@@ -189,7 +191,7 @@ class MailHalf:
             terms=policy.agreements,
             default_terms=policy.agreements[policy.config.agreement.default],
             checks=new.checks,
-            rules=mail_rules(policy.config),
+            rules=new.rules,
             resolver=new.resolver,
             exceptions=policy.files.exceptions,
             locked=new.locked,
@@ -230,7 +232,10 @@ class MailHalf:
         )
         checks = await asyncio.to_thread(build_checks, config, neighbours, policy.files)
         locked = await make_locked(config, policy.files, self._clock, self._locked)
-        return _Outfit(policy=policy, checks=checks, scanner=scanner, resolver=resolver, locked=locked)
+        rules = await asyncio.to_thread(mail_rules, config)
+        return _Outfit(
+            policy=policy, checks=checks, rules=rules, scanner=scanner, resolver=resolver, locked=locked
+        )
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from filterd.model.exception import DENY, GROUPS, NULL_SENDER, SPAM_AT, Denial, 
 from filterd.model.toml_source import TomlSource, validate
 
 _CONDITIONS = ("client", "sender", "account", "tenant", "from_domain", "recipient")
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _HEADER = re.compile(r"^\s*\[\[\s*(deny|accept|exception)\s*\]\]\s*(?:#.*)?$")
 
 V = TypeVar("V")
@@ -199,7 +200,13 @@ def _instant(value: datetime | date | None) -> datetime | None:
         return None
     if not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return value.astimezone(UTC) if value.tzinfo is not None else None
+    if value.tzinfo is None:
+        return None
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        # The end of time in one zone is beyond it in another.
+        return _LAST if value.year > 1 else _FIRST
 
 
 def _network(value: str) -> Network:

@@ -8,6 +8,7 @@ suspension by another name. A faulty change leaves in force what was, and is sai
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class ExceptionFiles(Generic[T]):
         self._seen: tuple[object, ...] | None = None
         self._looked_at = 0.0
         self._lock = asyncio.Lock()
+        # Whoever waits for a reading can be cancelled, and its thread goes on: two never read at once.
+        self._reading = threading.Lock()
 
     def open(self) -> None:
         """Read for the first time. Raises ConfigError: filterd does not start on a faulty list."""
@@ -95,6 +98,10 @@ class ExceptionFiles(Generic[T]):
         return self._entries
 
     def _look(self) -> None:
+        with self._reading:
+            self._look_alone()
+
+    def _look_alone(self) -> None:
         self._looked_at = time.monotonic()
         state = self._state()
         if state == self._seen:
@@ -102,8 +109,10 @@ class ExceptionFiles(Generic[T]):
         self._seen = state
         try:
             entries = load_exceptions(self._files)
-        except ConfigError as err:
-            self._on_reading(ExceptionReading(in_force=len(self._entries), error=str(err)))
+        except Exception as err:
+            # Of what nobody foresaw, too, the operator must hear that the lists are as they were.
+            said = str(err) if isinstance(err, ConfigError) else f"cannot be read: {type(err).__name__}"
+            self._on_reading(ExceptionReading(in_force=len(self._entries), error=said))
             return
         self._put(entries)
 

@@ -7,6 +7,7 @@ puts a helper in front of it (`sudo -n`), for these three options only (ops/docs
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -30,11 +31,13 @@ class PostfixQueue:
 
     def __init__(self, *, postqueue: Sequence[str], postsuper: Sequence[str], timeout_s: float):
         self._postqueue, self._postsuper, self._timeout_s = tuple(postqueue), tuple(postsuper), timeout_s
+        self._listing = asyncio.Lock()
 
     async def mails(self) -> tuple[QueuedMail, ...]:
-        said = await run((*self._postqueue, "-j"), b"", timeout_s=self._timeout_s)
-        found = (_mail(line) for line in said.split(b"\n"))
-        return tuple(mail for mail in found if mail is not None)
+        async with self._listing:
+            said = await run((*self._postqueue, "-j"), b"", timeout_s=self._timeout_s)
+        # A hundred thousand mails are a second's work.
+        return await asyncio.to_thread(_mails, said)
 
     async def change(self, act: str, queue_ids: Iterable[str]) -> None:
         ids = sorted(set(queue_ids))
@@ -44,6 +47,11 @@ class PostfixQueue:
         if ids:
             given = "".join(f"{queue_id}\n" for queue_id in ids).encode("ascii")
             await run((*self._postsuper, _OPTIONS[act], "-"), given, timeout_s=self._timeout_s)
+
+
+def _mails(said: bytes) -> tuple[QueuedMail, ...]:
+    found = (_mail(line) for line in said.split(b"\n"))
+    return tuple(mail for mail in found if mail is not None)
 
 
 def _mail(line: bytes) -> QueuedMail | None:

@@ -28,6 +28,10 @@ NO_REQUIRETLS = Reply(code=550, enhanced="5.7.30", text="REQUIRETLS support requ
 # What may stand behind EHLO in a client's name: domains and address literals (RFC 5321 §4.1.1.1).
 _HELO = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 
+# A line end in an address would be a command of its own. Those of SMTP hold none; a milter can be told any.
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+BAD_ADDRESS = Reply(code=553, enhanced="5.1.3", text="control character in an address")
+
 _T = TypeVar("_T")
 
 
@@ -75,6 +79,8 @@ class NextHopSession:
 
     async def mail(self, reverse_path: Path | None, parameters: tuple[bytes, ...]) -> Reply:
         raw = reverse_path.raw if reverse_path is not None else b""
+        if _CONTROL.search(b" ".join((raw, *parameters))):
+            return BAD_ADDRESS
         try:
             async with asyncio.timeout_at(self._until):
                 return await self._mail(b"MAIL FROM:<" + raw + b">", parameters)
@@ -83,6 +89,8 @@ class NextHopSession:
 
     async def rcpt(self, forward: ForwardPath) -> Reply:
         line = b" ".join((b"RCPT TO:<" + forward.path.raw + b">", *forward.parameters))
+        if _CONTROL.search(line):
+            return BAD_ADDRESS
         reply = self._heard(await self._guarded(self._connection.ask(line, self._hop.command_timeout_s)))
         self._accepted += reply.is_positive
         return reply
@@ -130,7 +138,10 @@ class NextHopSession:
 
     async def _open(self, mail: bytes, parameters: tuple[bytes, ...]) -> Reply:
         connection = self._connection
-        if self._hop.xclient and self._attributes and "XCLIENT" in connection.extensions:
+        if self._hop.xclient and self._attributes:
+            if "XCLIENT" not in connection.extensions:
+                # Without it a stranger's mail would have our own rights there.
+                raise RelayBroken("next_hop.xclient, and the next hop offers no XCLIENT")
             refusal = await self._become()
             if refusal is not None:
                 # The next hop wants none of this client's mail; what it thinks of the next one is another session's.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,6 +180,8 @@ class ListFolder(Generic[L]):
         self._seen: tuple[object, ...] | None = None
         self._looked_at = 0.0
         self._lock = asyncio.Lock()
+        # Whoever waits for a reading can be cancelled, and its thread goes on: two never read at once.
+        self._reading = threading.Lock()
 
     def open(self) -> None:
         """Read for the first time. Raises ConfigError: filterd does not start on a faulty list."""
@@ -194,6 +197,10 @@ class ListFolder(Generic[L]):
         return self._lists
 
     def _look(self) -> None:
+        with self._reading:
+            self._look_alone()
+
+    def _look_alone(self) -> None:
         self._looked_at = time.monotonic()
         state = self._state()
         if state == self._seen:

@@ -258,8 +258,8 @@ class NextHopConfig(Section):
     tls_key: Path | None = Field(None, description="PEM, not encrypted; None: the key is in `tls_certificate`, too.")
     xclient: bool = Field(
         False,
-        description="Where the next hop offers XCLIENT, it is told the client in that way and applies its own rules to "
-        "it; when it refuses, no mail goes out (451). Else, and where it is not offered: XFORWARD.",
+        description="The next hop is told the client by XCLIENT and applies its own rules to it; where it refuses or "
+        "does not offer XCLIENT, no client's mail goes out (451). Else: XFORWARD.",
     )
     max_connections: int = Field(20, ge=1)
     connect_timeout_s: Seconds = 10

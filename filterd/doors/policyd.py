@@ -112,9 +112,13 @@ class PolicyConnection:
 
     async def _block(self, reader: asyncio.StreamReader) -> bytes:
         """Give the next request with its empty line. Raises PeerError as soon as it cannot become one."""
-        while (end := self._held.find(b"\n\n")) < 0:
-            if len(self._held) > MAX_REQUEST_BYTES or not may_begin(self._held):
+        seen = 0
+        while (end := self._held.find(b"\n\n", max(seen - 1, 0))) < 0:
+            # Whole lines have been looked at: whoever sends octet by octet costs no more.
+            start = self._held.rfind(b"\n", 0, seen) + 1
+            if len(self._held) > MAX_REQUEST_BYTES or not may_begin(self._held[start:]):
                 raise PeerError("no policy request")
+            seen = len(self._held)
             octets = await reader.read(MAX_REQUEST_BYTES)
             if not octets:
                 raise ConnectionResetError

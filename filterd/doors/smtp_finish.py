@@ -81,7 +81,11 @@ async def _relayed(
         report(session_id, err)
         # Where the relay does not say, the message may have been taken: that is the answer that loses nothing.
         is_unknown = bool(getattr(err, "is_after_dot", True))
-        await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=is_unknown)
+        try:
+            await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=is_unknown)
+        except Exception as trouble:
+            # Whoever was answered before it broke must have that answer.
+            report(session_id, trouble)
         # Of several recipients, those who were answered before it broke have their answer (LMTP).
         known: tuple[Reply, ...] = tuple(getattr(err, "replies", ()))
         return (*(_told(reply, via) for reply in known), *(replies.NEXT_HOP_LOST,) * (everybody - len(known)))

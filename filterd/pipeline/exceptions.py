@@ -31,6 +31,8 @@ from filterd.pipeline.gate_rules import GateRules
 
 DENIED, DIFFER = "exception.deny", "exception.recipients"
 SPAM_MODEL = "content.spam.model"
+# Entries of a topic that an event names, the one that is followed first.
+MOST_SAID = 20
 # Sessions whose first recipient is remembered; more than a node can hold open at once.
 _SESSIONS_MAX = 20_000
 # What proves a domain, and in which property the result names it (RFC 8601 §2.7).
@@ -87,7 +89,7 @@ class ExceptionDesk:
         settled = settle(self._without_reach(table.matching(mail), forward, known))
         said = settled.get(DENY, ())
         if said and said[0].is_certain and choice_of(said[0].entry, DENY) != Disposition.ACCEPT:
-            return Screened(entries=applied({DENY: said}))
+            return Screened(entries=applied({DENY: said[:MOST_SAID]}))
         if self._may_part(session) and self._differs(session.id, _outlook(settled), accepted):
             return Screened(is_apart=True)
         return None
@@ -144,7 +146,7 @@ class ExceptionDesk:
         worst = max(outcomes, key=lambda one: STRENGTH.index(one.disposition), default=None)
         if worst is None:
             return decision if is_ours else self._protected(decision, (), assessment, direction)
-        entries = tuple(dict.fromkeys(entry for settled in found for entry in applied(settled)))
+        entries = tuple(dict.fromkeys(entry for settled in found for entry in applied(_shortened(settled))))
         reasons = worst.reasons
         if len({one.disposition for one in outcomes}) > 1:
             reasons = (*reasons, Reason(code=DIFFER, disposition=Disposition.ACCEPT))
@@ -219,6 +221,10 @@ class ExceptionDesk:
         if not self._rules.reach.covers(forward, domains):
             return tuple(matches)
         return tuple(match for match in matches if match.entry.denial is None)
+
+
+def _shortened(settled: Settled) -> Settled:
+    return {topic: matches[:MOST_SAID] for topic, matches in settled.items()}
 
 
 def chosen(choices: InboundChoices, settled: Settled) -> InboundChoices:
@@ -300,8 +306,13 @@ def _traits(
 
 
 def _client(session: Session) -> Address | None:
-    """Say the client's address; of a peer that speaks for others, only what it says."""
-    text = session.client_address or (None if session.is_trusted_peer else session.peer_address)
+    """Say the client's address; of a peer that speaks for others, only what it says.
+
+    A trusted peer's own address is what is known when it says nothing: that names everybody behind it.
+    """
+    text = session.client_address or session.peer_address
+    if session.is_trusted_peer and text == session.peer_address:
+        return None
     try:
         address = ipaddress.ip_address(text) if text else None
     except ValueError:

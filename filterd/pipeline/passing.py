@@ -11,11 +11,13 @@ from filterd.pipeline.author import Author
 from filterd.pipeline.gate_rules import GateRules
 from filterd.pipeline.headers import Marking
 from filterd.pipeline.intake import Read
+from filterd.pipeline.signing import OwnerOf
 from filterd.ports import Answer, Intake
 
 
 async def passed(
     rules: GateRules,
+    owner_of: OwnerOf,
     intake: Intake,
     item: Read,
     author: Author,
@@ -41,7 +43,7 @@ async def passed(
     if direction is Direction.INBOUND:
         signed = await signer.sealed(item.message, assessment.result("arc"), made.results, at)
     else:
-        signed = await signer.signatures(item.message, author.domains, at)
+        signed = await signer.signatures(item.message, author.domains, at, owner_of)
     made = replace(made, signed=tuple(signed))
     if intake.session.door is Door.MILTER:
         return Answer(transaction_id=item.transaction.id, reply=None, edits=made.edits(intake.raw))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from filterd.mail.author import author
 from filterd.model.message import Message
 
 Fields = list[tuple[str, str]]
+OwnerOf = Callable[[str], Awaitable[str | None]]
 
 
 class Signer:
@@ -41,14 +42,19 @@ class Signer:
         if self._seal is not None:
             yield self._seal
 
-    async def signatures(self, message: Message, own_domains: Collection[str], at: datetime) -> Fields:
+    async def signatures(
+        self, message: Message, own_domains: Collection[str], at: datetime, owner_of: OwnerOf
+    ) -> Fields:
         """Make the DKIM-Signature fields of a mail, for its top; one a kind of key.
 
         Args:
             own_domains: of the tenant that answers for the mail; empty: nobody of ours does, and nothing is signed.
             at: when the mail came.
+            owner_of: says whose a domain is; asked only about names below the tenant's own.
         """
         keys = self.keys_for(message, own_domains, at)
+        if keys and await _is_anothers(author(message).domain or "", own_domains, owner_of):
+            return []
         return await _apart(message, _signatures, message, keys, int(at.timestamp())) if keys else []
 
     async def sealed(self, message: Message, found: str | None, results: str | None, at: datetime) -> Fields:
@@ -81,6 +87,16 @@ def _current(keys: Iterable[SigningKey], at: datetime) -> tuple[SigningKey, ...]
         if key.since is None or key.since <= today:
             newest[key.algorithm] = key
     return tuple(newest[name] for name in sorted(newest, reverse=True))
+
+
+async def _is_anothers(domain: str, own_domains: Collection[str], owner_of: OwnerOf) -> bool:
+    """Say whether a domain below one of the tenant's own is another tenant's, who has been lent it or has bought it."""
+    for name in parents(domain):
+        if name in own_domains:
+            return False
+        if await owner_of(name) is not None:
+            return True
+    return True
 
 
 def _is_plain(message: Message) -> bool:

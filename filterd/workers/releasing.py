@@ -149,10 +149,14 @@ class Releases:
         except (PortError, TimeoutError) as err:
             return {}, type(err).__name__
 
+    async def _owner_of(self, domain: str) -> str | None:
+        tenant = await self._submit(lambda txn: txn.tenant_of_domain(domain), NOTHING)
+        return tenant.tenant_id if tenant is not None else None
+
     async def _signed(self, work: _Work, now: datetime) -> bytes:
         if work.held.is_inbound:
             return _octets(work)
-        return _octets(work, await self._signer().signatures(parse(work.raw), work.own_domains, now))
+        return _octets(work, await self._signer().signatures(parse(work.raw), work.own_domains, now, self._owner_of))
 
     async def _send(self, work: _Work, places: Collection[int], raw: bytes) -> dict[int, Reply]:
         envelope, answers = work.request.envelope, dict[int, Reply]()

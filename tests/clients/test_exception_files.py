@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from filterd.errors import ConfigError
 from filterd.model.exception import Denial, ExceptionEntry, Kind
 from tests.kit.clock import FrozenClock
 from tests.kit.house import START
+from tests.kit.waiting import PATIENCE_S
 
 HEAD = 'by = "Ann Op"\nreason = "as the contract says"\n'
 GOOD = f"""\
@@ -160,3 +162,48 @@ def test_a_faulty_list_is_not_started_with(tmp_path: Path) -> None:
     file.write_text(DENY)
     with pytest.raises(ConfigError):
         ExceptionFiles([file], FrozenClock(START), len, on_reading=lambda _: None).open()
+
+
+def test_the_end_of_time_of_another_zone_is_an_end(tmp_path: Path) -> None:
+    entries = load(tmp_path, f'{DENY}client = ["192.0.2.1"]\nuntil = 9999-12-31T23:59:59-05:00\n')
+    assert [x.until.year for x in entries if x.until is not None] == [9999]
+
+
+def test_what_nobody_foresaw_is_told_too_and_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "list.toml"
+    file.write_text(f'{DENY}client = ["192.0.2.1"]\n')
+    told: list[ExceptionReading] = []
+    files = ExceptionFiles([file], FrozenClock(START), len, on_reading=told.append)
+    files.open()
+    file.write_text(f'{DENY}client = ["192.0.2.1", "192.0.2.2"]\n')
+    monkeypatch.setattr("filterd.clients.exception_files.load_exceptions", lambda _: 1 / 0)
+    files._look()
+    assert told[-1].error == "cannot be read: ZeroDivisionError"
+    assert len(files.entries) == 1
+
+
+def test_a_reading_that_nobody_waits_for_any_more_does_not_come_last(tmp_path: Path) -> None:
+    """Whoever asked for it may have hung up; its thread goes on, and must not put old entries over new ones."""
+    file = tmp_path / "list.toml"
+    may_end, has_begun = threading.Event(), threading.Event()
+
+    def made(entries: tuple[ExceptionEntry, ...]) -> tuple[str, ...]:
+        if [x.id for x in entries] == ["slow"]:
+            has_begun.set()
+            assert may_end.wait(PATIENCE_S)
+        return tuple(x.id for x in entries)
+
+    file.write_text(f'{DENY}client = ["192.0.2.1"]\n')
+    files = ExceptionFiles([file], FrozenClock(START), made, recheck_s=0, on_reading=lambda _: None)
+    files.open()
+    file.write_text(f'{DENY}client = ["192.0.2.1"]\n'.replace('id = "x"', 'id = "slow"'))
+    first = threading.Thread(target=files._look)
+    first.start()
+    assert has_begun.wait(PATIENCE_S)
+    file.write_text(f'{DENY}client = ["192.0.2.1", "192.0.2.7"]\n'.replace('id = "x"', 'id = "newest"'))
+    second = threading.Thread(target=files._look)
+    second.start()
+    may_end.set()
+    for thread in (first, second):
+        thread.join(PATIENCE_S)
+    assert [x.id for x in files.entries] == ["newest"]

@@ -7,6 +7,7 @@ import pytest
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.xtext import xclient_commands
 from filterd.errors import PortError
+from filterd.model.session import ForwardPath, Path
 from tests.clients.test_relay_tls import RAW, RCPT, relay_to
 from tests.kit.hop import Hop, Talk, hangs_up, says
 from tests.kit.waiting import soon
@@ -64,10 +65,9 @@ async def test_the_session_begins_anew_for_each_client() -> None:
         assert [mail.who[b"LOGIN"] for mail in hop.taken] == [b"alice@example.com", b"[UNAVAILABLE]"]
 
 
-@pytest.mark.parametrize(("is_wanted", "offered"), [(False, OFFERED), (True, None)])
-async def test_else_it_is_xforward(is_wanted: bool, offered: str | None) -> None:
-    hop = Hop(xclient=offered, extensions=("XFORWARD NAME ADDR LOGIN",))
-    async with relay_to(hop, xclient=is_wanted) as relay:
+async def test_where_it_is_not_wanted_it_is_xforward() -> None:
+    hop = Hop(xclient=OFFERED, extensions=("XFORWARD NAME ADDR LOGIN",))
+    async with relay_to(hop, xclient=False) as relay:
         assert (await deliver(relay, ALICE)).startswith("250")
         # And never the login.
         assert hop.heard[1] == b"XFORWARD NAME=laptop.example ADDR=192.0.2.7"
@@ -100,6 +100,15 @@ async def test_an_address_it_does_not_know_is_unavailable() -> None:
             b"XCLIENT LOGIN=bob ADDR=IPV6:2001:db8::7",
             b"XCLIENT LOGIN=bob ADDR=[UNAVAILABLE]",
         ]
+
+
+async def test_where_it_is_wanted_and_not_offered_no_mail_goes() -> None:
+    """The next hop would take a stranger's mail for our own, and apply our own rights."""
+    hop = Hop(extensions=("XFORWARD NAME ADDR LOGIN",))
+    async with relay_to(hop, xclient=True) as relay:
+        with pytest.raises(PortError, match="offers no XCLIENT"):
+            await deliver(relay, ALICE)
+        assert b"MAIL" not in hop.verbs()
 
 
 async def test_an_offer_of_nothing_is_no_way_to_say_who_it_is() -> None:
@@ -217,3 +226,18 @@ def test_long_commands_are_parted_and_the_last_has_login_and_address() -> None:
     assert all(len(command) + 2 <= 512 for command in commands)
     assert commands[-1].endswith(b" LOGIN=" + b"l" * 250 + b" ADDR=192.0.2.1")
     assert b"".join(commands).count(b"=") == 5
+
+
+async def test_an_address_with_a_line_end_is_no_command() -> None:
+    """A milter can be told any octets, and what was held goes out by SMTP."""
+    hop = Hop(extensions=())
+    evil = Path(raw=b"a@b.example>\r\nRCPT TO:<victim@else.example", local_part="a", domain="b.example")
+    async with relay_to(hop) as relay:
+        lease = await relay.lease()
+        try:
+            assert (await lease.mail(evil, ())).code == 553
+            assert (await lease.mail(None, ())).code == 250
+            assert (await lease.rcpt(ForwardPath(path=evil))).code == 553
+        finally:
+            await lease.close()
+    assert b"RCPT" not in hop.verbs()

@@ -156,6 +156,15 @@ async def test_mail_in_another_s_name_goes_on_unsigned(house: House) -> None:
     assert b"DKIM-Signature" not in answer.raw
 
 
+async def test_below_the_tenant_s_name_another_s_is_not_signed(house: House) -> None:
+    """A provider's user does not sign in the name of a customer below the provider's domain."""
+    assert await house.send(letter(sender="eve@sub.cust.example"), BOB, login="eve@sub.cust.example")
+    answer = await house.send(letter(sender="eve@sub.cust.example"), BOB, login=ALICE)
+    assert b"DKIM-Signature" not in answer.raw
+    answer = await house.send(letter(sender="x@free.cust.example"), BOB, login=ALICE)
+    assert b"DKIM-Signature" in answer.raw
+
+
 async def test_a_stranger_s_mail_is_sealed_and_not_signed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.checks.test_arc.ZONE", ZONE)
     house.script.results = (AuthResult(method="arc", result="none"), AuthResult(method="spf", result="pass"))

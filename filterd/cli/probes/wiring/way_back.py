@@ -91,9 +91,9 @@ def reach(case: Case) -> Iterator[Fault]:
 
 
 def restrictions(case: Case) -> Iterator[Fault]:
-    """Is judged mail asked the questions of the front again?"""
+    """Is judged mail asked the questions of the front again? With XCLIENT it is meant to be: of the client itself."""
     behind = case.behind
-    if behind is None:
+    if behind is None or case.config.next_hop.xclient:
         return
     for stage in _ASKED:
         name = f"smtpd_{stage}_restrictions"

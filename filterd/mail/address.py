@@ -88,9 +88,9 @@ def mailbox_as_given(octets: bytes) -> Path:
 
 
 def _from_internal(local_part: bytes, domain: bytes) -> Path | None:
-    """Quote a local part. None for what no quotes make an address of, for what has its quotes already, and for what
-    might be a source route."""
-    if local_part.startswith(b"@") or _QUOTED.fullmatch(local_part):
+    """Quote a local part. None where there is none, for what no quotes make an address of, for what has its quotes
+    already, and for what might be a source route."""
+    if not local_part or local_part.startswith(b"@") or _QUOTED.fullmatch(local_part):
         return None
     spelled = local_part if _DOT_STRING.fullmatch(local_part) else _quoted(local_part)
     try:

@@ -87,5 +87,8 @@ class Recorder:
             )
 
     def troubled(self, transaction_id: str | None, what: str, error: BaseException) -> None:
+        """Tell of an error; on a full volume the log's line has to do. Whoever answers 451 for it must get to do so:
+        what is raised while an error is told would be a 500 of the library's own, and the mail lost."""
         metrics.observe_trouble(what)
-        self._log.troubled(transaction_id, what, error)
+        with _counted():
+            self._log.troubled(transaction_id, what, error)

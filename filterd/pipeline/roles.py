@@ -72,7 +72,7 @@ tenant.import         .   .   x   .   .   .   .   x   .   .   .   x
 account.import        .   .   x   .   .   .   .   x   .   .   .   x
 register.declare      .   .   x   x   x   .   .   .   o   o   .   .
 register.migrate      .   .   x   x   .   .   .   x   .   o   .   .
-register.listing      .   .   x   x   .   .   .   x   .   .   x   .
+register.listing      .   .   x   x   .   .   .   x   .   .   .   .
 register.end          .   .   x   x   x   .   .   .   o   o   .   .
 service.end           .   .   x   .   .   .   .   x   .   o   .   x
 service.resume        .   .   x   .   .   .   .   x   .   o   .   x

@@ -104,7 +104,7 @@ class Hearer(Recorder):
         if self._inner is not None:
             self._inner.refused(transaction_id, reply, refused_recipients)
 
-    def held(self, transaction_id: str, item_id: str, reply: Reply) -> None:
+    def held(self, transaction_id: str, item_id: str, reply: Reply, queue_id: str | None = None) -> None:
         if self._inner is not None:
             self._inner.held(transaction_id, item_id, reply)
 

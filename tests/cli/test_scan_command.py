@@ -49,7 +49,7 @@ def test_one_mail_gives_one_object(tmp_path: Path, config: Path) -> None:
     assert set(mail) == KEYS
     assert (mail["path"], mail["disposition"], mail["reply"]) == (str(tmp_path / "a.eml"), "accept", None)
     assert (mail["direction"], mail["scores"], mail["clauses"]) == ("inbound", {}, [])
-    others = {"spf", "dkim", "dmarc", "arc", "attachments", "links", "pii", "rate"}
+    others = {"spf", "dkim", "dmarc", "arc", "attachments", "links", "pii", "rate", "complaints"}
     assert {v["check"] for v in mail["verdicts"]} == others
 
 

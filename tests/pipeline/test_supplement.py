@@ -88,7 +88,7 @@ async def test_random_findings_do_nothing_to_a_tenant_that_signed_nothing(house:
     chance, known = random.Random(7), sorted(CODES)
     for number in range(60):
         house.clock.advance(3600 * chance.choice((0, 1, 30)))
-        await house.spread(*chance.sample(known, chance.randint(1, 8)), subject=f"n{number}")
+        await house.spread(*chance.sample(known, chance.randint(1, 20)), subject=f"n{number}")
     assert house.rows(*BREACH) == []
     # Protection is nobody's sanction: what looks like a stolen account is locked, and a person asked (CLAUSES 0.1).
     assert {x.because for x in house.records("hold.placed")} == {"compromise"}

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from filterd import app
+from filterd.app.announced import AnnouncedWatch
 from filterd.app.raised import RaisedWatch
 from filterd.app.watching import breaker_watch
 from filterd.clients.bypass_file import FILE_NAME, BypassFile, read_order, write_order
@@ -112,7 +113,9 @@ async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work
     half = app.LedgerHalf(app.read_policy(config), KEYS, clock)
     half._bypass = BypassWatch(half.engine.submit, BypassFile(tmp_path / FILE_NAME), clock, half.log)
     half._breakers = await breaker_watch(half.engine, half._breaker_rules, clock)
-    half._raised = RaisedWatch(lambda look: half.engine.submit(look, NOTHING), lambda: half.policy.agreements, clock)
+    for name, watch in (("_raised", RaisedWatch), ("_announced", AnnouncedWatch)):
+        made = watch(lambda look: half.engine.submit(look, NOTHING), lambda: half.policy.agreements, clock)
+        setattr(half, name, made)
     swept = asyncio.Event()
 
     async def sweep() -> None:

@@ -437,7 +437,8 @@ class CountRequest:
     `keeps_external`: the account is kept to a number of those, so that its own are counted as well as its tenant's.
     `unknown` are recipients the next hop refused as not existing. Hashes are keyed pseudonyms, and so is `client_id`,
     the client's address; None: nobody says which that is, or it says nothing of who sends. `text` is the fingerprint of
-    the text in 16 hex digits, veiled for the account; near-equal texts have near-equal bits; empty: it has none.
+    the text in 16 hex digits, veiled for the account; near-equal texts have near-equal bits; empty: it has none. Who
+    wrote to the tenant since the day `wrote_since` is answered, no stranger to any text; None: nobody is asked.
     """
 
     account_id: str
@@ -451,6 +452,7 @@ class CountRequest:
     is_external: tuple[bool, ...] = ()
     keeps_external: bool = False
     text: str = ""
+    wrote_since: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -544,8 +546,17 @@ class LedgerTxn(Protocol):
         """Have no metric count this transaction: of what a locked list finds, not even that there was something."""
         ...
 
-    def locked_cases(self) -> tuple[Evidence, ...]:
-        """Say the sealed cases of locked categories, of all accounts, the oldest first; `evidence_of` has none."""
+    def locked_cases(self, limit: int | None = None, offset: int = 0) -> tuple[Evidence, ...]:
+        """Say the sealed cases of locked categories, of all accounts, the oldest first: so many, behind so many;
+        `evidence_of` has none."""
+        ...
+
+    def locked_case(self, case_id: str) -> Evidence | None:
+        """Say one sealed case by its id, None where there is none."""
+        ...
+
+    def count_locked_cases(self, account_id: str, since: datetime) -> int:
+        """Say how many cases of an account were sealed since then."""
         ...
 
     def keep_until(self, kept_as: str, at: datetime) -> None:

@@ -65,6 +65,7 @@ def _is_told(version: Agreement, terms: Agreement, site: History, at: datetime, 
     return any(
         x.what == TERMS
         and x.tenant_id in (None, tenant_id)
+        and x.agreement in ("", version.id)
         and x.effective_at <= at
         and _at_day_of(terms, x.effective_at) is version
         for x in site.of(r.ChangeAnnounced)

@@ -1,8 +1,9 @@
 """What do complaints and opt-outs say of an account?  STANDING 5.7-13, CLAUSES tail-a, tail-d.
 
 A complaint is evidence and no verdict. One complainant is one unit; those that came together are one, too; who says
-that it was no spam takes theirs back. An opt-out that was not honoured is a complaint. All of it is computed of records
-and an instant, so that it fades by itself.
+that a mail was no spam takes back what they said of that mail. What one person of ours took in by hand is never enough
+by itself. An opt-out that was not honoured is a complaint, until it is ended. All of it is computed of records and an
+instant, so that it fades by itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ AGAINST = (SPAM, HARASSMENT, OTHER)
 ABOUT_US = (FALSE_ALARM, SERVICE)
 KINDS = (*AGAINST, *ABOUT_US)
 PERSON, LIST = "person", "list"
+# How a case came: somebody told a person of ours.
+BY_PERSON = "person"
 
 
 def complained(
@@ -40,8 +43,9 @@ def complained(
     since = at - timedelta(days=rules.days)
     if stream is not None:
         since = max(since, stream.at)
+    key = stream.key if stream is not None else None
     return Complained(
-        complainants=len(_units(history, since, at, stream.key if stream is not None else None)),
+        complainants=len(_units(history, since, at, key, rules.complainants - 1)),
         delivered=delivered,
         least_delivered=rules.delivered,
         least_complainants=rules.complainants,
@@ -56,7 +60,7 @@ def unit_of(account_id: str, recipient: str) -> str:
 
 def ignored(history: History, since: datetime, at: datetime) -> bool:
     """Say whether bulk mail went to somebody who had opted out of it, between two instants."""
-    return any(x.kind == LIST and since <= x.at <= at for x in history.of(r.OptOutIgnored))
+    return any(since <= x.at <= at for x in _missed(history, at))
 
 
 def opted_out(history: History, recipient: str, at: datetime) -> r.OptOutFiled | None:
@@ -64,7 +68,7 @@ def opted_out(history: History, recipient: str, at: datetime) -> r.OptOutFiled |
     asked = history.of(r.OptOutFiled)
     if not asked:
         return None
-    ended = {x.optout_id for x in history.of(r.OptOutEnded) if x.at <= at}
+    ended = _ended(history, at)
     return next(
         (x for x in asked if x.recipient == recipient and x.since <= at and x.optout_id not in ended),
         None,
@@ -78,22 +82,40 @@ def answer_until(kind: str, at: datetime, terms: Agreement, windows: Collection[
     return working_end(at, timedelta(hours=terms.complaints.answer_hours), windows)
 
 
-def _units(history: History, since: datetime, at: datetime, stream: str | None) -> set[str]:
-    """Say the different units: by complainant, those of one group together."""
+def _units(history: History, since: datetime, at: datetime, stream: str | None, at_most: int) -> set[str]:
+    """Say the different units: by complainant, those of one group together.
+
+    Args:
+        at_most: of those that one person of ours took in by hand: nobody is found guilty on one person's word.
+    """
     off = {x.complaint_id for x in history.of(r.ComplaintDiscounted) if x.at <= at}
-    counted = [
-        x
-        for x in history.of(r.ComplaintCounted)
-        if since <= x.at <= at and x.complaint_id not in off and (stream is None or stream in x.stream)
-    ]
-    withdrawn = {x.unit for x in counted if x.is_withdrawn}
+    rows = [x for x in history.of(r.ComplaintCounted) if x.at <= at]
+    # Of one mail, whichever was read first.
+    withdrawn = {(x.unit, x.transaction_id) for x in rows if x.is_withdrawn}
+    by_hand: dict[str, set[str]] = {}
     whose: dict[str, str] = {}
-    for one in counted:
-        if one.unit not in withdrawn:
+    for one in rows:
+        is_over = one.at < since or one.complaint_id in off or (one.unit, one.transaction_id) in withdrawn
+        if is_over or (stream is not None and stream not in one.stream):
+            continue
+        if one.channel == BY_PERSON:
+            by_hand.setdefault(one.by, set()).add(one.unit)
+        else:
             whose.setdefault(one.unit, one.group or one.unit)
     # Of which run of mail an opt-out was, nobody has said: of a stream it is a condition of its own.
-    missing = history.of(r.OptOutIgnored) if stream is None else ()
-    for missed in (x for x in missing if x.kind == LIST and since <= x.at <= at):
-        unit = unit_of(history.account_id, missed.recipient)
-        whose.setdefault(unit, unit)
-    return set(whose.values())
+    for missed in _missed(history, at) if stream is None else ():
+        if since <= missed.at:
+            unit = unit_of(history.account_id, missed.recipient)
+            whose.setdefault(unit, unit)
+    taken_in = {unit for units in by_hand.values() for unit in sorted(units - whose.keys())[:at_most]}
+    return set(whose.values()) | taken_in
+
+
+def _missed(history: History, at: datetime) -> list[r.OptOutIgnored]:
+    """Say what bulk mail went to somebody who had opted out, by requests that have not been ended since."""
+    ended = _ended(history, at)
+    return [x for x in history.of(r.OptOutIgnored) if x.kind == LIST and x.at <= at and x.optout_id not in ended]
+
+
+def _ended(history: History, at: datetime) -> set[str]:
+    return {x.optout_id for x in history.of(r.OptOutEnded) if x.at <= at}

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from filterd.agreement.breaker import freeze, tripped
+from filterd.agreement.sections_security import AUTOMATED
 from filterd.agreement.standing import SENDING, in_effect, is_still_ordered, standing_at, stretches, strike_at
 from filterd.agreement.termination import cooling_off
 from filterd.agreement.terms import Agreement
@@ -51,7 +52,7 @@ def by_order(history: History, around: Surroundings, terms: Agreement, at: datet
             ("incidents", len(counting) >= _LEAST_INCIDENTS),
             ("mode_a", order is not None and all(_is_sure(i, order.categories) for i in counting)),
             ("after_notice", _each_after_notice(counting)),
-            ("not_compromised", all(i.hypothesis != COMPROMISED and not i.indicators for i in counting)),
+            ("not_compromised", all(_is_their_own(i) for i in counting)),
             ("suspension", suspension is not None and _has_run(suspension, terms, at)),
             ("no_objection", not _is_contested(history)),
             ("no_hold", not now.holds),
@@ -94,6 +95,12 @@ def _is_sure(incident: IncidentFile, categories: tuple[str, ...]) -> bool:
     return bool(incident.recipients) and all(
         name in categories and n == in_a > 0 for name, n, in_a in incident.recipients
     )
+
+
+def _is_their_own(incident: IncidentFile) -> bool:
+    """Say whether nothing hints at a stolen account. What a sender can write into a mail of his own is no hint: it
+    would put him out of the order's reach."""
+    return incident.hypothesis != COMPROMISED and incident.indicators <= AUTOMATED
 
 
 def _each_after_notice(counting: list[IncidentFile]) -> bool:

@@ -15,8 +15,9 @@ from filterd.model.sanction import Feature
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Days = Annotated[int, Field(ge=1, le=3660)]
-# A log-in by a script is lawful use (CLAUSES TX-3.4.3, C2): whatever a file says, it says nothing without another sign,
-# and to be seen by a check and by a log watcher is one sign.
+# A log-in by a script is lawful use (CLAUSES TX-3.4.3, C2), and the sender chooses what tells of it: fields of the mail
+# and what the client calls itself. Whatever a file says, it is shown and decides nothing, alone or beside another sign:
+# it neither locks nor spares anybody.
 AUTOMATED = frozenset({"client.automated", "rate.client.automated"})
 Indicator = Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z_]+){1,2}$", max_length=80)]
 
@@ -88,10 +89,10 @@ class SecuritySection(Section):
         return frozenset((*self.indicators, *self.reported))
 
     def speaks(self, codes: frozenset[str] | tuple[str, ...]) -> bool:
-        """Say whether these make an incident one of a stolen account: `new country` alone never does, nor a script."""
-        others = frozenset(codes) - AUTOMATED
-        signs = len(others) + bool(AUTOMATED & frozenset(codes))
-        return signs > 1 or bool(others - frozenset(self.never_alone))
+        """Say whether these make an incident one of a stolen account: `new country` alone never does; that a script
+        sends adds nothing."""
+        observed = frozenset(codes) - AUTOMATED
+        return len(observed) > 1 or bool(observed - frozenset(self.never_alone))
 
     @property
     def trickle(self) -> tuple[Feature, ...]:

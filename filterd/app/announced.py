@@ -61,4 +61,5 @@ class AnnouncedWatch:
 
 def how_to_announce(version: Agreement) -> str:
     """Say the command that tells customers."""
-    return f"filterd change announce terms --on {version.calendar.day_of(begins_at(version))} --document WHERE"
+    day = version.calendar.day_of(begins_at(version))
+    return f"filterd change announce terms --agreement {version.id} --on {day} --document WHERE"

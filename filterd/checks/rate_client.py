@@ -4,7 +4,8 @@ Says yes only to what no mail program for people does: it names itself as a libr
 name that only password guessers greet with, or leaves out both fields that every mail program writes (RFC 5322 §3.6
 asks for Date; Message-ID is what replies refer to). No field and a name that is not known are no sign of anything: most
 telephones say nothing of themselves. A device or a script of one's own is lawful use; so this is nothing anybody
-breached, and of a stolen account it says something beside another sign only (agreement/sections_security).
+breached. A moderator sees it beside the signs of a stolen account, and it decides nothing: who sends chooses what he
+calls himself (agreement/sections_security).
 """
 
 from __future__ import annotations

@@ -144,6 +144,9 @@ def change_announce(
     on: Annotated[str, typer.Option("--on", metavar="DAY", help="The first day it is in effect, YYYY-MM-DD.")],
     document: Annotated[str, typer.Option("--document", help="Where it is published, such as news-2026-04.")],
     tenant: Annotated[str | None, typer.Option("--tenant", help="One customer only; default: all.")] = None,
+    agreement: Annotated[
+        str | None, typer.Option("--agreement", help="Whose terms are new, by id; where one binds all, that one.")
+    ] = None,
     token: Token = None,
     as_root: AsRoot = False,
     config: ConfigFile = None,
@@ -162,6 +165,7 @@ def change_announce(
         effective_on=on,
         document=document,
         tenant=tenant,
+        agreement=agreement,
         **who(token, as_root=as_root),
     )
     line = f"{what} from {said['effective_at']} on; {count(said['told'], 'tenant')} will be told ({said['change_id']})"
@@ -178,7 +182,7 @@ def change_list(
 ) -> None:
     """List what was announced, and how many customers have received their notice."""
     rows = ask(load_config(config, state_dir), "change.list", all=every or None, token=find_token(token))
-    head = ("change_id", "what", "effective_at", "tenant_id", "received", "document", "by")
+    head = ("change_id", "what", "agreement", "effective_at", "tenant_id", "received", "document", "by")
     result(rows, as_json=as_json, text=lambda: table(head, ([row[n] for n in head] for row in rows)))
 
 

@@ -32,6 +32,8 @@ MAX_BYTES = 8 << 20
 # Reports that are looked for together: one search reads the files once, where there is no index.
 _AT_ONCE = 500
 _MOST_FOUND = 5_000
+# Mails that the ledger is told of for one report: a Message-ID may have been used before.
+_MOST_SAID = 20
 # What has left us at once; other mail never reached anybody who could complain, or somebody has looked at it.
 _LET_GO = frozenset({"accept", "tag"})
 _OUR_WAY = frozenset({"outbound", "internal"})
@@ -45,15 +47,22 @@ def hashed(config: Config, address: str) -> str:
 
 
 def by_reference(
-    config: Config, *, message_id: str | None, transaction: str | None, queue_id: str | None
+    config: Config,
+    *,
+    message_id: str | None,
+    transaction: str | None,
+    queue_id: str | None,
+    complainant: str | None = None,
 ) -> list[Found]:
-    """Say what our record has of a mail that somebody quotes; empty where it has none."""
+    """Say what our record has of a mail that somebody quotes; empty where it has none. `complainant`: keyed hash."""
+    people = [complainant] if complainant else []
     if transaction is not None:
-        return _rows(_by_transaction(config, transaction))
+        return _rows(_by_transaction(config, transaction), people)
     if message_id is None and queue_id is None:
         return []
     hashes = None if message_id is None else message_id_hashes(keys_of(config).pseudonym, message_id)
-    return _rows(x.judged for x in _search(config, MailQuery(message_ids=hashes, queue_id=queue_id)))
+    query = MailQuery(message_ids=hashes, queue_id=queue_id, limit=_MOST_FOUND)
+    return _rows((x.judged for x in _search(config, query)), people)
 
 
 def reports(
@@ -82,36 +91,72 @@ def _looked_up(
     hashes = frozenset(x for each in wanted.values() for x in each)
     known: dict[str, list[JudgedMail]] = {}
     if hashes:
-        for item in _search(config, MailQuery(message_ids=hashes, limit=_MOST_FOUND)):
-            known.setdefault(item.judged.message_id or "", []).append(item.judged)
+        for item in _by_message_ids(config, sorted(hashes)):
+            known.setdefault(item.message_id or "", []).append(item)
     for where, reported in batch:
         found = [x for i in reported.message_ids for h in sorted(wanted[i]) for x in known.get(h, ())]
-        # Ours is the better name of a mail, where the report still has it.
-        for transaction in reported.transactions[:1] if not found else ():
-            found = _by_transaction(config, transaction)
+        named = frozenset(h for i in reported.message_ids for h in wanted[i])
+        found = _settled(config, key, reported, named, found)
         yield where, _request(key, reported, found, day, is_feedback_loop=is_feedback_loop)
+
+
+def _settled(
+    config: Config, key: bytes, reported: Reported, hashes: frozenset[str], found: list[JudgedMail]
+) -> list[JudgedMail]:
+    """Say which mail it is by our own id, where the report still has it.
+
+    A Message-ID is the sender's to choose, and may stand in all their mails. But anybody can write an id of ours into a
+    report: the Message-ID (`hashes`) or a recipient must say the same.
+    """
+    if not reported.transactions or (len(found) == 1 and found[0].tx != reported.transactions[0]):
+        return found
+    wanted = reported.transactions[0]
+    exact = [x for x in found if x.tx == wanted]
+    if not exact:
+        people = {pseudonym(key, x) for x in _people(reported)}
+        mails = _by_transaction(config, wanted)
+        exact = [x for x in mails if x.message_id in hashes or not people.isdisjoint(x.recipients)]
+    return exact or found
+
+
+def _by_message_ids(config: Config, hashes: list[str]) -> list[JudgedMail]:
+    """Look for many at once; where one of them stands in so many mails that the others may be left out, for fewer."""
+    found = [x.judged for x in _search(config, MailQuery(message_ids=frozenset(hashes), limit=_MOST_FOUND))]
+    if len(found) < _MOST_FOUND or len(hashes) == 1:
+        return found
+    half = len(hashes) // 2
+    return _by_message_ids(config, hashes[:half]) + _by_message_ids(config, hashes[half:])
+
+
+def _people(reported: Reported) -> tuple[str, ...]:
+    """Say who may have complained. Who wrote a feedback report is a provider; who forwards or answers a mail is its
+    recipient."""
+    return reported.recipients if reported.is_arf else tuple(x for x in (reported.author,) if x)
 
 
 def _request(
     key: bytes, reported: Reported, found: list[JudgedMail], day: str, *, is_feedback_loop: bool
 ) -> dict[str, Any]:
     """Say the arguments of `complaint.import`: no address, no words."""
-    author = reported.author or ""
-    # Who wrote a feedback report is a provider; who forwards or answers a mail is its recipient.
-    people = reported.recipients if reported.is_arf else (author,)
-    network = keyed_hash(key, "complaint-network", author.rpartition("@")[2])
-    together = keyed_hash(key, "complaint-words", day, network, reported.words)
+    people = [pseudonym(key, x) for x in _people(reported)]
+    # Not by where they say they are from: that costs nothing to change.
+    together = keyed_hash(key, "complaint-words", day, reported.words)
     return {
         "channel": "arf" if reported.is_arf else "plain",
-        "found": _rows(found),
-        "complainants": [pseudonym(key, x) for x in people if x],
-        "source": network,
+        "found": _rows(found, people),
+        "complainants": people,
         "group": "" if is_feedback_loop or not reported.words else derived_id("cg", together),
         "is_withdrawn": reported.feedback == NOT_SPAM or None,
     }
 
 
-def _rows(found: Iterable[JudgedMail]) -> list[Found]:
+def _rows(found: Iterable[JudgedMail], people: Iterable[str] = ()) -> list[Found]:
+    """Say what the record has of the mails that count: those that one of these people got, where there are such."""
+    sent = [x for x in found if x.tx and x.account_id and x.disposition in _LET_GO and x.direction in _OUR_WAY]
+    wanted = set(people)
+    mine = [x for x in sent if not wanted.isdisjoint(x.recipients)] or sent
+    # The first ones, and one of anybody else's: whose it is must stay open where two have sent it.
+    other = next((x for x in mine[_MOST_SAID:] if x.account_id != mine[0].account_id), None)
     return [
         {
             "transaction_id": x.tx,
@@ -119,8 +164,7 @@ def _rows(found: Iterable[JudgedMail]) -> list[Found]:
             "recipients": list(x.recipients),
             "streams": list(x.streams),
         }
-        for x in found
-        if x.tx and x.account_id and x.disposition in _LET_GO and x.direction in _OUR_WAY
+        for x in [*mine[:_MOST_SAID], *([other] if other is not None else [])]
     ]
 
 

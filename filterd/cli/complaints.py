@@ -51,14 +51,17 @@ def complaint_file(
     from filterd.cli import complaint_search as search
 
     settings = load_config(config, state_dir)
-    found = search.by_reference(settings, message_id=message_id, transaction=transaction, queue_id=queue_id)
+    who = search.hashed(settings, complainant) if complainant else None
+    found = search.by_reference(
+        settings, message_id=message_id, transaction=transaction, queue_id=queue_id, complainant=who
+    )
     said = ask(
         settings,
         "complaint.file",
         kind=kind,
         account=account,
         found=found,
-        complainant=search.hashed(settings, complainant) if complainant else None,
+        complainant=who,
         answer_to=answer_to,
         token=find_token(token),
     )

@@ -94,7 +94,19 @@ class Counters:
         if account is not None:
             # One just looked up has it from the store.
             await self._learn(request, account)
-        return self._count(request, found)
+        return self._count(request, found, await self._answered(request, found[request.account_id]))
+
+    async def _answered(self, request: CountRequest, window: Window) -> frozenset[str]:
+        """Ask the store who of the first contacts wrote first. On doubt all: a reply is taken for no slow drip."""
+        asked = window.seen.first_contacts(request) if window.seen is not None else ()
+        tenant, since = request.tenant_id, request.wrote_since
+        if not asked or tenant is None or since is None:
+            return frozenset()
+        try:
+            found: frozenset[str] = await self._submit(lambda txn: txn.known_senders(tenant, asked, since), NOTHING)
+        except LedgerUnavailable:
+            return frozenset(asked)
+        return found
 
     async def _learn(self, request: CountRequest, window: Window) -> None:
         """Ask the store for a network that is new here: another node may have known it for long."""
@@ -119,11 +131,13 @@ class Counters:
         seen, client = found[request.account_id].seen, request.client_id
         if self._is_shared and client is not None and seen is not None and not seen.clients.knows(client):
             return None
-        return self._count(request, found)
+        if seen is not None and seen.first_contacts(request):
+            return None
+        return self._count(request, found, frozenset())
 
-    def _count(self, request: CountRequest, found: Mapping[str, Window]) -> Counts:
+    def _count(self, request: CountRequest, found: Mapping[str, Window], answered: frozenset[str]) -> Counts:
         account_id, now = request.account_id, minute_of(request.at)
-        change = found[account_id].add(request)
+        change = found[account_id].add(request, answered)
         if change.met and self._met_count < _MET_AT_MOST:
             self._met.setdefault(account_id, {}).update(dict.fromkeys(change.met, day_of(now)))
             self._met_count += len(change.met)

@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
 
 from filterd.errors import UsageError
 from filterd.ledger.codec import decode_record
@@ -119,9 +119,20 @@ def of_account(connection: Connection, account_id: str) -> tuple[Evidence, ...]:
     return _listed(connection, EVIDENCE.c.account_id == account_id, ~is_held, ~_is_locked_case())
 
 
-def locked_cases(connection: Connection) -> tuple[Evidence, ...]:
-    """Say the sealed cases of locked categories, of all accounts, the oldest first."""
-    return _listed(connection, _is_locked_case())
+def locked_cases(connection: Connection, limit: int | None = None, offset: int = 0) -> tuple[Evidence, ...]:
+    """Say the sealed cases of locked categories, of all accounts, the oldest first; so many, behind so many."""
+    return _listed(connection, _is_locked_case(), limit=limit, offset=offset)
+
+
+def locked_case(connection: Connection, case_id: str) -> Evidence | None:
+    """Say one sealed case by its id, None where there is none."""
+    return next(iter(_listed(connection, EVIDENCE.c.transaction_id == case_id, _is_locked_case())), None)
+
+
+def count_locked_cases(connection: Connection, account_id: str, since: datetime) -> int:
+    """Say how many cases of an account were sealed since then."""
+    mine = (_is_locked_case(), EVIDENCE.c.account_id == account_id, EVIDENCE.c.stored_at > since)
+    return connection.execute(select(func.count()).select_from(EVIDENCE).where(*mine)).scalar_one()
 
 
 def _is_locked_case() -> ColumnElement[bool]:
@@ -130,8 +141,11 @@ def _is_locked_case() -> ColumnElement[bool]:
     return and_(name >= f"{LOCKED_CASE}_", name < f"{LOCKED_CASE}`")
 
 
-def _listed(connection: Connection, *which: ColumnElement[bool]) -> tuple[Evidence, ...]:
+def _listed(
+    connection: Connection, *which: ColumnElement[bool], limit: int | None = None, offset: int = 0
+) -> tuple[Evidence, ...]:
     found = select(EVIDENCE).where(*which).order_by(EVIDENCE.c.stored_at, EVIDENCE.c.transaction_id)
+    found = found.limit(limit).offset(offset) if limit is not None else found
     return tuple(
         Evidence(
             transaction_id=row.transaction_id,

@@ -6,6 +6,7 @@ than 20,000 newer keys have come in between, counts once more. `CORRESPONDENT` r
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -48,27 +49,36 @@ class Seen:
     """Keys of one account. `deliveries` says in which minute a delivery key was counted, for the day and last for the
     hour; `messages` the same for evidence keys, with the unknown recipients of the message. `correspondents`:
     recipient to the day of first contact; `clients`: from which networks it sends; `drips`: how many got the
-    same text. `new_a_day`: first contacts a day,
+    same text; `answered`: who of the correspondents had written first. `new_a_day`: first contacts a day,
     as worked out for a day."""
 
     correspondents: dict[int, int] = field(default_factory=dict)
     clients: Clients = field(default_factory=Clients)
     drips: Drips = field(default_factory=Drips)
+    answered: dict[int, int] = field(default_factory=dict)
     new_a_day: tuple[int, float] | None = None
     deliveries: dict[int, tuple[int, int]] = field(default_factory=dict)
     messages: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
-        return len(self.deliveries) + len(self.messages) + len(self.correspondents) + self.drips.weight
+        kept = len(self.deliveries) + len(self.messages) + len(self.correspondents) + len(self.answered)
+        return kept + self.drips.weight
 
     @property
     def is_full(self) -> bool:
         keys = max(len(self.deliveries), len(self.messages))
         return keys > _KEYS_AT_MOST or len(self.correspondents) > CORRESPONDENTS_AT_MOST
 
-    def take(self, request: CountRequest, now: int, today: int) -> Change:
-        """Take in a submission and say what is new about it.
+    def first_contacts(self, request: CountRequest) -> tuple[str, ...]:
+        """Say to whom outside a text goes for the first time: of these the store knows who wrote first."""
+        if request.text == "" or request.wrote_since is None or request.tenant_id is None:
+            return ()
+        outside = zip(request.recipient_hashes, request.is_external, strict=False)
+        return tuple(name for name, is_external in outside if is_external and hash(name) not in self.correspondents)
+
+    def take(self, request: CountRequest, now: int, today: int, answered: Collection[str] = ()) -> Change:
+        """Take in a submission and say what is new about it. `answered`: who of the first contacts wrote first.
 
         What is tried again counts for the hour in the minute it is tried in, an hour later: otherwise a limit an hour
         would let everything pass that was refused an hour ago. For the day it stays where it was first: what waits
@@ -100,12 +110,15 @@ class Seen:
         for place, name in enumerate(request.recipient_hashes):
             is_external = place < len(request.is_external) and request.is_external[place]
             first = self.correspondents.get(recipient := hash(name))
+            if first is None and name in answered:
+                self.answered[recipient] = today
+            is_strange = is_external and recipient not in self.answered
             if first is None:
                 self.correspondents[recipient] = today
                 met.append(name)
-                strangers_outside += is_external
+                strangers_outside += is_strange
             # Tried again, a stranger is still one: what was held must not pass at the second try.
-            is_lately_met |= is_external and (first is None or abs(today - first) < DRIP_DAYS)
+            is_lately_met |= is_strange and (first is None or abs(today - first) < DRIP_DAYS)
         strangers = len(met)
         is_asked = request.text != "" and is_lately_met
         drip = self.drips.take(int(request.text, 16), strangers_outside, today) if is_asked else 0
@@ -137,6 +150,7 @@ class Seen:
         _keep_newest(self.deliveries, _KEYS_AT_MOST)
         _keep_newest(self.messages, _KEYS_AT_MOST)
         _keep_newest(self.correspondents, CORRESPONDENTS_AT_MOST)
+        _keep_newest(self.answered, CORRESPONDENTS_AT_MOST)
 
 
 def _keep_newest(slots: dict[int, T], at_most: int) -> None:

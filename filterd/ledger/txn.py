@@ -182,9 +182,17 @@ class Txn:
         """Say what is kept of an account's mail, the oldest first."""
         return evidence.of_account(self._open(), account_id)
 
-    def locked_cases(self) -> tuple[Evidence, ...]:
+    def locked_cases(self, limit: int | None = None, offset: int = 0) -> tuple[Evidence, ...]:
         """Say the sealed cases of locked categories, of all accounts, the oldest first."""
-        return evidence.locked_cases(self._open())
+        return evidence.locked_cases(self._open(), limit, offset)
+
+    def locked_case(self, case_id: str) -> Evidence | None:
+        """Say one sealed case by its id."""
+        return evidence.locked_case(self._open(), case_id)
+
+    def count_locked_cases(self, account_id: str, since: datetime) -> int:
+        """Say how many cases of an account were sealed since then."""
+        return evidence.count_locked_cases(self._open(), account_id, since)
 
     def keep_until(self, kept_as: str, at: datetime) -> None:
         """Keep what is kept under a name until then, be that later or sooner than before."""

@@ -7,6 +7,7 @@ before or after the last one; what is more than a day (of days: a month) away fr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -79,12 +80,12 @@ class Window:
 
     # --- counting -------------------------------------------------------------------------------------------------
 
-    def add(self, request: CountRequest) -> Change:
+    def add(self, request: CountRequest, answered: Collection[str] = ()) -> Change:
         """Take in an account's submission; say what was new about it. Raises ValueError for a tenant or client."""
         if self.seen is None:
             raise ValueError("only an account knows what it has sent before")
         now = minute_of(request.at)
-        change = self.seen.take(request, now, day_of(now))
+        change = self.seen.take(request, now, day_of(now), answered)
         self.take(now, change)
         return change
 

@@ -101,10 +101,10 @@ class Admission:
             self._notes.note(known.account.account_id, session.id, (forward.address,), reply, self._clock.now())
             await self._shown.note(known, reply, self._clock.now())
             return reply
-        # Somebody's wish and no sanction: nothing of it is listed where one is taken back.
+        # Somebody's wish and no sanction: nothing of it is listed where one is taken back, and it is final behind the
+        # queue, too, for no mail waits until a wish ends.
         stopped = await self._optouts.of_recipient(session, known, forward, self.wording(known))
         if stopped is not None:
-            stopped = self._said(session, stopped)
             self._recorder.denied(session, known.account.account_id, stopped, reverse_path, forward)
             return stopped
         return await self._listed(session, reverse_path, forward, known, accepted)

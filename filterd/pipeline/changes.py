@@ -11,7 +11,9 @@ import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from filterd.agreement.announced import TERMS
 from filterd.agreement.clocks import law_change_end
+from filterd.agreement.versions import in_force
 from filterd.errors import RefusedError
 from filterd.model import records as r
 from filterd.model.entry import SITE
@@ -26,7 +28,7 @@ from filterd.pipeline.verbs import DeskRules
 from filterd.ports import LedgerTxn
 
 STOP = "stop"
-WHAT = ("function", "price", "use", "terms", STOP)
+WHAT = ("function", "price", "use", TERMS, STOP)
 EVENT = "service_change"
 _DOCUMENT = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,79}")
 
@@ -43,7 +45,7 @@ class ChangeVerbs:
 
     def announce(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Announce `what` changes from a day on (`effective_on`), to one `tenant` or to all; `document` says where it
-        is published."""
+        is published. New terms are one `agreement`'s, and told to whom that one binds."""
         actor = permitted(txn, arguments, "change.announce")
         what, document = required(arguments, "what"), required(arguments, "document")
         if what not in WHAT:
@@ -51,9 +53,11 @@ class ChangeVerbs:
         if not _DOCUMENT.fullmatch(document):
             raise RefusedError("document is a reference of lower-case letters, digits and _.:- such as news-2026-04")
         one = find_tenant(txn, str(arguments["tenant"])) if arguments.get("tenant") else None
-        tenants = (one,) if one is not None else txn.tenants()
+        agreement = self._agreement(txn, what, one, str(arguments.get("agreement") or ""))
+        tenants = tuple(t for t in ((one,) if one is not None else txn.tenants()) if agreement in ("", t.agreement))
         day = _day(required(arguments, "effective_on"))
-        effective_at = self._rules.terms_for(one, txn.now).calendar.start_of(day)
+        terms = in_force(self._rules.terms[agreement], txn.now) if agreement else self._rules.terms_for(one, txn.now)
+        effective_at = terms.calendar.start_of(day)
         earliest = max(self._earliest(txn, what, t) for t in tenants or (None,))
         if effective_at < earliest:
             raise RefusedError(f"it is told beforehand: {iso(earliest)} at the earliest")
@@ -65,6 +69,7 @@ class ChangeVerbs:
             effective_at=effective_at,
             document=document,
             by=actor.name,
+            agreement=agreement,
         )
         txn.append(change, account_id=None, tenant_id=None)
         facts: Facts = {
@@ -81,7 +86,11 @@ class ChangeVerbs:
         actor = permitted(txn, arguments, LOOK) if arguments.get("token") else None
         rows = []
         for change in txn.history(SITE).of(r.ChangeAnnounced):
-            tenants = [t for t in txn.tenants() if change.tenant_id in (None, t.tenant_id)]
+            tenants = [
+                t
+                for t in txn.tenants()
+                if change.tenant_id in (None, t.tenant_id) and change.agreement in ("", t.agreement)
+            ]
             seen = [t for t in tenants if actor is None or reaches(txn, actor, t)]
             if (actor is not None and is_scoped(actor) and not seen) or (
                 change.effective_at <= txn.now and not arguments.get("all")
@@ -90,6 +99,24 @@ class ChangeVerbs:
             received = sum(_has_received(txn, t, change) for t in seen)
             rows.append(plain(change) | {"in_effect": change.effective_at <= txn.now, "received": received})
         return rows
+
+    def _agreement(self, txn: LedgerTxn, what: str, one: Tenant | None, named: str) -> str:
+        """Say whose new terms are announced, by id: the one that is named, or the only one that binds a customer it
+        concerns; "" for what is no change of terms. Raises RefusedError."""
+        if what != TERMS:
+            if named:
+                raise RefusedError("an agreement is named for terms alone")
+            return ""
+        bound = sorted({t.agreement for t in ((one,) if one is not None else txn.tenants())})
+        if not named and len(bound) > 1:
+            raise RefusedError(f"say whose terms are new: --agreement {' or '.join(bound)}")
+        agreement = named or next(iter(bound), self._rules.default_agreement)
+        head = self._rules.terms.get(agreement)
+        if head is None or head.supplements is not None:
+            raise RefusedError(f"{agreement!r} is no agreement here, or a supplement, which both sides sign")
+        if one is not None and one.agreement != agreement:
+            raise RefusedError(f"{one.name} is bound by {one.agreement}, not by {agreement}")
+        return agreement
 
     def _earliest(self, txn: LedgerTxn, what: str, tenant: Tenant | None) -> datetime:
         """Say when it can begin: for a stop after the days of a change of law, for anything else the day after."""

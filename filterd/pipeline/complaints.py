@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from filterd.agreement.complaints import ABOUT_US, AGAINST, KINDS, SPAM, answer_until, unit_of
+from filterd.agreement.complaints import ABOUT_US, AGAINST, BY_PERSON, KINDS, SPAM, answer_until, unit_of
 from filterd.agreement.due_site import reminder_of
 from filterd.agreement.maintenance import windows
 from filterd.errors import RefusedError, UsageError
@@ -30,14 +30,9 @@ from filterd.pipeline.register_acts import required
 from filterd.pipeline.roles import LOOK, is_scoped, permitted
 from filterd.ports import LedgerTxn
 
-BY_PERSON, CHANNELS = "person", ("arf", "plain")
+CHANNELS = ("arf", "plain")
 ACTED, REVIEWED, UNFOUNDED = "acted", "reviewed", "unfounded"
 OUTCOMES = (ACTED, REVIEWED, UNFOUNDED)
-# Imported reports without an account that are open at the same time: what comes beyond joins the newest of them. Who
-# sends us forged reports must not fill the list that every process holds.
-OPEN_AT_MOST = 200
-# Of one search: a Message-ID may have been used before.
-_MOST_FOUND = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +55,9 @@ class _About:
 
     @property
     def unit(self) -> str:
-        """Say who counts as one: the recipient; where nobody says which it was, all who complain of this mail."""
-        return unit_of(self.account.account_id, self.complainant or self.mail.transaction_id)
+        """Say who counts as one: the recipient; all who are none, or do not say who they are, together: they may be one
+        person, whatever number of mails they name."""
+        return unit_of(self.account.account_id, self.complainant or "")
 
 
 class ComplaintVerbs:
@@ -100,7 +96,7 @@ class ComplaintVerbs:
             account = self._desk.account(txn, str(arguments["account"]))
         self._refuse_unless_reached(txn, actor, account)
         filed = self._filed(txn, kind, BY_PERSON, account, about, actor)
-        counted = about is not None and self._count(txn, filed.complaint_id, about, arguments)
+        counted = about is not None and self._count(txn, filed, about, arguments, actor)
         answer_to = str(arguments.get("answer_to") or "")
         if answer_to:
             facts: Facts = {"complaint_id": filed.complaint_id, "received_at": txn.now}
@@ -109,23 +105,26 @@ class ComplaintVerbs:
 
     def take_report(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Take one report in that came by mail: its `channel`, the mail `found` for it, keyed hashes of who may have
-        complained (`complainants`), of what came together (`group`) and of where it is from (`source`).
+        complained (`complainants`) and of what came together (`group`).
 
         With `is_withdrawn` a recipient says that it was no spam. Nobody is written to: who a report is from is not
-        proved.
+        proved. What was read before opens no case, also where that one was closed.
         """
         actor = permitted(txn, arguments, "complaint.import")
         channel = required(arguments, "channel")
         if channel not in CHANNELS:
             raise RefusedError(f"channel is one of {', '.join(CHANNELS)}")
-        about, source = _about(txn, arguments), str(arguments.get("source") or "")
+        about = _about(txn, arguments)
         if arguments.get("is_withdrawn"):
-            return {"complaint_id": None, "is_new": False, "is_counted": self._withdraw(txn, about)}
+            return {"complaint_id": None, "is_new": False, "is_counted": self._withdraw(txn, about, actor, channel)}
+        known = _read_before(txn, about, channel) if about is not None else None
+        if known is not None:
+            return _said_before(txn, known)
         account = about.account if about is not None else None
-        before = _same_case(txn, account, source)
+        before = _same_case(txn, account)
         is_new = before is None
-        case = before or self._filed(txn, SPAM, channel, account, about, actor, "" if account is not None else source)
-        counted = about is not None and self._count(txn, case.complaint_id, about, arguments)
+        case = before or self._filed(txn, SPAM, channel, account, about, actor)
+        counted = about is not None and self._count(txn, case, about, arguments, actor)
         return _said(case, is_new=is_new, is_counted=counted)
 
     def _filed(
@@ -136,7 +135,6 @@ class ComplaintVerbs:
         account: Account | None,
         about: _About | None,
         actor: Actor,
-        source: str = "",
     ) -> r.ComplaintFiled:
         tenant = txn.tenant(account.tenant_id) if account is not None else None
         terms = self._desk.rules.terms_for(tenant, txn.now)
@@ -149,47 +147,54 @@ class ComplaintVerbs:
             transaction_id=about.mail.transaction_id if about is not None else "",
             due_at=answer_until(kind, txn.now, terms, windows(txn.history(SITE))),
             by=actor.name,
-            source=source,
         )
         txn.append(filed, account_id=None, tenant_id=None)
         return filed
 
-    def _count(self, txn: LedgerTxn, complaint_id: str, about: _About, arguments: Arguments) -> bool:
-        """Write down that somebody complained of an account; say whether they had not before."""
-        account, history = about.account, txn.history(about.account.account_id)
-        off = {x.complaint_id for x in history.of(r.ComplaintDiscounted)}
-        known = {x.unit for x in history.of(r.ComplaintCounted) if x.complaint_id not in off and not x.is_withdrawn}
-        if about.unit in known:
+    def _count(self, txn: LedgerTxn, case: r.ComplaintFiled, about: _About, arguments: Arguments, actor: Actor) -> bool:
+        """Write down that somebody complained of a mail; say whether they had not complained of the account before."""
+        account = about.account
+        if _read_before(txn, about, case.channel) is not None:
             return False
+        history = txn.history(account.account_id)
+        since = txn.now - timedelta(days=self._desk.terms(txn, account).complaints.days)
+        off = {x.complaint_id for x in history.of(r.ComplaintDiscounted)}
+        rows = [x for x in history.of(r.ComplaintCounted) if x.unit == about.unit]
+        back = {x.transaction_id for x in rows if x.is_withdrawn}
+        counting = {x.transaction_id for x in rows if x.at >= since and x.complaint_id not in off} - back
         counted = r.ComplaintCounted(
             at=txn.now,
-            complaint_id=complaint_id,
+            complaint_id=case.complaint_id,
             account_id=account.account_id,
             transaction_id=about.mail.transaction_id,
             unit=about.unit,
             group=str(arguments.get("group") or ""),
             stream=about.mail.streams,
+            by=actor.name,
+            channel=case.channel,
         )
         self._desk.append(txn, account, counted)
-        return True
+        return not counting and about.mail.transaction_id not in back
 
-    def _withdraw(self, txn: LedgerTxn, about: _About | None) -> bool:
-        """Take a complaint back, where this recipient has made one."""
+    def _withdraw(self, txn: LedgerTxn, about: _About | None, actor: Actor, channel: str) -> bool:
+        """Take back what this recipient says of this mail, now or later: which of the two is read first is chance."""
         if about is None or about.complainant is None:
             return False
-        made = [x for x in txn.history(about.account.account_id).of(r.ComplaintCounted) if x.unit == about.unit]
-        if not made or any(x.is_withdrawn for x in made):
+        made = _of_mail(txn, about)
+        if any(x.is_withdrawn for x in made):
             return False
         row = r.ComplaintCounted(
             at=txn.now,
-            complaint_id=made[-1].complaint_id,
+            complaint_id=made[-1].complaint_id if made else "",
             account_id=about.account.account_id,
             transaction_id=about.mail.transaction_id,
             unit=about.unit,
             is_withdrawn=True,
+            by=actor.name,
+            channel=channel,
         )
         self._desk.append(txn, about.account, row)
-        return True
+        return bool(made)
 
     def _refuse_unless_reached(self, txn: LedgerTxn, actor: Actor, account: Account | None) -> None:
         """Whoever is of a tenant complains about what happened to its own accounts."""
@@ -221,6 +226,7 @@ class ComplaintVerbs:
         return _row(case, end, txn.now) | {
             "complainants": len({x.unit for x in counted if not x.is_withdrawn}),
             "transactions": list(dict.fromkeys(x.transaction_id for x in counted)),
+            "taken_in_by": sorted({x.by for x in counted if x.by}),
             "filed_by": case.by,
             "closed_by": end.by if end is not None else None,
             "reason": end.reason if end is not None else None,
@@ -265,20 +271,37 @@ class ComplaintVerbs:
 
 def _about(txn: LedgerTxn, arguments: Arguments) -> _About | None:
     """Say whom our own record of the mail names; nobody where it names none of ours, or more than one."""
-    found = [x for item in list(arguments.get("found") or ())[:_MOST_FOUND] if (x := _mail(item)) is not None]
+    given = arguments.get("complainants") or [arguments.get("complainant")]
+    named = [str(x) for x in given if x]
+    found = [x for item in arguments.get("found") or () if (x := _mail(item)) is not None]
+    # A Message-ID may have been used before, by others, too: it is about the mail that this complainant got.
+    found = [x for x in found if not set(named).isdisjoint(x.recipients)] or found
     owners = {x.account_id for x in found}
     account = txn.account(found[0].account_id) if len(owners) == 1 else None
     if account is None:
         return None
-    given = arguments.get("complainants") or [arguments.get("complainant")]
-    named = [str(x) for x in given if x]
-    for mail in found:
-        for who in named:
-            if who in mail.recipients:
-                return _About(account=account, mail=mail, complainant=who)
-    only = found[-1].recipients
-    # Who reports often leaves out who it was (RFC 6590); a mail to one person was that one's.
-    return _About(account=account, mail=found[-1], complainant=only[0] if len(only) == 1 else None)
+    mail = found[0] if not set(named).isdisjoint(found[0].recipients) else found[-1]
+    who = next((x for x in named if x in mail.recipients), None)
+    if not named and len(mail.recipients) == 1:
+        # Who reports often leaves out who it was (RFC 6590); a mail to one person was that one's.
+        who = mail.recipients[0]
+    return _About(account=account, mail=mail, complainant=who)
+
+
+def _of_mail(txn: LedgerTxn, about: _About) -> list[r.ComplaintCounted]:
+    """Say what this complainant has said of this mail."""
+    rows = txn.history(about.account.account_id).of(r.ComplaintCounted)
+    return [x for x in rows if (x.unit, x.transaction_id) == (about.unit, about.mail.transaction_id)]
+
+
+def _read_before(txn: LedgerTxn, about: _About, channel: str) -> r.ComplaintCounted | None:
+    """Say the complaint that this one repeats, whatever became of its case.
+
+    What a person took in by hand stands in nobody's way who reports it himself, unless nothing was in it.
+    """
+    made = [x for x in _of_mail(txn, about) if not x.is_withdrawn]
+    off = {x.complaint_id for x in txn.history(about.account.account_id).of(r.ComplaintDiscounted)} if made else set()
+    return next((x for x in made if channel == BY_PERSON or x.channel != BY_PERSON or x.complaint_id in off), None)
 
 
 def _mail(item: Mapping[str, Any]) -> _Mail | None:
@@ -293,14 +316,13 @@ def _mail(item: Mapping[str, Any]) -> _Mail | None:
     )
 
 
-def _same_case(txn: LedgerTxn, account: Account | None, source: str) -> r.ComplaintFiled | None:
-    """Say the open case that a report joins: its account's, or that of where it is from, a day."""
+def _same_case(txn: LedgerTxn, account: Account | None) -> r.ComplaintFiled | None:
+    """Say the open case that a report joins: its account's; all about no mail of ours are one a day (UTC), for where
+    they are from is not proved, and each case has an alarm of its own."""
     cases = [x for x in txn.history(SITE).of(r.ComplaintFiled) if x.channel != BY_PERSON]
     if account is not None:
         return next((x for x in reversed(cases) if x.account_id == account.account_id), None)
-    unknown = [x for x in cases if x.account_id is None]
-    today = [x for x in unknown if x.source == source and x.at.date() == txn.now.date()]
-    return today[-1] if today else (unknown[-1] if len(unknown) >= OPEN_AT_MOST else None)
+    return next((x for x in cases if x.account_id is None and x.at.date() == txn.now.date()), None)
 
 
 def _cases(txn: LedgerTxn, *, is_all: bool) -> tuple[tuple[r.ComplaintFiled, ...], Mapping[str, r.ComplaintClosed]]:
@@ -332,6 +354,18 @@ def _said(case: r.ComplaintFiled, *, is_new: bool, is_counted: bool) -> dict[str
         "due_at": iso(case.due_at),
         "is_new": is_new,
         "is_counted": is_counted,
+    }
+
+
+def _said_before(txn: LedgerTxn, known: r.ComplaintCounted) -> dict[str, Any]:
+    """Say the case of a report that was read before; `due_at` is None where it is closed."""
+    case = next((x for x in txn.history(SITE).of(r.ComplaintFiled) if x.complaint_id == known.complaint_id), None)
+    return {
+        "complaint_id": known.complaint_id,
+        "account_id": known.account_id,
+        "due_at": iso(case.due_at) if case is not None else None,
+        "is_new": False,
+        "is_counted": False,
     }
 
 

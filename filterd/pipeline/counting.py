@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from filterd.agreement.complaints import complained
 from filterd.agreement.disposition import EXTERNAL_DAY, RATES
@@ -55,6 +55,7 @@ class Counting:
             is_external=self._facts.externals(paths, author.domains),
             keeps_external=author.known is not None and EXTERNAL_DAY in author.known.features_off(self._clock.now()),
             text=veiled(self._keys.pseudonym, account, item.text_fp) if direction is Direction.OUTBOUND else "",
+            wrote_since=_wrote_since(author, item.transaction.received_at),
         )
         try:
             return await self._ledger.count(request)
@@ -76,6 +77,13 @@ class Counting:
         if author.known is None:
             return False
         return not RATES.isdisjoint(author.known.features_off(self._clock.now()))
+
+
+def _wrote_since(author: Author, at: datetime) -> date | None:
+    """Say since when somebody must have written to be answered now, by the account's agreement."""
+    if author.known is None:
+        return None
+    return (at - timedelta(days=author.known.terms.security.wrote_first_days)).date()
 
 
 def veiled(key: bytes, account: str, text_fp: str) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 from filterd import markers
 from filterd.agreement.terms import Agreement
@@ -17,6 +18,7 @@ from filterd.checks.locked import LockedReader
 from filterd.checks.spec import Check
 from filterd.errors import LedgerUnavailable
 from filterd.model.decision import Case, Decision, Disposition
+from filterd.model.principal import Strength
 from filterd.model.reply import Reply
 from filterd.model.session import Direction, Path, Session, Transaction
 from filterd.pipeline.acquaintances import Acquaintances
@@ -144,6 +146,7 @@ class MailGate:
             self._rules,
             lambda err: self._recorder.troubled(None, "optout.ignored", err),
         )
+        self._passed = partial(passed, self._rules, self._ledger.domain_owner)
         self._admission = Admission(
             authors=self._authors,
             service=self._service,
@@ -238,7 +241,7 @@ class MailGate:
             queue_id = item.queue_id if decision.is_held_by_mta else None
             self._recorder.held(item.transaction.id, decision.held_id, reply, queue_id)
             if queue_id is not None:
-                marked = await passed(self._rules, intake, item, author, direction, decision, assessment)
+                marked = await self._passed(intake, item, author, direction, decision, assessment)
                 return replace(marked, hold=f"filterd {decision.held_id}")
             return Answer(transaction_id=item.transaction.id, reply=reply)
         if reply is not None:
@@ -253,7 +256,7 @@ class MailGate:
             await self._acquaintances.note(item.message, envelope, assessment, at, item.text_fp)
         if not self._judge.is_for_the_desk(item.transaction, author):
             self._locked_desk.note(self._locked, item, author, direction, self._rules.keeping)
-        return await passed(self._rules, intake, item, author, direction, decision, assessment)
+        return await self._passed(intake, item, author, direction, decision, assessment)
 
     async def _refusal_of(self, intake: Intake, item: Read, author: Author) -> Reply | None:
         """Say why an account's mail is not even looked into: its standing, or a recipient who asked it to stop."""
@@ -274,9 +277,11 @@ class MailGate:
         if known.is_last_word and not known.is_good(self._clock.now()):
             return LEDGER_AWAY
         words = self._admission.wording(known)
-        stopped = await self._optouts.of_mail(known, forwards, words, strength=author.principal.strength)
+        # Behind the queue it may have been queued before anybody asked: refused, and nobody's doing. Final there, too:
+        # the wish does not end by itself, and mail that is kept would only be tried again every day.
+        strength = Strength.NONE if is_queued else author.principal.strength
+        stopped = await self._optouts.of_mail(known, forwards, words, strength=strength)
         if stopped is not None:
-            stopped = waiting(stopped) if is_queued else stopped
             self._recorder.denied(intake.session, known.account.account_id, stopped, sender, None)
         return stopped
 

@@ -27,6 +27,7 @@ from filterd.agreement.terms import Agreement
 from filterd.checks.locked import LockedHit, LockedReader
 from filterd.errors import FilterdError, LedgerUnavailable, PortError
 from filterd.mail.excerpt import excerpt, header_block
+from filterd.model.decision import NO_TEXT
 from filterd.model.entry import SITE
 from filterd.model.evidence import EXCERPT_BYTES, LOCKED_CASE, Kept
 from filterd.model.ids import derived_id
@@ -44,6 +45,9 @@ from filterd.ports import EvidenceSpool, Ledger, LedgerTxn
 VERB = "locked.note"
 # CLAUSES §1: so long, unless a person opened the case.
 KEPT_FOR = timedelta(days=30)
+# Of one account: more hits within a day make no more cases, so that a flood fills neither the vault nor the queue.
+CASES_AT_MOST = 20
+CASES_WITHIN = timedelta(days=1)
 # Of a larger mail the beginning: as much as the lists read of attachments.
 MAX_MAIL_BYTES = 1 << 20
 # While the ledger is away.
@@ -120,7 +124,9 @@ class LockedDesk:
                 one = self._waiting[0]
                 try:
                     await asyncio.to_thread(self._spool.put, one.case_id, one.content)
-                    await self._ledger.call(VERB, one.arguments)
+                    if not await self._ledger.call(VERB, one.arguments):
+                        # Nobody will ask for it; left to the sweep, a flood of hits would fill the spool.
+                        await asyncio.to_thread(self._spool.discard, one.case_id)
                 except (LedgerUnavailable, PortError):
                     if self._later is None:
                         self._later = asyncio.get_running_loop().create_task(self._again())
@@ -144,8 +150,11 @@ def is_locked(terms: Agreement, category: str) -> bool:
 
 
 def _sealed(item: Read, account_id: str, found: tuple[LockedHit, ...], keep: Keeping) -> _Sealed:
-    """Put a hit together. The same mail of the same account is the same case, however often it is tried."""
-    case_id = derived_id(LOCKED_CASE, account_id, item.transaction.message_fp)
+    """Put a hit together. The same text of the same account with the same hits is the same case, to how many people it
+    goes and however often it is tried; of mail without a text, the same mail."""
+    what = item.text_fp if item.text_fp not in ("", NO_TEXT) else item.transaction.message_fp
+    hits = sorted(f"{x.list_id} {x.digest} {','.join(sorted(x.entries))}" for x in found)
+    case_id = derived_id(LOCKED_CASE, account_id, what, *hits)
     head = {
         "transaction_id": item.transaction.id,
         "at": item.transaction.received_at.isoformat(),
@@ -205,7 +214,9 @@ class LockedNotes:
             if not is_locked(terms, category):
                 return False
         case_id = str(arguments["case"])
-        if any(case.transaction_id == case_id for case in txn.locked_cases()):
+        if txn.locked_case(case_id) is not None:
             # Known, and kept no longer because it came again.
+            return False
+        if txn.count_locked_cases(account.account_id, txn.now - CASES_WITHIN) >= CASES_AT_MOST:
             return False
         return txn.promote_evidence(case_id, account.account_id, txn.now + KEPT_FOR) is not None

@@ -9,10 +9,10 @@ gone after 30 days.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from filterd.agreement.terms import Agreement
 from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
 from filterd.model.entry import SITE
@@ -30,6 +30,8 @@ NOTHING, ACTED = "nothing", "acted"
 # strike 365 days, with 30 more (STANDING 5.6).
 KEPT_WHILE_OPEN = timedelta(days=180)
 KEPT_AFTER_ACT = timedelta(days=395)
+# Of the queue, the oldest: it is read in the one thread that also answers for mail.
+ROWS_AT_MOST = 200
 _MAY = "x"
 
 
@@ -44,14 +46,38 @@ class LockedCaseVerbs:
         return {OPEN: self.open, CLOSE: self.close}
 
     def rows(self, txn: LedgerTxn, actor: Actor | None, late: int, due: int) -> list[dict[str, Any]]:
-        """Say the cases that wait for a person, as rows of the queue; none to whoever may not read one."""
+        """Say the oldest cases that wait for a person, as rows of the queue; none to whoever may not read one."""
         if actor is None or MATRIX[OPEN][actor.role] != _MAY:
             return []
-        return [
-            self._row(txn, case, account, late, due)
-            for case in txn.locked_cases()
-            if not _closed(txn, case) and (account := self._reached(txn, actor, case)) is not None
-        ]
+        closed, read = _newest(txn, r.LockedCaseClosed), _newest(txn, r.LockedCaseOpened)
+        # By account: whose cases this person may read, and within how many hours one is due.
+        hours: dict[str, int | None] = {}
+        rows: list[dict[str, Any]] = []
+        for case in _paged(txn):
+            if _about(closed, case) is not None:
+                continue
+            if case.account_id not in hours:
+                hours[case.account_id] = self._due_hours(txn, actor, case)
+            due_hours = hours[case.account_id]
+            if due_hours is None:
+                continue
+            due_at, reader = case.stored_at + timedelta(hours=due_hours), _about(read, case)
+            rows.append(
+                {
+                    "kind": "sealed",
+                    "id": case.transaction_id,
+                    "subject_id": None,
+                    "login": None,
+                    "what": "sealed case",
+                    "due_at": iso(due_at),
+                    "overdue": due_at < txn.now,
+                    "priority": late if due_at < txn.now else due,
+                    "claimed_by": reader.by if reader is not None else None,
+                }
+            )
+            if len(rows) == ROWS_AT_MOST:
+                break
+        return rows
 
     def open(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Read a `case`, with a `reason`: which entries of which lists, and what is kept of the mail, in base64."""
@@ -103,38 +129,42 @@ class LockedCaseVerbs:
     def _acting(self, txn: LedgerTxn, arguments: Arguments, verb: str) -> tuple[Actor, Evidence, Account]:
         actor = permitted(txn, arguments, verb)
         wanted = str(arguments.get("case") or "")
-        case = next((x for x in txn.locked_cases() if x.transaction_id == wanted), None)
+        case = txn.locked_case(wanted)
         account = txn.account(case.account_id) if case is not None else None
         if case is None or account is None:
             raise UsageError(f"no case {wanted}")
         self._desk.refuse_unless_reached(txn, actor, verb, account)
         return actor, case, account
 
-    def _reached(self, txn: LedgerTxn, actor: Actor, case: Evidence) -> Account | None:
-        """Say whose case it is, None to whoever is too near to it."""
+    def _due_hours(self, txn: LedgerTxn, actor: Actor, case: Evidence) -> int | None:
+        """Say within how many hours a case of this account is due, None to whoever is too near to it."""
         account = txn.account(case.account_id)
+        if account is None:
+            return None
         try:
-            if account is not None:
-                self._desk.refuse_unless_reached(txn, actor, OPEN, account)
+            self._desk.refuse_unless_reached(txn, actor, OPEN, account)
         except RefusedError:
             return None
-        return account
+        return int(self._desk.terms(txn, account).incident.task_due_hours)
 
-    def _row(self, txn: LedgerTxn, case: Evidence, account: Account, late: int, due: int) -> dict[str, Any]:
-        terms: Agreement = self._desk.terms(txn, account)
-        due_at = case.stored_at + timedelta(hours=terms.incident.task_due_hours)
-        readers = _of(txn, r.LockedCaseOpened, case)
-        return {
-            "kind": "sealed",
-            "id": case.transaction_id,
-            "subject_id": None,
-            "login": None,
-            "what": "sealed case",
-            "due_at": iso(due_at),
-            "overdue": due_at < txn.now,
-            "priority": late if due_at < txn.now else due,
-            "claimed_by": readers[-1].by if readers else None,
-        }
+
+def _paged(txn: LedgerTxn) -> Iterator[Evidence]:
+    """Say all cases, the oldest first, and read no more of them than are asked for."""
+    offset = 0
+    while page := txn.locked_cases(limit=ROWS_AT_MOST, offset=offset):
+        yield from page
+        offset += len(page)
+
+
+def _newest(txn: LedgerTxn, kind: type[Any]) -> dict[str, Any]:
+    """Say the newest row about each case by its id."""
+    return {x.case_id: x for x in txn.history(SITE).of(kind)}
+
+
+def _about(rows: dict[str, Any], case: Evidence) -> Any | None:
+    """Say the row about a case; of one with the same name that was erased since, none."""
+    row = rows.get(case.transaction_id)
+    return row if row is not None and row.at >= case.stored_at else None
 
 
 def _closed(txn: LedgerTxn, case: Evidence) -> tuple[r.LockedCaseClosed, ...]:

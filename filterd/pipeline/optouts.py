@@ -1,8 +1,9 @@
 """Who asked an account to stop writing to them: filed by people, kept at each recipient.  TX-3.3.2, STANDING 5.7-13.
 
-That one recipient is refused, before there is a message, and the others of the same mail get it. Mail to somebody who
-asked a person to stop is a mode B act (tail-d), at most one a day and request; bulk mail to somebody who unsubscribed
-counts as a complaint once the sender has had the days of the agreement to honour it. Addresses are keyed hashes.
+That one recipient is refused, before there is a message, and the others of the same mail get it. The first refusal
+tells the account of the request; mail on a later day to somebody who asked a person to stop is a mode B act (tail-d),
+at most one a day and request. Bulk mail to somebody who unsubscribed counts as a complaint once the sender has had the
+days of the agreement to honour it. What is refused behind the queue counts for nothing. Addresses are keyed hashes.
 
 Two halves. `OptOuts` is the worker's; `OptOutVerbs` is the ledger's.
 """
@@ -54,9 +55,11 @@ class OptOuts:
 
     async def of_recipient(self, session: Session, known: Known, forward: Path, words: Wording) -> Reply | None:
         """Refuse one recipient before there is a message. Who tried it is on record where the login of the session is
-        what its listener believes (pipeline/attribution)."""
+        what its listener believes (pipeline/attribution), and never behind the queue: the mail may be older than the
+        request, and a queue tries it again."""
         rule = self._rules.listeners.get(session.listener)
-        is_strong = rule is not None and session.is_trusted_peer and session.login_source == rule.attribution.source
+        is_own = rule is not None and session.is_trusted_peer and session.login_source == rule.attribution.source
+        is_strong = is_own and rule is not None and not rule.is_after_queue
         strength = Strength.STRONG if is_strong else Strength.NONE
         return await self.of_mail(known, (forward,), words, strength=strength)
 
@@ -160,8 +163,30 @@ class OptOutVerbs:
             by=actor.name,
             reason=reason_in(arguments),
         )
+        incident_ids = _struck(txn, account, wanted)
         self._desk.append(txn, account, ended)
-        return {"optout_id": wanted, "account_id": account.account_id, "by": actor.name}
+        for incident_id in incident_ids:
+            self._reassess(txn, account, wanted, incident_id)
+        return {
+            "optout_id": wanted,
+            "account_id": account.account_id,
+            "by": actor.name,
+            "reassess": incident_ids,
+        }
+
+    def _reassess(self, txn: LedgerTxn, account: Account, optout_id: str, incident_id: str) -> None:
+        """Ask a person: what it rests on may have been an error of ours, and nothing is lifted by itself."""
+        task = r.TaskOpened(
+            at=txn.now,
+            task_id=derived_id("w", incident_id, "reassess", optout_id),
+            incident_id=incident_id,
+            account_id=account.account_id,
+            what="reassess: the opt-out it rests on was ended",
+            warranted="none",
+            imposed="none",
+            due_at=txn.now + timedelta(hours=self._desk.terms(txn, account).incident.task_due_hours),
+        )
+        self._desk.append(txn, account, task)
 
     def listed(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Say the opt-outs in force; of one `account`, or those of one `recipient`, whose address no row has."""
@@ -179,7 +204,10 @@ class OptOutVerbs:
         return rows
 
     def ignored(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Write down that a request was not honoured; say whether it was the first time that day."""
+        """Write down that a request was not honoured; say whether it was the first time that day.
+
+        The first time of all only tells the account: nobody else has told it that somebody asked.
+        """
         account = txn.account(str(arguments["account_id"]))
         at = min(datetime.fromisoformat(str(arguments["at"])), txn.now)
         if account is None:
@@ -188,6 +216,7 @@ class OptOutVerbs:
         asked = next((x for x in _open(history) if x.optout_id == str(arguments["optout"]) and x.since <= at), None)
         if asked is None or _is_noted(history, asked, at):
             return False
+        was_told = any(x.optout_id == asked.optout_id for x in history.of(r.OptOutIgnored))
         row = r.OptOutIgnored(
             at=at,
             optout_id=asked.optout_id,
@@ -196,13 +225,13 @@ class OptOutVerbs:
             kind=asked.kind,
         )
         self._desk.append(txn, account, row)
-        if asked.kind == PERSON:
+        if asked.kind == PERSON and was_told:
             self._desk.mail.decide(txn, self._case(txn, account, asked, at))
         return True
 
     def _case(self, txn: LedgerTxn, account: Account, asked: r.OptOutFiled, at: datetime) -> Case:
         """Make the case of an act without a message: one recipient, one finding."""
-        act = derived_id("t", asked.optout_id, at.date().isoformat())
+        act = _act_of(asked.optout_id, at)
         return Case(
             transaction_id=act,
             at=at,
@@ -226,6 +255,22 @@ class OptOutVerbs:
             assessment=Assessment(verdicts=(stopped(),)),
             policy_digest=self._desk.terms(txn, account).digest,
         )
+
+
+def _act_of(optout_id: str, at: datetime) -> str:
+    """Say the id that the act of a day stands under, in place of a mail's."""
+    return derived_id("t", optout_id, at.date().isoformat())
+
+
+def _struck(txn: LedgerTxn, account: Account, optout_id: str) -> list[str]:
+    """Say the incidents that a request has given a strike in and that still count."""
+    history = txn.history(account.account_id)
+    acts = {_act_of(optout_id, x.at) for x in history.of(r.OptOutIgnored) if x.optout_id == optout_id}
+    if not acts:
+        return []
+    records = txn.records(account.account_id)
+    mine = {x.incident_id for x in records if isinstance(x, r.ViolationRecorded) and x.transaction_id in acts}
+    return [x.opened.incident_id for x in history.incidents if x.opened.incident_id in mine and not x.is_void]
 
 
 def _open(history: History) -> tuple[r.OptOutFiled, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,10 +34,14 @@ def shelf(*items: Agreement) -> Agreement:
 HEAD = shelf(version("1", BEGAN), version("2", SECOND), version("3", THIRD))
 
 
-def told(on: datetime, what: str = "terms", tenant_id: str | None = None) -> r.ChangeAnnounced:
-    return r.ChangeAnnounced(
+def told(
+    on: datetime, what: str = "terms", tenant_id: str | None = None, agreement: str | None = None
+) -> r.ChangeAnnounced:
+    row = r.ChangeAnnounced(
         at=BEGAN, change_id="ch_1", what=what, tenant_id=tenant_id, effective_at=on, document="d", by="dana"
     )
+    # An old row names none.
+    return row if agreement is None else replace(row, agreement=agreement)
 
 
 def site(*rows: r.ChangeAnnounced) -> History:
@@ -58,6 +63,9 @@ def older(at: datetime, *rows: r.ChangeAnnounced, since: datetime | None = BEGAN
         # A price is no new text, and the day before it begins is another version's.
         ((told(MAY_1, what="price"),), "1"),
         ((told(MAY_1 - DAY),), "1"),
+        # Nor are another agreement's terms this one's.
+        ((told(MAY_1, agreement="another"),), "1"),
+        ((told(MAY_1, agreement=shipped().id),), None),
     ],
 )
 def test_a_version_nobody_was_told_of_does_not_stand_alone(

@@ -79,6 +79,25 @@ def test_those_that_came_together_are_one_unit() -> None:
 
 def test_who_says_that_it_was_no_spam_takes_theirs_back() -> None:
     assert number([counted(1), counted(2), counted(1, is_withdrawn=True)]) == 1
+    # Whichever was read first, and of that mail alone, of any stream.
+    back = counted(1, is_withdrawn=True, complaint_id="")
+    assert number([back, counted(1, stream=(KEY,))]) == 0
+    assert number([back, counted(1, stream=(KEY,))], stream=STREAM) == 0
+    assert number([back, counted(1), counted(1, transaction_id="t_9")]) == 1
+    assert number([counted(1, is_withdrawn=True, at=NOON - 40 * DAY), counted(1)]) == 0
+
+
+def test_what_one_person_took_in_by_hand_is_never_enough() -> None:
+    def taken(first: int, number: int, by: str) -> list[r.ComplaintCounted]:
+        return [counted(n, by=by, channel="person") for n in range(first, first + number)]
+
+    least = TERMS.complaints.complainants
+    assert number(taken(0, 3 * least, "rita")) == least - 1
+    assert number([*taken(0, least, "rita"), *taken(50, least, "dana")]) == 2 * (least - 1)
+    # What came by mail is nobody's word here, though somebody read it in.
+    read = [counted(n, by="rita", channel="arf") for n in range(least)]
+    assert number(read) == least
+    assert number([*taken(0, 3 * least, "rita"), *read]) == 2 * least - 1
 
 
 def test_what_a_person_found_unfounded_counts_no_more() -> None:
@@ -97,6 +116,15 @@ def test_an_opt_out_that_was_not_honoured_is_a_complaint_and_the_same_person_s()
     assert number([missed(1), counted(1)]) == 1
     # Who asked a person to stop is no reader of a list: that is an act of its own (tail-d).
     assert number([missed(1, kind=PERSON)]) == 0
+
+
+def test_an_opt_out_that_was_ended_is_no_complaint_any_more() -> None:
+    end = r.OptOutEnded(at=NOON, optout_id="oo_1", account_id="a_1", by="dana", reason="our error")
+    rows = [missed(1), missed(2), end]
+    assert (number(rows), number(rows, NOON - timedelta(seconds=1))) == (1, 2)
+    history = fold("a_1", [missed(1), end])
+    assert not ignored(history, NOON - 2 * DAY, NOON)
+    assert ignored(history, NOON - 2 * DAY, NOON - timedelta(seconds=1))
 
 
 def test_a_stream_has_what_its_own_mail_was_complained_of_since_it_was_declared() -> None:

@@ -286,6 +286,10 @@ def test_case_standing_order_takes_three_incidents_each_with_all_its_recipients_
     assert missing() == ("mode_a",)
     seen = replace(history, incidents=(*history.incidents[:-1], replace(last, indicators=frozenset({"client.new"}))))
     assert by_order(seen, site(), TERMS, day(15)).missing == ("not_compromised",)
+    # A field of one's own mail, or what one's client calls itself, puts nobody out of reach.
+    script = frozenset({"client.automated", "rate.client.automated"})
+    dressed = replace(history, incidents=(*history.incidents[:-1], replace(last, indicators=script)))
+    assert by_order(dressed, site(), TERMS, day(15)).missing == ()
 
 
 def test_case_standing_order_each_began_after_the_notice_of_the_one_before() -> None:

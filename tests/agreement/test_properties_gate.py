@@ -15,8 +15,11 @@ import pytest
 
 from filterd.agreement.appeal import contestable
 from filterd.agreement.standing import strike_at
+from filterd.checks.rate import CLIENT_AUTOMATED
+from filterd.checks.rate_client import automated
 from filterd.config import Config
 from filterd.mail.address import parse_forward_path
+from filterd.mail.parse import parse
 from filterd.model import records as r
 from filterd.model.session import Door, Envelope, ForwardPath, Session
 from filterd.ports import Intake
@@ -35,7 +38,9 @@ BREACHES = (
     ("content.advertising.model", "rate.message.bulk", "rate.unknown.high"),
     ("content.gambling.model", "rate.recipients.high"),
     ("content.phishing.model", "link.text.mismatch"),
+    ("content.spam.model", "rate.strangers.unlike"),
 )
+SCRIPT = "X-Mailer: PHPMailer 6.9.1"
 # What honest automatic mail, lists, bounces and forwards bear, and what somebody might hope to pass with.
 COSTUMES = (
     "List-Id: <news.cust.example>",
@@ -65,6 +70,7 @@ COSTUMES = (
     "Received: from mx (mx.other.example [192.0.2.1]) by mx.cust.example; Mon, 2 Mar 2026 09:00:00 +0800",
     "X-Auth-User: nobody@rival.example",
     "Sender: postmaster@cust.example",
+    SCRIPT,
     "X-Mailer: Microsoft Outlook 16.0",
 )
 NULL = None
@@ -87,13 +93,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 async def submit(
     house: House, raw: bytes, codes: tuple[str, ...], to: tuple[str, ...], login: str, path: str | None = NULL
 ) -> int | None:
-    """Hand one authenticated mail in; say the reply's code."""
-    house.script.codes = codes
+    """Hand one authenticated mail in; say the reply's code. That a script sends is found as the check finds it."""
     session = Session(
         id="c_1", door=Door.SMTP, listener="submission", peer_address="127.0.0.1", is_trusted_peer=True, login=login,
         login_source="xclient",
     )  # fmt: skip
     read = lambda x: parse_forward_path(f"<{x}>".encode())  # noqa: E731
+    found = automated(parse(raw), session)
+    house.script.codes = (*codes, CLIENT_AUTOMATED) if found is not None else codes
     envelope = Envelope(
         reverse_path=read(path) if path is not None else None,
         forward_paths=tuple(ForwardPath(path=read(x)) for x in to),
@@ -130,6 +137,11 @@ async def test_prop_headers_never_exempt(house: House) -> None:
         costume = chance.sample(COSTUMES, chance.randint(1, 6))
         got = await points(house, codes, f"u{number}@cust.example", path, *costume)
         assert got >= plain[codes], (codes, path, costume)
+    # Nor does a field that calls the sender a script, beside signs that say nothing alone.
+    for number, codes in enumerate(BREACHES):
+        assert await points(house, codes, f"script{number}@cust.example", LOGIN, SCRIPT) >= plain[codes], codes
+        said = [history_of(house, f"{who}{number}@cust.example") for who in ("plain", "script")]
+        assert len({tuple((x.features, x.ends_at is None) for x, _ in one.holds) for one in said}) == 1, codes
 
 
 async def test_prop_idempotent(house: House) -> None:

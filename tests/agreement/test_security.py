@@ -663,17 +663,21 @@ def test_what_the_counters_still_hold_locks_nothing_right_after_a_release() -> N
     assert (soon.records, bool(later.records)) == ((), True)
 
 
-def test_a_log_in_by_a_script_says_nothing_without_another_sign() -> None:
-    """TX-3.4.3 is C2: an account whose own printer or script sends is never locked for that, whatever a file says."""
+def test_that_a_script_sends_decides_nothing_alone_or_beside_another_sign() -> None:
+    """TX-3.4.3 is C2: an account whose own printer or script sends is never locked for that, whatever a file says. And
+    who sends chooses what he calls himself: it lowers no points."""
     script = "rate.client.automated"
-    for signs, is_locked in (((script,), False), ((script, NEW), True), ((script, UNLIKE), True), ((NEW,), True)):
+    for signs, is_locked in (((script,), False), ((script, NEW), True), ((script, UNLIKE), False), ((NEW,), True)):
         account = Account()
         account.mail(0, "malware", *signs)
         assert (account.at(0.1).security.kind == "hold" and account.at(0.1).security.until is None) is is_locked, signs
-    # What a log watcher reports and a check sees is the same sign.
+        spammer = Account()
+        spammer.mail(0, "spam.outbound", *signs, recipients=1200)
+        assert [s.is_provisional for s in spammer.at(0.1).strikes] == [is_locked], signs
     rules = SecuritySection(indicators=(script,), never_alone=())
     assert not rules.speaks(("client.automated",))
     assert not rules.speaks((script, "client.automated"))
+    assert not SecuritySection().speaks((script, "client.automated", "client.country"))
     assert rules.speaks((script, "client.new"))
     assert "client.automated" in rules.reported
 

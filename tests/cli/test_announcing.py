@@ -45,7 +45,7 @@ def test_policy_check_says_that_new_terms_were_not_announced(coming: Path, house
     (said,) = warnings(coming, state_dir=house.state_dir)
     assert said == (
         "tencent-exmail 2096-01 replaces another version and was not announced:"
-        " filterd change announce terms --on 2096-01-01 --document WHERE"
+        " filterd change announce terms --agreement tencent-exmail --on 2096-01-01 --document WHERE"
     )
     token = {"FILTERD_TOKEN": house.person("ana")}
     # Another day's announcement, and one of a price, are none of it.
@@ -87,7 +87,7 @@ async def test_a_running_node_says_it_once_and_no_more_when_it_is_announced() ->
         await watch.look()
     (line,) = lines
     assert (line["event"], line["version"], line["log_level"]) == ("version_not_announced", "next", "warning")
-    assert line["do"].startswith("filterd change announce terms --on 2026-")
+    assert line["do"].startswith(f"filterd change announce terms --agreement {base.id} --on 2026-")
     day = base.calendar.start_of(base.calendar.day_of(begins))
     rows = (
         r.ChangeAnnounced(

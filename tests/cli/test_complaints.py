@@ -155,6 +155,49 @@ def test_a_mail_is_found_by_the_id_we_put_into_its_header(desk: Desk) -> None:
     assert [x.transaction_id for x in desk.counted(desk.ann)] == [tx]
 
 
+def test_an_id_of_ours_counts_only_where_the_rest_of_the_report_agrees(desk: Desk) -> None:
+    desk.sent(desk.ann, NEWS, BOB)
+    other = desk.sent(desk.eve, "<e@else.example>", CAROL)
+    # Bob did not get it, and its Message-ID is another.
+    for n, message_id in enumerate((NEWS, "<gone@x>")):
+        (said,) = desk.imported(desk.file(f"{n}.eml", arf(message_id, f"X-Filterd-Id: {other} fp=0")))
+        assert said["account_id"] != desk.eve.account_id
+    assert desk.counted(desk.eve) == []
+
+
+def test_one_message_id_in_all_mails_hides_no_complaint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filterd.cli import complaint_search
+
+    monkeypatch.setattr(complaint_search, "_MOST_FOUND", 30)
+    first = desk.sent(desk.ann, NEWS, BOB)
+    for n in range(25):
+        desk.sent(desk.ann, NEWS, f"r{n}@other.example")
+    desk.sent(desk.eve, NEWS, CAROL)
+    (said,) = desk.imported(desk.file("bob.eml", arf()))
+    assert (said["account_id"], said["is_counted"]) == (desk.ann.account_id, True)
+    # Two have used it, and nobody is named: our own id says which it is.
+    unnamed = arf(NEWS, recipient=None)
+    assert desk.imported(desk.file("none.eml", unnamed))[0]["account_id"] is None
+    (said,) = desk.imported(desk.file("id.eml", arf(NEWS, f"X-Filterd-Id: {first} fp=0", recipient=None)))
+    assert said["account_id"] == desk.ann.account_id
+    assert {x.transaction_id for x in desk.counted(desk.ann)} == {first}
+    by_hand = desk.run("complaint", "file", "spam", "--message-id", NEWS, "--from", CAROL, "--json").json
+    assert by_hand["account_id"] == desk.eve.account_id
+
+
+def test_mails_under_one_message_id_leave_room_for_other_reports(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filterd.cli import complaint_search
+
+    monkeypatch.setattr(complaint_search, "_MOST_FOUND", 5)
+    other = desk.sent(desk.eve, "<e@else.example>", CAROL)
+    for n in range(8):
+        desk.sent(desk.ann, NEWS, f"r{n}@other.example")
+    reports = [arf(), arf("<e@else.example>", recipient=CAROL)]
+    box = b"".join(b"From x Mon Mar  2 04:00:00 2026\r\n" + x + b"\r\n" for x in reports)
+    desk.imported(desk.file("box", box))
+    assert [x.transaction_id for x in desk.counted(desk.eve)] == [other]
+
+
 def test_a_mailbox_of_reports_is_one_case_and_as_many_complaints_as_recipients(desk: Desk) -> None:
     desk.sent(desk.ann, NEWS, BOB, CAROL)
     reports = [arf(recipient=x) for x in (BOB, CAROL, BOB, "nobody@else.example", None)]
@@ -173,16 +216,16 @@ def test_reports_come_by_standard_input_too(desk: Desk) -> None:
     assert said["is_counted"]
 
 
-def test_the_same_words_from_one_network_on_one_day_came_together(desk: Desk) -> None:
+def test_the_same_words_on_one_day_came_together_wherever_they_say_they_are_from(desk: Desk) -> None:
     people = [f"p{n}@other.example" for n in range(3)]
     others = ["q@third.example", "z@fourth.example"]
-    desk.sent(desk.ann, NEWS, *people, *others)
+    desk.sent(desk.ann, NEWS, *people, *others, BOB)
     for n, author in enumerate([*people, *others]):
         desk.imported(desk.file(f"{n}.eml", plain(author, f"Ban this sender, order {n}")))
-    desk.imported(desk.file("own.eml", plain(people[0], "I never asked for these letters")))
+    desk.imported(desk.file("own.eml", plain(BOB, "I never asked for these letters")))
     rows = desk.counted(desk.ann)
-    assert len({x.unit for x in rows}) == 5
-    assert len({x.group for x in rows}) == 3
+    assert len({x.unit for x in rows}) == 6
+    assert len({x.group for x in rows}) == 2
     assert all(x.group for x in rows)
 
 

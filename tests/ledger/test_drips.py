@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import select
 
+from filterd.errors import LedgerUnavailable
 from filterd.ledger.drips import DAYS, NEAR_BITS, RUNS_AT_MOST, Drips, subject
 from filterd.ledger.engine import LedgerEngine
 from filterd.ledger.schema import COUNT_DAY
@@ -69,6 +73,48 @@ async def test_what_was_held_does_not_pass_at_the_second_try(engine: LedgerEngin
     clock.advance(86_400 * DAYS)
     await engine.counters.count(mail(clock, "three", "eve@x.example"))
     assert (await engine.counters.count(mail(clock, "four", "ann@x.example"))).drip_strangers == 0
+
+
+async def test_who_wrote_first_is_answered_and_no_stranger(engine: LedgerEngine, clock: FrozenClock) -> None:
+    """A help desk answers with one template; whoever else gets it is a stranger."""
+    today = clock.now().date()
+
+    def reply(name: str, who: str) -> CountRequest:
+        return replace(mail(clock, name, who), tenant_id="t_1", wrote_since=today - timedelta(days=30))
+
+    people = [f"{number}@x.example" for number in range(5)]
+    rows = [("t_1", keyed_hash(KEYS.pseudonym, who), today) for who in people]
+    # Too long ago, and to somebody else.
+    rows += [("t_1", keyed_hash(KEYS.pseudonym, "old@x.example"), today - timedelta(days=31))]
+    rows += [("t_2", keyed_hash(KEYS.pseudonym, "other@x.example"), today)]
+    await engine.submit(lambda txn: txn.note_senders(rows))
+    for again in ("", " again"):
+        for who in people:
+            assert (await engine.counters.count(reply(who + again, who))).drip_strangers == 0, (who, again)
+    for number, who in enumerate(("old@x.example", "other@x.example", "eve@x.example")):
+        assert (await engine.counters.count(reply(who, who))).drip_strangers == number + 1
+    # And who is answered hears nothing of what drips to others.
+    assert (await engine.counters.count(reply("once more", people[0]))).drip_strangers == 0
+
+
+async def test_while_nobody_can_say_who_wrote_first_nobody_is_taken_for_a_stranger(
+    engine: LedgerEngine, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since = clock.now().date()
+
+    async def count(name: str) -> int:
+        request = replace(mail(clock, name, f"{name}@x.example"), tenant_id="t_1", wrote_since=since)
+        return (await engine.counters.count(request)).drip_strangers
+
+    assert await count("ann") == 1
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise LedgerUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.counters, "_submit", away)
+        assert await count("bob") == 0
+    assert await count("eve") == 2
 
 
 async def test_a_month_later_it_is_forgotten(engine: LedgerEngine, clock: FrozenClock) -> None:

@@ -137,3 +137,42 @@ def test_every_end_names_it() -> None:
         (due,) = of_service(History(account_id="n_1", further=(ended,)), None, tencent(), at)
         assert due.event == "service_ended"
         assert due.facts["copy_until"] == date(2026, 4, 1)
+
+
+# --- whose terms are new ----------------------------------------------------------------------------------------------
+
+
+async def test_where_one_agreement_binds_all_its_terms_are_meant(office: Office) -> None:
+    assert (await announce(office, "terms", "2026-03-03"))["told"] == 1
+    await announce(office, "price", "2026-03-03")
+    assert [x.agreement for x in office.site(r.ChangeAnnounced)] == [office.terms().id, ""]
+
+
+async def test_where_several_bind_an_announcement_says_whose_terms_are_new(office: Office) -> None:
+    await office.reselling("dana")
+    with pytest.raises(RefusedError, match="--agreement aliyun-mail or tencent-exmail"):
+        await announce(office, "terms", "2026-03-03")
+    # One customer has one.
+    await announce(office, "terms", "2026-03-03", tenant="acme.example")
+    said = await announce(office, "terms", "2026-03-04", agreement="tencent-exmail")
+    assert said["told"] == 1
+    assert [x.agreement for x in office.site(r.ChangeAnnounced)] == ["aliyun-mail", "tencent-exmail"]
+    # A price is everybody's.
+    assert (await announce(office, "price", "2026-03-03"))["told"] == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "more", "says"),
+    [
+        ("terms", {"agreement": "nobody-s"}, "is no agreement here"),
+        ("terms", {"agreement": "aliyun-supplement"}, "which both sides sign"),
+        ("terms", {"agreement": "aliyun-mail", "tenant": "cust.example"}, "is bound by tencent-exmail"),
+        ("price", {"agreement": "tencent-exmail"}, "for terms alone"),
+    ],
+)
+async def test_an_agreement_that_cannot_be_meant_is_refused(
+    office: Office, what: str, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(RefusedError, match=says):
+        await announce(office, what, "2026-03-03", **more)
+    assert office.site(r.ChangeAnnounced) == []

@@ -76,12 +76,37 @@ async def test_only_that_recipient_is_refused_and_for_that_account_alone(office:
     assert await rows(office, r.ViolationRecorded, "eve@cust.example") == []
 
 
-async def test_trying_it_is_mode_b_once_a_day(office: Office) -> None:
+async def struck(office: Office) -> Any:
+    """Have Alice be told of Bob's request, and write to him on the next day all the same."""
+    said = await optout(office)
+    await rcpt(office, BOB)
+    office.clock.advance(DAY)
+    await rcpt(office, BOB)
+    return said
+
+
+async def test_the_first_try_only_tells_the_account(office: Office) -> None:
     await optout(office)
     for _ in range(3):
         assert await rcpt(office, BOB) is not None
     (row,) = await rows(office, r.OptOutIgnored)
     assert row.kind == "person"
+    assert await rows(office, r.ViolationRecorded) == []
+    assert (await office.standing(), office.promised()) == ("good", [])
+    # Nor does it tell of another request.
+    await optout(office, CAROL)
+    office.clock.advance(DAY)
+    assert await rcpt(office, CAROL) is not None
+    assert await rows(office, r.ViolationRecorded) == []
+
+
+async def test_trying_it_again_is_mode_b_once_a_day(office: Office) -> None:
+    await optout(office)
+    assert await rcpt(office, BOB) is not None
+    office.clock.advance(DAY)
+    for _ in range(3):
+        assert await rcpt(office, BOB) is not None
+    assert len(await rows(office, r.OptOutIgnored)) == 2
     (violation,) = [v for x in await rows(office, r.ViolationRecorded) for v in x.violations]
     assert (violation.category, violation.mode.value, violation.ground.ids) == (
         "abuse.repeated", "B", ("3.3.2 tail-d",),
@@ -93,13 +118,55 @@ async def test_trying_it_is_mode_b_once_a_day(office: Office) -> None:
     assert (await office.send(letter("hello"), CAROL, login=ALICE)).reply is None
     office.clock.advance(DAY)
     assert await rcpt(office, BOB) is not None
-    assert len(await rows(office, r.OptOutIgnored)) == 2
+    assert len(await rows(office, r.OptOutIgnored)) == 3
 
 
-async def test_what_another_process_has_written_down_is_not_written_twice(office: Office) -> None:
+QUEUE = {"name": "submission", "attribution": "xclient", "direction": "outbound", "after_queue": True}
+
+
+@pytest.mark.parametrize("kind", ["person", "list"])
+async def test_behind_the_queue_it_is_refused_for_good_and_counts_for_nothing(tmp_path: Path, kind: str) -> None:
+    """HOUSE rule 6: one mail that a queue tries every day is no act a day, and may be older than the request."""
+    async with open_office(tmp_path, listener=[QUEUE]) as office:
+        await office.hire("dana", "erin")
+        await office.mailbox()
+        await optout(office, kind=kind)
+        for _ in range(6):
+            office.clock.advance(DAY)
+            before, after = await rcpt(office, BOB), (await office.send(letter("one"), BOB, login=ALICE)).reply
+        for said in (before, after):
+            assert said is not None
+            assert (said.code, said.enhanced) == (550, "5.7.1")
+        assert await rows(office, r.OptOutIgnored) == []
+        assert await rows(office, r.StrikeIssued) == []
+        assert await office.standing() == "good"
+
+
+async def test_who_ends_one_that_has_given_a_strike_asks_a_person_about_it(office: Office) -> None:
+    said = await struck(office)
+    (strike,) = await rows(office, r.StrikeIssued)
+    ended = await office.act("dana", "optout.end", optout=said["optout_id"], reason="our error")
+    assert ended["reassess"] == [strike.incident_id]
+    (task,) = [x for x in await rows(office, r.TaskOpened) if x.what.startswith("reassess")]
+    assert task.incident_id == strike.incident_id
+    assert any("reassess" in str(x["what"]) for x in await office.act("dana", "review.list"))
+
+
+async def test_who_ends_one_that_has_given_none_asks_nobody(office: Office) -> None:
     said = await optout(office)
+    await rcpt(office, BOB)
+    ended = await office.act("dana", "optout.end", optout=said["optout_id"], reason="our error")
+    assert ended["reassess"] == []
+    assert await rows(office, r.TaskOpened) == []
+
+
+async def test_what_process_has_written_down_is_not_written_twice(office: Office) -> None:
+    said = await optout(office)
+    assert await rcpt(office, BOB) is not None
+    office.clock.advance(DAY)
     account = await office.mailbox()
-    given = {"account_id": account.account_id, "optout": said["optout_id"], "at": START.isoformat()}
+    at = office.clock.now().isoformat()
+    given = {"account_id": account.account_id, "optout": said["optout_id"], "at": at}
     assert await office.ledger.call("optout.ignored", given) is True
     assert await office.ledger.call("optout.ignored", given) is False
     assert await office.ledger.call("optout.ignored", {**given, "optout": "oo_other"}) is False

@@ -12,6 +12,7 @@ import pytest
 from filterd.checks import rate
 from filterd.checks.spec import Context
 from filterd.config.checks import RateConfig
+from filterd.model.ids import keyed_hash
 from filterd.model.verdict import Outcome, Verdict
 from tests.kit.house import Script
 from tests.pipeline.holding import HoldingOffice, open_holding
@@ -71,3 +72,21 @@ async def test_three_hundred_strangers_on_the_tenth_day_are_held_and_warned(offi
     other = "the minutes of our meeting on Tuesday are attached; the next one is in the town hall, and there is cake."
     assert (await writes(office, "minutes", "new@other.example", text=other)).reply is None
     assert (await writes(office, "one more", "new2@other.example")).reply is not None
+
+
+async def test_a_help_desk_that_answers_three_hundred_people_with_one_template_is_left_alone(
+    office: HoldingOffice,
+) -> None:
+    account = await office.mailbox()
+    for day in range(10):
+        people = [f"n{day}.{who}@other{who}.example" for who in range(30)]
+        today = office.clock.now().date()
+        asked = [(account.tenant_id, keyed_hash(office.gate._keys.pseudonym, who), today) for who in people]
+        office.engine.run(lambda txn, asked=asked: txn.note_senders(asked))
+        for number in range(3):
+            assert (await writes(office, f"n{day}{number}", *people[number::3])).reply is None, (day, number)
+        office.clock.advance(DAY)
+    assert await office.items() == []
+    assert (await office.show(ALICE))["standing"] == "good"
+    # It wrote to as many, and the next stranger is its first.
+    assert (await writes(office, "stranger", "new@other.example")).reply is None

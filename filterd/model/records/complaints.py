@@ -20,8 +20,7 @@ class ComplaintFiled:
         account_id: whom it is about, found by our own record of the mail, or named where the case can count against
             nobody; None: nobody was found.
         transaction_id: our own record of the mail, "" for none.
-        source: of an imported report without an account, keyed hash of the network it came from; reports of one
-            network are one case a day.
+        source: only in older rows, of a report about no mail of ours: keyed hash of the domain it said it was from.
     """
 
     at: datetime
@@ -52,11 +51,14 @@ class ComplaintCounted:
     """One complaint about a mail that our own record says the account has sent.
 
     Args:
-        unit: who counts as one: derived of a recipient on that record, else of the mail itself, so that no number of
-            reports about one mail is more than it had recipients.
-        group: the same for complaints that came together (same day, same words, same network); "" where they did not.
+        complaint_id: its case; "" where somebody said that it was no spam before anybody complained.
+        unit: who counts as one: derived of a recipient on that record; the same for all who are none or do not say who
+            they are, so that one person is not many.
+        group: the same for complaints that came together (same day, same words); "" where they did not.
         stream: keyed hashes by which declared streams know their mail.
-        is_withdrawn: the recipient says that it was no spam.
+        is_withdrawn: the recipient says that this mail was no spam.
+        by: who took it in, or had it read in.
+        channel: as of the case, "" in older rows.
     """
 
     at: datetime
@@ -67,6 +69,8 @@ class ComplaintCounted:
     group: str = ""
     stream: tuple[str, ...] = ()
     is_withdrawn: bool = False
+    by: str = ""
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,7 @@ class ChangeAnnounced:
         what: `function`, `price`, `use`, `terms`, or `stop`: the service ends for reasons of policy.
         tenant_id: None: every customer was told.
         document: where it is published.
+        agreement: of terms, by id, which agreement has new ones; empty: nobody said, and it goes for each.
     """
 
     at: datetime
@@ -126,6 +127,7 @@ class ChangeAnnounced:
     effective_at: datetime
     document: str
     by: str
+    agreement: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

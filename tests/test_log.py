@@ -47,6 +47,8 @@ from tests.checks.contexts import ACCOUNT, path, transaction
 from tests.kit.clock import NOON, FrozenClock
 from tests.kit.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ROOT = FilePath(__file__).resolve().parent.parent
 KEY = b"k" * 32
 YES = Reply(code=250, enhanced="2.0.0", text="Ok: queued as 4XyZ")

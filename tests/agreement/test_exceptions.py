@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from filterd.agreement.exceptions import ExceptionTable, Match, applied, choice_of, settle
 from filterd.model.exception import DENY, NULL_SENDER, TOPICS, Denial, ExceptionEntry, Kind, MailTraits
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 STRENGTH = ("accept", "tag", "quarantine", "defer", "reject", "discard")
 

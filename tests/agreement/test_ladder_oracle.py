@@ -28,6 +28,8 @@ from filterd.model.standing import MALICIOUS, UNKNOWN, History, Standing
 from tests.agreement.contract import shipped
 from tests.kit import naive_ladder as naive
 
+pytestmark = pytest.mark.slow
+
 # More in the nightly run; the naive ladder recomputes everything for every query.
 EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "6"))
 # Shrinking takes minutes with this oracle; run again with all phases when a case has been found.

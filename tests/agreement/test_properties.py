@@ -21,6 +21,8 @@ from filterd.model.sanction import Ground, Mode, Preset, Rung, Violation
 from filterd.model.standing import History
 from tests.agreement.contract import shipped
 
+pytestmark = pytest.mark.slow
+
 # More in the nightly run.
 EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "15"))
 START = datetime(2026, 3, 2, tzinfo=UTC)

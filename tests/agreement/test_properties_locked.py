@@ -40,6 +40,8 @@ from tests.agreement.cases import MEDIUM, NOON, STRANGER, STRONG, assessed, case
 from tests.agreement.contract import CODES, shipped
 from tests.agreement.test_load import KNOWN, TEXT, category_text
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "30"))
 C1 = tuple(c.id for c in shipped().category if c.mode is Mode.C1)
 C2 = tuple(c.id for c in shipped().category if c.mode is Mode.C2)

@@ -27,6 +27,8 @@ from tests.agreement.cases import finding as found
 from tests.agreement.contract import shipped
 from tests.agreement.rows import DAY, HOUR, SECOND, T0, history
 
+pytestmark = pytest.mark.slow
+
 TERMS = shipped()
 VIRUS, SPAM = "virus.signature.match", "content.spam.model"
 RULE = Wrong(rule=VIRUS, version=None, since=T0, until=T0 + DAY)

@@ -30,6 +30,8 @@ from tests.agreement.cases import NOON, case
 from tests.agreement.contract import CODES
 from tests.agreement.mutants import SHIPPED, refusal, shipped, text_of, without_clause, without_rules
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 REGISTERED = ("aliyun-mail", "tencent-exmail")
 # CLAUSES §2, every row, typed here once more; 2.1.2 and 3.2.1 are in no row and oblige nobody.

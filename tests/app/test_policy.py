@@ -15,6 +15,8 @@ from filterd.config import Config, load
 from filterd.errors import ConfigError, FilterdError
 from tests.kit.node import toml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 # Small: no model is read.
 LEAN: dict[str, Any] = {

@@ -18,6 +18,8 @@ from filterd.model.message import Message, Part
 from filterd.model.verdict import Outcome, Verdict
 from tests.checks.contexts import context, message, transaction
 
+pytestmark = pytest.mark.slow
+
 PE = b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0" + bytes(40)
 NAMELESS = names.read(None)
 

@@ -20,6 +20,8 @@ from tests.cli.rig import House, run
 from tests.kit.clock import NOON, FrozenClock
 from tests.kit.terms import tencent
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = path("policies/agreements/tencent-exmail.toml")
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.cli.rig import House
+
+pytestmark = pytest.mark.slow
 
 BOB = "bob@corp.example"
 

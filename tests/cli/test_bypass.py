@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.cli.rig import House, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_on_by_a_named_person_says_until_when(house: House) -> None:

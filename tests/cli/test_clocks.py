@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.cli.rig import House
+
+pytestmark = pytest.mark.slow
 
 
 def tenant(house: House, **columns: str) -> str:

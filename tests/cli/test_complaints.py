@@ -19,6 +19,8 @@ from filterd.model.verdict import Assessment
 from filterd.ports import AccountRef
 from tests.cli.rig import House, Ran, open_house
 
+pytestmark = pytest.mark.slow
+
 BOB, CAROL = "bob@other.example", "carol@third.example"
 NEWS = "<news@cust.example>"
 

@@ -18,6 +18,8 @@ from filterd.cli import app
 from filterd.log import EventStream, Log
 from tests.cli.rig import House, run
 
+pytestmark = pytest.mark.slow
+
 NEEDS_LEDGER = (
     ("account", "list"),
     ("account", "show", "x"),

@@ -21,6 +21,8 @@ from filterd.pipeline import quarantine as quarantine_verbs
 from tests.cli.rig import House, Ran, open_house
 from tests.ledger.evidence_rig import DIGEST, ENVELOPE, RAW
 
+pytestmark = pytest.mark.slow
+
 app = typer.Typer(cls=Entry)
 app.add_typer(evidence, name="evidence")
 app.add_typer(quarantine, name="quarantine")

@@ -20,6 +20,8 @@ from tests.cli.rig import House, open_house
 from tests.cli.test_evidence import caught
 from tests.ledger.evidence_rig import DIGEST, RAW
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = hashlib.sha256(b"order 7").hexdigest()
 ALICE = "alice@cust.example"
 

@@ -14,6 +14,8 @@ from filterd.model.session import Door, Session
 from filterd.pipeline.texts import CATALOGUE, Why
 from tests.cli.rig import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("code", ["F-LINKS", "f-links"])
 def test_a_code_is_explained_in_both_languages(code: str) -> None:

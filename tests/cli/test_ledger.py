@@ -13,6 +13,8 @@ from filterd.model.records import PersonAdded
 from filterd.ports import LedgerTxn
 from tests.cli.rig import House, run
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"sound", "rows", "unanchored", "unseen_writers", "lost", "proven", "fault", "ledger"}
 
 

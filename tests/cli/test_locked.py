@@ -16,6 +16,8 @@ from tests.cli.test_people_acts import staffed
 from tests.cli.test_terms import examined
 from tests.clients.test_locked_lists import GOOD
 
+pytestmark = pytest.mark.slow
+
 BOB = "bob@corp.example"
 CASE = "lh_" + "a" * 40
 WORDS = b"Subject: the velvet teapot\r\n\r\nHello\r\n"

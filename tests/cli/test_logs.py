@@ -13,6 +13,8 @@ import pytest
 from filterd.model.reply import Reply
 from tests.cli.rig import House, run
 
+pytestmark = pytest.mark.slow
+
 TAKEN = Reply(code=250, enhanced="2.0.0", text="2.0.0 Ok: queued as 4XbM2k0FQz")
 REFUSED = Reply(code=550, enhanced="5.7.1", text="Message refused")
 

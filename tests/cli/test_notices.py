@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from filterd.model.records import NoticeSent
 from filterd.pipeline.notice_table import EVENTS
 from tests.cli.rig import House
 from tests.mail.test_report import dsn
+
+pytestmark = pytest.mark.slow
 
 NOTICE = "m_" + "ab" * 20
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from filterd.model.records import NoticeSent
 from tests.cli.rig import House
+
+pytestmark = pytest.mark.slow
 
 BOB = "bob@corp.example"
 

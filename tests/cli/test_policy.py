@@ -10,6 +10,8 @@ import pytest
 from filterd.share import path
 from tests.cli.rig import run
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = path("policies/agreements/tencent-exmail.toml")
 KEYS = {
     "file",

@@ -10,6 +10,8 @@ import pytest
 from filterd.model import records as r
 from tests.cli.rig import House
 
+pytestmark = pytest.mark.slow
+
 TENANT = "corp.example"
 
 

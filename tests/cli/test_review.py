@@ -8,6 +8,8 @@ from filterd.model.records import HoldPlaced
 from filterd.model.sanction import Feature
 from tests.cli.rig import House
 
+pytestmark = pytest.mark.slow
+
 
 def sanctioned(house: House) -> tuple[str, str]:
     """An account with a warning; says its sanction and its case id."""

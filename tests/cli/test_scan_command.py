@@ -12,6 +12,8 @@ from filterd.clients.clamd_private import EICAR, PrivateClamd
 from tests.cli.rig import run
 from tests.kit.zones import Zone, ZoneServer
 
+pytestmark = pytest.mark.slow
+
 MAIL = b"From: Ann <ann@corp.example>\nTo: bob@else.example\nSubject: hi\nMessage-ID: <1@corp.example>\n\nhello\n"
 # Fixed: who reads --json relies on it.
 KEYS = {

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from filterd.cli.probes import state
 from filterd.cli.probes.finding import Patient
 from filterd.config import Config
 from tests.cli.rig import House
 from tests.kit.terms import tencent
+
+pytestmark = pytest.mark.slow
 
 
 def added(house: House, name: str, role: str, token: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.cli.rig import House
 
+pytestmark = pytest.mark.slow
+
 BOB = "bob@corp.example"
 
 

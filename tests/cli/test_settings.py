@@ -10,6 +10,8 @@ import pytest
 from filterd.config import Config, load
 from tests.cli.rig import run
 
+pytestmark = pytest.mark.slow
+
 FILE = """\
 [node]
 state_dir = "state"

@@ -22,6 +22,8 @@ from tests.cli.test_policy import raised
 from tests.clients.test_term_lists import GOOD
 from tests.kit.clock import NOON
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lists(tmp_path: Path) -> Path:

@@ -21,6 +21,8 @@ from tests.kit.clock import NOON
 from tests.kit.postgres import Postgres
 from tests.log.streams import answered, decided, denied
 
+pytestmark = pytest.mark.slow
+
 STORES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.database)]
 W0, W1 = "node1.w0", "node1.w1"
 

@@ -30,7 +30,7 @@ from tests.pipeline.appeal_rig import ALICE, Scene
 from tests.pipeline.test_gate import CONFIG
 
 # No limit is met: time stands still.
-pytestmark = pytest.mark.turned
+pytestmark = [pytest.mark.turned, pytest.mark.slow]
 
 ENGLISH = {"Accept-Language": "en-GB,en;q=0.9"}
 

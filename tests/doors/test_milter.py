@@ -26,6 +26,8 @@ from tests.kit import mta as mta_kit
 from tests.kit.mta import ALL_STEPS, MilterClosed, Mta
 from tests.kit.waiting import soon
 
+pytestmark = pytest.mark.slow
+
 MAIL = b"From: a@example.com\r\nSubject:  two blanks\r\n\tfolded\r\nX-None:none\r\n\r\nbody\r\n..\r\n"
 SUSPENDED = Reply(code=550, enhanced="5.7.13", text="Account suspended\nSee 100% of it")
 ACCEPT, CONTINUE = (b"a", b""), b"c"

@@ -11,6 +11,8 @@ from tests.dialogs.client import Dialog
 from tests.dialogs.house import FakeGate, open_house
 from tests.kit.waiting import soon
 
+pytestmark = pytest.mark.slow
+
 GROUP = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<gone@example.org>\r\nDATA\r\n"
 MAIL = b"Subject: x\r\n\r\n..dot\r\nRSET\r\n.\r\n"
 NEXT = b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<c@example.org>\r\nRCPT TO:<d@example.org>\r\nDATA\r\n"

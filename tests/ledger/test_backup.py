@@ -65,6 +65,8 @@ from tests.ledger.rig import (
     violation,
 )
 
+pytestmark = pytest.mark.slow
+
 MAIL = b"Subject: x\r\n\r\ny\r\n"
 
 

@@ -28,6 +28,8 @@ from tests.ledger.mails import mail
 from tests.ledger.naive_counts import SPANS, NaiveNode, minute
 from tests.ledger.nodes import nodes
 
+pytestmark = pytest.mark.slow
+
 WHOSE = {"": "account_id", "tenant_": "tenant_id", "client_": "client_id"}
 
 

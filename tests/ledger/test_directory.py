@@ -19,6 +19,8 @@ from filterd.ports import AccountRef
 from tests.kit.clock import NOON
 from tests.ledger.rig import ACCOUNT, TENANT, act, incident, open_engine, opened, people_the_directory
 
+pytestmark = pytest.mark.slow
+
 SPOKEN = ("wilhelmine", "oster", "privat.example", "Lindenhof", "chief@", "somebody@example.org")
 
 

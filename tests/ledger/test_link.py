@@ -17,6 +17,8 @@ from tests.ledger.link_house import CASE, House, fields, objections
 from tests.ledger.mails import mail
 from tests.ledger.rig import ACCOUNT, TENANT, act, people_the_directory
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["local", "remote"])
 async def ledger(request: pytest.FixtureRequest, house: House) -> Ledger:

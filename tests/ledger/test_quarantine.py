@@ -27,6 +27,8 @@ from tests.kit.postgres import Postgres
 from tests.ledger.evidence_rig import DIGEST, ENVELOPE, RAW, Fault, all_files, all_tables, decide, hold, spooled
 from tests.ledger.rig import open_engine, url_file
 
+pytestmark = pytest.mark.slow
+
 WORDS = (b"secret offer", b"buy now", b"Bertha", b"wilhelm", b"BODY=8BITMIME", b"x.example")
 
 

@@ -20,7 +20,7 @@ from filterd.ledger.store import FILE_NAME, open_store
 from tests.kit.clock import FrozenClock
 from tests.ledger.rig import KEYS, NODE, TENANT, WRITER, act, fold, open_engine, people_the_directory
 
-pytestmark = pytest.mark.one_store("sqlite")
+pytestmark = [pytest.mark.one_store("sqlite"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from filterd.ports import Keys
 from tests.ledger.rig import KEYS, WRITER, act, open_engine, opened
 from tests.ledger.tampering import Changed, bit_flips, forged, rearrangements, retypings
 
+pytestmark = pytest.mark.slow
+
 STRANGER = derive(b"\x07" * 32)
 OTHER = "node0.ledger"
 

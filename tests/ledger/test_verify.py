@@ -25,6 +25,8 @@ from filterd.ledger.verify import Fault, stored_rows, verify_rows, verify_store
 from tests.ledger.rig import KEYS, WRITER, act, incident, open_engine, url_of
 from tests.ledger.tampering import ROWS, dump_of, named, tamper, verified
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def opened_store(state_dir: Path) -> Iterator[Connection]:

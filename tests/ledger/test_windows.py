@@ -14,6 +14,8 @@ from filterd.ledger.windows import Window, minute_of
 from tests.kit.clock import NOON
 from tests.ledger.mails import mail
 
+pytestmark = pytest.mark.slow
+
 
 def test_memory_has_an_end() -> None:
     window = Window(seen=Seen())

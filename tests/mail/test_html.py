@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.html import MAX_TEXT_CHARS, to_text
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("html", "text"),

@@ -12,6 +12,8 @@ from filterd.mail.defects import AMBIGUOUS, DEFECTS, FAILED
 from filterd.mail.parse import Limits, parse
 from filterd.model.message import Message
 
+pytestmark = pytest.mark.slow
+
 
 def mail(*lines: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n"

@@ -14,6 +14,8 @@ from filterd.model.session import Door, Session
 from tests.kit.house import letter
 from tests.pipeline.test_features import CONFIG, Staffed
 
+pytestmark = pytest.mark.slow
+
 ALICE, SALES = "alice@cust.example", "sales@cust.example"
 BUYER = "Buyer@shop.example"
 

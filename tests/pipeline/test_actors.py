@@ -21,6 +21,8 @@ from filterd.pipeline.purge import purge
 from tests.kit.house import START, letter
 from tests.pipeline.people import ALICE, ANN, BOB, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 YEARS = timedelta(days=5 * 365)
 
 

@@ -23,6 +23,8 @@ from tests.dialogs.house import open_house
 from tests.kit.house import House, letter
 from tests.pipeline.test_features import APPEALS, CONFIG
 
+pytestmark = pytest.mark.slow
+
 ALICE = "alice@cust.example"
 BOB = parse_forward_path(b"<bob@other.example>")
 DESK = parse_forward_path(f"<{APPEALS}>".encode())

@@ -21,6 +21,8 @@ from tests.kit.house import letter
 from tests.kit.terms import tencent
 from tests.pipeline.people import ALICE, BOB, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 INSULT = "content.insult.model"
 FIRST, SECOND = "a" * 64, "b" * 64
 KITES = {

@@ -17,6 +17,8 @@ from tests.kit.house import House, letter
 from tests.pipeline.appeal_rig import ALICE, BURST, DAY_S, Scene
 from tests.pipeline.test_gate import CONFIG
 
+pytestmark = pytest.mark.slow
+
 ANN, BEN, CAS = "ft_ann", "ft_ben", "ft_cas"
 
 

@@ -18,6 +18,8 @@ from filterd.pipeline.received import Carried, came_first
 from tests.kit.house import letter
 from tests.pipeline.people import ALICE, BOB, DAY, VIRUS, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 FEED = "link.feed.match"
 SEEN, EVIL = "https://shop.example/out", "https://evil.example/login"
 

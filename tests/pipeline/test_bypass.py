@@ -16,6 +16,8 @@ from filterd.pipeline import bypass
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import ALICE, BOB, BURST, CONFIG
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

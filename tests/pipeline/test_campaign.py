@@ -37,6 +37,8 @@ from tests.kit.clock import FrozenClock
 from tests.kit.house import KEYS, START
 from tests.pipeline.test_effects import ALICE, APPEALS, BELLA, Identity, Queue, Site
 
+pytestmark = pytest.mark.slow
+
 CAMPAIGN, OWN = "campaign-text", "own-text"
 INCIDENT = "i_theft"
 BOB, CAROL, DAVE = "bob@cust.example", "carol@cust.example", "dave@far.example"

@@ -24,6 +24,8 @@ from filterd.workers.clocks import ClockWorker
 from tests.kit.terms import tencent
 from tests.pipeline.people import Office, open_office
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = NoticeSettings(sender="Mail <desk@provider.example>", appeals_address="appeals@provider.example")
 
 

@@ -20,6 +20,8 @@ from filterd.share import path
 from filterd.workers.clocks import ClockWorker
 from tests.pipeline.people import ALICE, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 RIGHTS = "3.3.2 tail-f"
 HOLDER = "holder@brand.example"
 LAW = "Advertising Law, article 9"

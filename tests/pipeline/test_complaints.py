@@ -22,6 +22,8 @@ from filterd.workers.clocks import ClockWorker
 from tests.kit.house import KEYS, START, letter
 from tests.pipeline.people import ALICE, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WRITER = "zoe.complains@victim.example"
 HASHES = [f"{n:032x}" for n in range(1000)]

@@ -22,6 +22,8 @@ from tests.kit.house import House, letter
 from tests.kit.slapd import BASE, PASSWORD, READER, Slapd
 from tests.pipeline.test_gate import BURST, CONFIG
 
+pytestmark = pytest.mark.slow
+
 ALICE, ALICIA, BOB = "alice@corp.example", "alicia@corp.example", "bob@other.example"
 ALIAS = "a@corp.example"
 

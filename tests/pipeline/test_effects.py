@@ -38,6 +38,8 @@ from tests.kit.clock import FrozenClock
 from tests.kit.house import KEYS, START
 from tests.kit.mta_queue import Queue
 
+pytestmark = pytest.mark.slow
+
 ALICE, BELLA = "alice@cust.example", "bella@cust.example"
 APPEALS = "appeals@provider.example"
 SENDING = (Feature(name="sending"),)

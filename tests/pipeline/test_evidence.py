@@ -23,6 +23,8 @@ from filterd.pipeline.verbs import MailVerbs
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import CONFIG
 
+pytestmark = pytest.mark.slow
+
 LOGIN = "alice@cust.example"
 VIRUS = "virus.signature.match"
 MAIL = letter("quarterly numbers")

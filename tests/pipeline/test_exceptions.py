@@ -21,6 +21,8 @@ from filterd.model.verdict import AuthResult, Verdict
 from filterd.ports import Answer, Intake
 from tests.kit.house import House, letter
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "listener": [
         {"name": "submission", "attribution": "xclient", "direction": "outbound"},

@@ -15,6 +15,8 @@ from filterd.model.session import Door, Session
 from filterd.model.verdict import Outcome
 from tests.kit.house import House, letter
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "listener": [
         {"name": "submission", "attribution": "xclient", "direction": "outbound"},

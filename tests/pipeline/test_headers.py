@@ -17,6 +17,8 @@ from filterd.model.verdict import Assessment, AuthResult, Finding, Outcome, Verd
 from filterd.pipeline.headers import FOREIGN_PREFIXES, MARKS, REQUIRED, TRACE, Marking, points
 from tests.kit import mta
 
+pytestmark = pytest.mark.slow
+
 ID = "mx.example.com"
 MAIL = b"From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n"
 SPF = AuthResult(method="spf", result="pass", properties=(("smtp.mailfrom", "example.org"),))

@@ -27,6 +27,8 @@ from tests.kit.house import letter
 from tests.pipeline.holding import CONTESTABLE, HoldingOffice, open_holding
 from tests.pipeline.people import ALICE, BOB
 
+pytestmark = pytest.mark.slow
+
 SPAM = ("content.spam.model",)
 ANN, AMY = "ann@cust.example", "amy@cust.example"
 

@@ -20,6 +20,8 @@ from tests.kit.house import letter
 from tests.pipeline.holding import CONTESTABLE, RUN, HoldingOffice, open_holding
 from tests.pipeline.people import ALICE, BOB
 
+pytestmark = pytest.mark.slow
+
 CAROL = "carol@other.example"
 
 

@@ -19,6 +19,8 @@ from tests.cli.rig import desk_rules, open_ledger
 from tests.kit.clock import FrozenClock
 from tests.ledger.rig import KEYS
 
+pytestmark = pytest.mark.slow
+
 
 class Desk:
     """The verbs on a real ledger, as a named admin."""

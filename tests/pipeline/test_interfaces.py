@@ -16,6 +16,8 @@ from filterd.pipeline.people import SERVICE, TENANT_ADMIN
 from filterd.pipeline.roles import MATRIX
 from tests.pipeline.people import ALICE, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 CLARA = "clara@acme.example"
 
 

@@ -25,6 +25,8 @@ from tests.ledger.conftest import PATIENT
 from tests.ledger.rig import KEYS
 from tests.pipeline.sources import Directory, facts
 
+pytestmark = pytest.mark.slow
+
 ANN, BEA = "ann@acme.example", "bea@acme.example"
 AWAY = PortError("book: away", temporary=True)
 

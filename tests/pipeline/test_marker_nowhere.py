@@ -30,6 +30,8 @@ from tests.pipeline.people import ALICE, Office, open_office
 from tests.workers.rig import SETTINGS, templates
 from tests.workers.test_outbox import Postbox
 
+pytestmark = pytest.mark.slow
+
 MARKS = ("qzxvkiteqz", "蓝色风筝飞")
 LIST = """
 id = "kites-2026"

@@ -14,6 +14,8 @@ from tests.kit.house import letter
 from tests.pipeline.holding import CONTESTABLE, MILTER, HoldingOffice, open_holding
 from tests.pipeline.people import ALICE, BOB
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[HoldingOffice]:

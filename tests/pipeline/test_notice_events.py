@@ -30,6 +30,8 @@ from filterd.share import path
 from tests.kit.clock import FrozenClock
 from tests.workers.rig import ACCOUNT, SETTINGS, TENANT, Story, at, templates, three_bursts
 
+pytestmark = pytest.mark.slow
+
 FOLDER = path("policies/notices")
 TEXTS = templates()
 TERMS = {

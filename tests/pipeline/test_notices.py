@@ -44,6 +44,8 @@ from tests.workers.rig import (
     three_bursts,
 )
 
+pytestmark = pytest.mark.slow
+
 FOLDER = path("policies/notices")
 TEXTS = templates()
 

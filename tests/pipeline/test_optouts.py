@@ -18,6 +18,8 @@ from filterd.model.session import Door, Session
 from tests.kit.house import START, letter
 from tests.pipeline.people import ALICE, BOB, DAY, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 CAROL = "carol@other.example"
 LIST_ID = "<news.cust.example>"
 ONE_CLICK = (

@@ -16,6 +16,8 @@ from filterd.ports import Answer
 from tests.kit.house import letter
 from tests.pipeline.people import Office, open_office
 
+pytestmark = pytest.mark.slow
+
 ALICE, SALES, CLARA = "alice@cust.example", "sales@cust.example", "clara@other.example"
 LENT = "news.lent.example"
 TABLES = {

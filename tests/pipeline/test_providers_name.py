@@ -21,6 +21,8 @@ from tests.pipeline.people import ALICE, CONFIG, VIRUS, Office, open_office
 from tests.workers.rig import templates
 from tests.workers.test_outbox import Postbox
 
+pytestmark = pytest.mark.slow
+
 NAME, DESK, DEALER = "Kite Mail", "desk@kitemail.example", "Jiang Mail"
 TABLES = {
     **{name: {"enabled": False} for name in ("clamd", "spam", "content", "authentication")},

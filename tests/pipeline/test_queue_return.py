@@ -24,6 +24,8 @@ from tests.kit.house import START
 from tests.pipeline.test_effects import ALICE, BELLA, SENDING, Site
 from tests.pipeline.test_effects import site as made
 
+pytestmark = pytest.mark.slow
+
 site = made
 ADMIN, OWNER = "admin@elsewhere.example", "owner@elsewhere.example"
 YES, NO = Reply(code=250, enhanced="2.0.0", text="ok"), Reply(code=550, enhanced="5.1.1", text="no")

@@ -15,6 +15,8 @@ from tests.kit.house import House
 from tests.pipeline.appeal_rig import ALICE, BURST, Scene
 from tests.pipeline.test_gate import CONFIG
 
+pytestmark = pytest.mark.slow
+
 ANN, BEN, CAS, MOD = "ft_ann", "ft_ben", "ft_cas", "ft_mod"
 CAROL = "carol@cust.example"
 VIRUS = "virus.signature.match"

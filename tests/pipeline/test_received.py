@@ -11,6 +11,8 @@ from filterd.config import Config
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import CONFIG
 
+pytestmark = pytest.mark.slow
+
 ALICE, IT = "alice@cust.example", "helpdesk@vendor.example"
 LINK = "https://evil.example/login?x=1"
 PHISH = ("link.feed.match",)

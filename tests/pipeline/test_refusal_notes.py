@@ -27,6 +27,8 @@ from filterd.share import path
 from tests.kit.house import START, letter
 from tests.pipeline.people import ALICE, BOB, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = NoticeSettings(sender="Mail <desk@provider.example>", appeals_address="appeals@provider.example")
 REFUSED = Reply(code=550, enhanced="5.7.13", text="no")
 EVE = "eve@else.example"

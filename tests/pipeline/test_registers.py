@@ -13,6 +13,8 @@ from filterd.errors import RefusedError
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import CONFIG
 
+pytestmark = pytest.mark.slow
+
 LOGIN = "alice@cust.example"
 ADVERT = ("content.advertising.model", "rate.message.bulk")
 PHISH = ("link.feed.match",)

@@ -14,6 +14,8 @@ from tests.kit.house import letter
 from tests.pipeline.holding import CONTESTABLE, HoldingOffice, open_holding
 from tests.pipeline.people import ALICE, BOB
 
+pytestmark = pytest.mark.slow
+
 CAROL, DAVE = "carol@other.example", "dave@other.example"
 
 

@@ -16,6 +16,8 @@ from filterd.workers.clocks import ClockWorker
 from tests.kit.house import START, letter
 from tests.pipeline.people import ANN, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 
 

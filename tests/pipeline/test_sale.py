@@ -13,6 +13,8 @@ from filterd.agreement.sale import CONTRACT, RECORD, term_of
 from filterd.model import records as r
 from tests.pipeline.people import Office, open_office
 
+pytestmark = pytest.mark.slow
+
 RECORDED = date(2026, 3, 2)
 AGREED = date(2026, 2, 10)
 TERMS = [

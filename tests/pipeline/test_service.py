@@ -23,6 +23,8 @@ from filterd.pipeline.purge import purge
 from filterd.pipeline.verbs import DeskRules
 from tests.kit.house import START, House, letter
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "listener": [
         {"name": "submission", "attribution": "xclient", "direction": "outbound"},

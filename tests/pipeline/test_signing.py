@@ -23,6 +23,8 @@ from tests.kit.house import START, House, letter
 from tests.kit.signing_keys import ed25519_key, record, rsa_key, write
 from tests.pipeline.holding import CONTESTABLE, open_holding
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RSA, ED = rsa_key(), ed25519_key()
 ALICE, BOB = "alice@cust.example", "bob@other.example"

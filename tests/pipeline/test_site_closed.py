@@ -24,6 +24,8 @@ from filterd.workers.webhook import CLOSED_TYPE, Webhooks
 from tests.kit.house import letter
 from tests.pipeline.people import ALICE, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 CLOSES, ERASED = "2026-04-10", "2026-04-20"
 
 

@@ -15,6 +15,8 @@ from tests.kit.house import House
 from tests.pipeline.test_gate import CONFIG
 from tests.pipeline.test_registers import LOGIN, Office
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400.0
 
 

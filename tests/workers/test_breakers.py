@@ -23,6 +23,8 @@ from filterd.workers.breakers import BreakerWatch
 from tests.kit.house import House, letter
 from tests.pipeline.test_gate import CONFIG
 
+pytestmark = pytest.mark.slow
+
 VIRUS = "virus.signature.match"
 
 

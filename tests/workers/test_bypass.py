@@ -28,6 +28,8 @@ from filterd.workers.bypass import BypassWatch
 from tests.kit.clock import FrozenClock
 from tests.kit.house import KEYS, START
 
+pytestmark = pytest.mark.slow
+
 
 class Site:
     """A real ledger, the file, and the watch between them."""

@@ -24,6 +24,8 @@ from filterd.workers.clocks import PAGE, ClockWorker
 from tests.kit.clock import FrozenClock
 from tests.kit.house import KEYS, START
 
+pytestmark = pytest.mark.slow
+
 T = "n_00000000000000000000000001"
 DAY = timedelta(days=1)
 

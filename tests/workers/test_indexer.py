@@ -31,6 +31,8 @@ from tests.kit.waiting import PATIENCE_S
 from tests.log.streams import Writer, answered, decided, denied, line
 from tests.test_log import KEY, say_everything
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ALL = MailQuery(limit=100_000)
 

@@ -32,6 +32,8 @@ from filterd.workers.outbox import Again, Done
 from filterd.workers.pager import Paging
 from tests.pipeline.people import ALICE, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 PAGING = {
     "command": ["/usr/bin/page"],
     "repeat_s": 600,

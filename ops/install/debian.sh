@@ -48,7 +48,7 @@ lower_guard() { # ours goes, the one we set aside comes back
 disable_at_boot() { # mail and scanner units of the packages given: filterd starts its own and needs no system service
     command -v systemctl >/dev/null || return 0
     local packages units
-    mapfile -t packages < <(printf '%s\n' "$@" | grep -E '^(clamav|postfix)')
+    mapfile -t packages < <(printf '%s\n' "$@" | grep -E '^(clamav|dovecot|opendkim|postfix)')
     [ "${#packages[@]}" -gt 0 ] || return 0
     mapfile -t units < <(dpkg -L "${packages[@]}" 2>/dev/null | sed -nE 's,^(/usr)?/lib/systemd/system/([^/@]+\.(service|socket|timer))$,\2,p')
     if [ "${#units[@]}" -gt 0 ]; then systemctl --quiet disable "${units[@]}" 2>/dev/null || true; fi

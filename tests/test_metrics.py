@@ -31,6 +31,8 @@ from filterd.model.session import Direction, Door
 from filterd.model.verdict import Assessment, Outcome, Verdict
 from tests.kit.clock import NOON
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.kit import named
 
+pytestmark = pytest.mark.slow
+
 PROPERTIES = """
 standing_is_fold no_ground_no_sanction c1_locked c2_ceiling incident_never_silent no_imposition_without_act
 lapse_consumes_nothing points_max_not_sum auto_needs_a_points idempotent headers_never_exempt script_never_raises

@@ -22,6 +22,8 @@ from filterd.model.staffing import Staffing, StaffingRules
 from filterd.model.standing import SanctionFile
 from tests.agreement.test_walks import START, TERMS, Account
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 

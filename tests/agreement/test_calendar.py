@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from filterd.agreement.calendar import Calendar, years_after
 from filterd.agreement.sections_lifecycle import HolidaysSection
 
+pytestmark = pytest.mark.slow
+
 SHANGHAI = Calendar(zone="Asia/Shanghai")
 # Havana and Beirut skip or repeat midnight, Kathmandu is off by 5:45, Apia has left out a whole day.
 ZONES = ("UTC", "Asia/Shanghai", "America/Havana", "Asia/Beirut", "Asia/Kathmandu", "Pacific/Apia")

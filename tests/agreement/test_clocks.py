@@ -35,6 +35,8 @@ from filterd.model.sanction import Conduct, Feature, Rung
 from filterd.model.standing import History, IncidentFile, Surroundings
 from filterd.share import path
 
+pytestmark = pytest.mark.slow
+
 LAST = date(2026, 6, 30)
 # Of Shanghai: the instant at which the 30th of June is over.
 OVER = datetime(2026, 6, 30, 16, 0, tzinfo=UTC)

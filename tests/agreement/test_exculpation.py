@@ -17,6 +17,8 @@ from filterd.model.verdict import Finding
 from tests.agreement.cases import NOON, case, finding
 from tests.agreement.contract import shipped
 
+pytestmark = pytest.mark.slow
+
 TERMS = shipped()
 DAY = timedelta(days=1)
 FACTS = MailFacts(recipients=1, external_recipients=1, has_attachments=False, has_links=False)

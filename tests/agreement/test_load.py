@@ -10,6 +10,8 @@ from filterd.errors import ConfigError
 from filterd.share import path
 from tests.agreement.contract import CODES, shipped
 
+pytestmark = pytest.mark.slow
+
 KNOWN = ALL_CODES | CODES
 TEXT = path("policies/agreements/tencent-exmail.toml").read_text(encoding="utf-8")
 

@@ -29,6 +29,8 @@ from filterd.model.verdict import Finding
 from tests.agreement.cases import MEDIUM, NOON, STRONG, case, finding
 from tests.agreement.contract import CODES, LABELS, shipped
 
+pytestmark = pytest.mark.slow
+
 # More in the nightly run, as for the ladder.
 EXAMPLES = int(os.environ.get("FILTERD_ORACLE_EXAMPLES", "30"))
 C1_ID, C2_IDS = "pol.security", {c.id for c in shipped().category if c.mode is Mode.C2}

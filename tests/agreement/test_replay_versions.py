@@ -27,6 +27,8 @@ from filterd.model.standing import MALICIOUS, History
 from tests.agreement.cases import NOON, case
 from tests.agreement.test_versions import CHANGE, step, version
 
+pytestmark = pytest.mark.slow
+
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 WARN = step(0.5, "warn")
 # By the old one the third act restricts for a day; by the new one the second suspends.

@@ -33,6 +33,8 @@ from filterd.model.verdict import Assessment, Finding, Outcome, Verdict
 from filterd.share import path
 from tests.agreement.contract import CODES, shipped
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 3, 2, 2, 10, tzinfo=UTC)
 NEW, MANY, UNLIKE = "rate.client.new", "rate.clients.many", "rate.strangers.unlike"
 TERMS: Agreement = shipped()

@@ -25,6 +25,8 @@ from filterd.model.sanction import Ground, Mode, Rung, Violation
 from filterd.model.standing import History, Surroundings
 from tests.agreement.mutants import refusal, shipped, text_of
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TENANT = "n_1"

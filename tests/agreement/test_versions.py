@@ -44,6 +44,8 @@ from tests.agreement.cases import NOON, case
 from tests.agreement.contract import shipped
 from tests.kit.house import START, House, letter
 
+pytestmark = pytest.mark.slow
+
 TEXT = path("policies/agreements/tencent-exmail.toml").read_text(encoding="utf-8")
 CHANGE = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = timedelta(hours=3)

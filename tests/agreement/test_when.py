@@ -22,6 +22,8 @@ from tests.agreement.cases import MEDIUM, STRONG, case, finding
 from tests.agreement.contract import CODES, shipped
 from tests.agreement.test_load import KNOWN, TEXT
 
+pytestmark = pytest.mark.slow
+
 # No example of the file is about it.
 WEAPONS = '[[rule]]\nfinding = "content.weapons.model"\ncategory = "illegal.weapons"\n'
 FACTS = MailFacts(recipients=30, external_recipients=20, has_attachments=False, has_links=True, size_bytes=4000)

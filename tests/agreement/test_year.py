@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.agreement import year
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_year_in_the_readme_is_what_the_agreements_do() -> None:

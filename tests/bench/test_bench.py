@@ -11,6 +11,8 @@ from tests.bench.house import House, letters
 from tests.bench.mails import dev_mails
 from tests.bench.signed import Signers
 
+pytestmark = pytest.mark.slow
+
 SCANS = ("scan, without clamd", "scan, with clamd (ours only)", "served, without clamd")
 MAILS = [
     b"From: a@example.org\r\nTo: b@example.net\r\nSubject: number %d\r\n\r\nThe meeting is off.\r\n" % number

@@ -18,6 +18,8 @@ from tests.checks.contexts import context, transaction
 from tests.checks.dkim_oracle import rsa_pair
 from tests.kit.zones import ZoneLookups
 
+pytestmark = pytest.mark.slow
+
 LETTER = (
     b"From: Ann <ann@example.org>\r\nTo: list@example.com\r\nSubject: Minutes\r\n"
     b"Date: Mon, 02 Nov 2026 11:00:00 +0000\r\n\r\nDear all,\r\n\r\nplease find  them below.\r\n"

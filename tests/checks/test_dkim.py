@@ -24,6 +24,8 @@ from tests.checks.contexts import context, transaction
 from tests.checks.dkim_oracle import DOMAIN, ed25519_pair, ours, rsa_pair, sign, sign_by_hand, words, zone
 from tests.kit.zones import ZoneLookups
 
+pytestmark = pytest.mark.slow
+
 LETTER = (
     b"From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: Minutes\r\n"
     b"Date: Mon, 02 Nov 2026 11:00:00 +0000\r\n\r\nDear Bob,\r\n\r\nplease find them below.\r\n"

@@ -20,6 +20,8 @@ from filterd.mail.parse import parse
 from tests.checks.dkim_oracle import DOMAIN, ours, words
 from tests.kit.signing_keys import ed25519_key, record, rsa_key
 
+pytestmark = pytest.mark.slow
+
 NOW = int(datetime.now(UTC).timestamp())
 KEYS = (
     SigningKey(domain=DOMAIN, selector="rsa", private=rsa_key()),

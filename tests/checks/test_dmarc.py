@@ -21,6 +21,8 @@ from filterd.ports import Lookups
 from tests.checks.contexts import context
 from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer, patient_resolver
 
+pytestmark = pytest.mark.slow
+
 REJECT = {"_dmarc.example.org": {"TXT": ["v=DMARC1; p=reject"]}}
 
 

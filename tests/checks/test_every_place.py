@@ -26,6 +26,8 @@ from tests.checks.contexts import context
 from tests.checks.test_terms import AT, kites
 from tests.checks.test_terms_cases import Lists
 
+pytestmark = pytest.mark.slow
+
 MARK = "蓝色风筝"
 MS = "application/ms-tnef"
 BOOK = Book((kites(MARK),))

@@ -24,6 +24,8 @@ from filterd.model.session import Direction
 from filterd.model.verdict import Outcome, Verdict
 from tests.checks.contexts import context, message
 
+pytestmark = pytest.mark.slow
+
 NOBODY = Protected(())
 
 

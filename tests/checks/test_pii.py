@@ -14,6 +14,8 @@ from filterd.mail.parse import parse
 from filterd.model.verdict import Verdict
 from tests.checks.test_pii_cases import Limits
 
+pytestmark = pytest.mark.slow
+
 TODAY = datetime.date(2026, 11, 2)
 # The order code 000 is never given out.
 PERSON = "110101199001010007"

@@ -6,10 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from filterd import checks
 from filterd.checks import ALL_CODES, CHECKS
 from filterd.config import Config
 from filterd.share import path
+
+pytestmark = pytest.mark.slow
 
 TEXT = (Path(checks.__file__).parent / "README.md").read_text(encoding="utf-8")
 QUOTED = re.findall(r"`([^`\n]+)`", TEXT)

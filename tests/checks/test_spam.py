@@ -26,6 +26,8 @@ from tests.checks.fake_model import saying
 from tests.checks.letters import HAM, SPAM
 from tests.kit.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 
 def mail(text: str, subject: str = "") -> Message:
     return parse(

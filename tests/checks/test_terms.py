@@ -14,6 +14,8 @@ from filterd.mail.parse import parse
 from tests.checks.contexts import context
 from tests.checks.test_terms_cases import Listed, Lists
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 11, 2, tzinfo=UTC)
 RAW = b"Subject: x\r\n\r\nmarmalade and 12 teapots\r\n"
 

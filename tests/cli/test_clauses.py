@@ -14,6 +14,8 @@ from filterd.cli.clauses import clauses
 from filterd.cli.entry import Entry
 from filterd.share import path
 
+pytestmark = pytest.mark.slow
+
 # The command alone, under the outermost one that turns errors into lines and exit codes.
 TOOL = typer.Typer(cls=Entry, pretty_exceptions_enable=False)
 TOOL.command("clauses")(clauses)

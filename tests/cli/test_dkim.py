@@ -11,6 +11,8 @@ from tests.cli.rig import run
 from tests.kit.signing_keys import ed25519_key, record, rsa_key, write
 from tests.kit.zones import Zone, ZoneServer
 
+pytestmark = pytest.mark.slow
+
 
 def config_of(folder: Path, address: str = "127.0.0.1:1") -> Path:
     tables = [

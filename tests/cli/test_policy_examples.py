@@ -5,8 +5,12 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from filterd.share import path
 from tests.cli.rig import run
+
+pytestmark = pytest.mark.slow
 
 POLICIES = path("policies")
 SHIPPED = POLICIES / "agreements" / "tencent-exmail.toml"

@@ -22,6 +22,8 @@ from filterd.config import Config
 from tests.cli.rig import run
 from tests.kit.wirings import OPS, WIRINGS, Wiring, mend
 
+pytestmark = pytest.mark.slow
+
 _B, _C, _L, _A = "before-queue", "after-queue", "after-queue-lmtp", "milter"
 _POLICY = "inet:127.0.0.1:10027, timeout=5s, default_action=DEFER_IF_PERMIT"
 _MILTER = "inet:127.0.0.1:10028"

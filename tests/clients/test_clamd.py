@@ -22,6 +22,8 @@ from tests.kit.loops import turn
 from tests.kit.servers import free_ports
 from tests.kit.waiting import PATIENCE_S, soon
 
+pytestmark = pytest.mark.slow
+
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MAIL = b"Subject: hello\r\n\r\nHello\r\n"
 

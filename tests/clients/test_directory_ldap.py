@@ -22,6 +22,8 @@ from tests.kit.loops import settled, turn
 from tests.kit.slapd import BASE, PASSWORD, READER, Slapd, person
 from tests.kit.waiting import PATIENCE_S, soon
 
+pytestmark = pytest.mark.slow
+
 MANY = 10_000
 ATTRIBUTES = {
     "external_id": "entryUUID",

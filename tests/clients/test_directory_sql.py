@@ -20,6 +20,8 @@ from tests.kit.loops import turn
 from tests.kit.postgres import Postgres
 from tests.kit.waiting import PATIENCE_S, soon
 
+pytestmark = pytest.mark.slow
+
 TABLES = """
 CREATE TABLE company (id INTEGER PRIMARY KEY, name TEXT, plan TEXT, seats INTEGER, ends DATE);
 CREATE TABLE mailbox (id INTEGER PRIMARY KEY, company_id INTEGER, address VARCHAR(200), ends DATE);

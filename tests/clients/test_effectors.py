@@ -17,6 +17,8 @@ from filterd.clients.programs import run
 from filterd.errors import PortError, UsageError
 from tests.kit.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 REQUEST = {"effect_id": "e_1", "act": "revoke", "login": "alice@cust.example"}
 MAIL = {
     "queue_name": "hold",

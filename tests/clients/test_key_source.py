@@ -15,6 +15,8 @@ from filterd.clients.keys import derive, load_keys
 from filterd.errors import ModelError
 from tests.kit.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 MASTER = bytes(range(32))
 NAME = "FILTERD_TEST_MASTER"
 

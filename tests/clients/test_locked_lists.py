@@ -15,6 +15,8 @@ from filterd.errors import ConfigError
 from tests.clients.test_term_lists import write
 from tests.kit.clock import NOON, FrozenClock
 
+pytestmark = pytest.mark.slow
+
 GOOD = """\
 id = "kites"
 category = "pol.security"

@@ -25,7 +25,7 @@ from tests.kit.loops import let_run, settled, turn
 from tests.kit.waiting import soon
 
 # No limit is met but by turning the time.
-pytestmark = pytest.mark.turned
+pytestmark = [pytest.mark.turned, pytest.mark.slow]
 
 RCPT = ForwardPath(path=parse_forward_path(b"<b@example.org>"))
 RAW = b"Subject: x\r\n\r\nbody\r\n"

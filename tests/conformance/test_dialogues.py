@@ -29,7 +29,7 @@ from tests.kit import mta as mta_kit
 from tests.kit.loops import turn
 from tests.kit.waiting import soon
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 REFUSALS = ("4", "5")
 # STARTTLS has its own dialogues; these three begin with a greeting in clear text.

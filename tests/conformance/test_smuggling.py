@@ -23,7 +23,7 @@ from tests.conftest import find_data
 from tests.dialogs.house import FakeGate, House
 from tests.kit import mta as mta_kit
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 SENDER, RCPT = "<a@outer.example>", "<b@outer.example>"
 ENVELOPE = (b"FROM:<a@outer.example>", (b"TO:<b@outer.example>",))

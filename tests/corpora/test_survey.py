@@ -16,6 +16,8 @@ from tests.bench.signed import Signers
 from tests.corpora.survey import DIRECTIONS, Survey, as_mails, patient, survey
 from tests.corpora.table import page
 
+pytestmark = pytest.mark.slow
+
 # With no model for them anywhere, these have nobody to ask.
 WITHOUT_MODEL = {"sexual", "terror", "drugs", "weapons"}
 

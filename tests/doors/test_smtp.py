@@ -9,6 +9,8 @@ import pytest
 from filterd.model.reply import Reply
 from tests.dialogs.house import FakeGate, open_house
 
+pytestmark = pytest.mark.slow
+
 REFUSAL = Reply(code=550, enhanced="5.7.13", text="Account suspended")
 UTF8 = "<用户@例子.中国>"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.doors.smtp_data import ABSURD_TIMES, MemoryBudget, MessageBuffer
 from filterd.mail.lines import data_block
+
+pytestmark = pytest.mark.slow
 
 # Octets that matter to the search come often.
 OCTETS = st.lists(st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"\0", b"x", b"\r\n.", b"\r\n..", b"\xff"])).map(

@@ -22,6 +22,8 @@ from filterd.doors.smtp_verbs import SmtpProtocol
 from tests.dialogs.house import FakeGate, open_house
 from tests.kit.waiting import soon
 
+pytestmark = pytest.mark.slow
+
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run an async test under asyncio and under uvloop; goes above all other decorators."""

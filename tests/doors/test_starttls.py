@@ -25,6 +25,8 @@ from tests.doors.test_smtp_leaving import on_both_loops
 from tests.kit.loops import turn
 from tests.kit.waiting import soon
 
+pytestmark = pytest.mark.slow
+
 ANYBODY = client_context()
 
 

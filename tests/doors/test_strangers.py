@@ -31,6 +31,8 @@ from tests.doors.test_policyd import request
 from tests.doors.test_socketmap import Accounts, question
 from tests.kit import mta as mta_kit
 
+pytestmark = pytest.mark.slow
+
 CLIENT = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 25\r\n"
 V2 = V2_SIGNATURE + struct.pack(">BBH4s4sHH", 0x21, 0x11, 12, bytes((192, 0, 2, 7)), bytes((198, 51, 100, 1)), 9, 25)
 SMUGGLED = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nx\r\n.\r\n"

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from filterd.errors import PeerError
 from filterd.mail.address import parse_reverse_path
 from tests.fuzz import naive
 from tests.fuzz.runs import octets_of_a_codec, seed_left, with_seeds
+
+pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 REFUSED = "refused"

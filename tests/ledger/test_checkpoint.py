@@ -24,6 +24,8 @@ from tests.kit.clock import NOON
 from tests.kit.waiting import wait_until
 from tests.ledger.rig import KEYS, incident, open_engine
 
+pytestmark = pytest.mark.slow
+
 TRUST = trust_of(KEYS)
 WITHOUT_MASTER = Trust(public_key=TRUST.public_key)
 WRITER = "node1.ledger"

@@ -33,6 +33,8 @@ from filterd.model.standing import History
 from filterd.model.verdict import Assessment, Outcome, Verdict
 from tests.ledger.rig import AT, fold, incident, sanction, strike
 
+pytestmark = pytest.mark.slow
+
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-3, minutes=-30))])
 INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=ZONES)
 # Everything a str can hold, lone surrogates and NUL with it.

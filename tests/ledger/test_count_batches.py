@@ -19,7 +19,7 @@ from tests.kit.waiting import PATIENCE_S, soon
 from tests.ledger.link_house import House
 from tests.ledger.mails import mail
 
-pytestmark = pytest.mark.one_store("sqlite")
+pytestmark = [pytest.mark.one_store("sqlite"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from tests.kit.clock import NOON, FrozenClock
 from tests.ledger.mails import mail
 from tests.ledger.rig import NODE, open_engine, opened
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 
 

@@ -23,6 +23,8 @@ from filterd.ports import CountRequest
 from tests.kit.clock import FrozenClock
 from tests.ledger.rig import KEYS, open_engine
 
+pytestmark = pytest.mark.slow
+
 TEXT = 0x0123456789ABCDEF
 TODAY = date(2026, 3, 2).toordinal()
 # Far from it, and from each other.

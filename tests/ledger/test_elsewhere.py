@@ -20,6 +20,8 @@ from tests.kit.clock import NOON
 from tests.kit.waiting import PATIENCE_S, wait_until
 from tests.ledger.rig import KEYS
 
+pytestmark = pytest.mark.slow
+
 WRITER = "node1.ledger"
 
 

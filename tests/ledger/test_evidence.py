@@ -19,6 +19,8 @@ from tests.ledger.evidence_rig import DIGEST, RAW, UNTIL, all_files, all_tables,
 from tests.ledger.groups import in_one_group
 from tests.ledger.rig import act
 
+pytestmark = pytest.mark.slow
+
 
 async def test_promoted_evidence_reads_back(engine: LedgerEngine, state_dir: Path) -> None:
     engine.spool.put("t_1", RAW)

@@ -21,6 +21,8 @@ from tests.ledger.link_house import CASE, VERBS, House
 from tests.ledger.mails import mail
 from tests.ledger.rig import AT, act, open_engine
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_ledger_that_goes_and_comes_back(house: House) -> None:
     remote = await house.client()

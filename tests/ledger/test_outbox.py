@@ -14,6 +14,8 @@ from filterd.ports import OutboxItem
 from tests.kit.clock import NOON, FrozenClock
 from tests.ledger.rig import act, incident, open_engine
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 
 

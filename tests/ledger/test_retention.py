@@ -20,6 +20,8 @@ from tests.kit.clock import NOON
 from tests.ledger.evidence_rig import DIGEST, RAW, UNTIL, decide, hold, vault_files
 from tests.ledger.rig import act, incident_id, open_engine, url_of
 
+pytestmark = pytest.mark.slow
+
 AFTER = UNTIL + timedelta(days=1)
 
 

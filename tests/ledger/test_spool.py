@@ -14,6 +14,8 @@ from filterd.ledger.spool import Spool
 from tests.ledger.evidence_rig import RAW
 from tests.ledger.rig import KEYS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("transaction_id", ["", "../x", "a/b", ".", "..", "t\x00", "t\n", "x" * 81, ".tmp-1"])
 def test_a_name_that_leads_elsewhere_is_refused(engine: LedgerEngine, transaction_id: str) -> None:

@@ -26,6 +26,8 @@ from tests.kit.clock import NOON
 from tests.ledger.rig import ACCOUNT, KEYS, TENANT, WRITER, act, open_engine, people_the_directory, url_file, url_of
 from tests.ledger.tampering import ROWS, dump_of, tamper, verified
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

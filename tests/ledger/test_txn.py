@@ -15,6 +15,8 @@ from tests.kit.clock import NOON, FrozenClock
 from tests.ledger.groups import rows
 from tests.ledger.rig import KEYS, WRITER, act, incident, incident_id, open_engine, sanction
 
+pytestmark = pytest.mark.slow
+
 
 async def test_rows_of_this_function_are_seen_by_it(engine: LedgerEngine) -> None:
     def look(txn: LedgerTxn) -> tuple[int, str | None, int]:

@@ -15,6 +15,8 @@ from filterd.ports import LedgerTxn
 from tests.ledger.groups import in_one_group, refold, rows
 from tests.ledger.rig import act, incident
 
+pytestmark = pytest.mark.slow
+
 
 def fail(txn: LedgerTxn, account_id: str) -> None:
     act(txn, account_id, "lost")

@@ -20,6 +20,8 @@ from tests.checks.contexts import path, transaction
 from tests.kit.house import House, letter
 from tests.kit.zones import Zone, ZoneResolver
 
+pytestmark = pytest.mark.slow
+
 KEY = b"k" * 32
 HASH = r"h-[0-9a-f]{32}"
 

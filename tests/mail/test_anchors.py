@@ -10,6 +10,8 @@ from filterd.mail.links import host
 from filterd.mail.parse import parse
 from filterd.model.message import Anchor
 
+pytestmark = pytest.mark.slow
+
 
 def anchor(shown: str, target: str, *, is_whole: bool = True) -> Anchor:
     return Anchor(shown=shown, target=target, is_whole=is_whole)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.charset import codec_of, decode, decode_saying
 
+pytestmark = pytest.mark.slow
+
 CHINESE = "免费领取会员资格，点击链接确认您的账户信息。"
 RUSSIAN = "Уважаемые клиенты, просим вас подтвердить данные."
 

@@ -14,6 +14,8 @@ from filterd.mail.compose import compose
 from filterd.mail.lines import canonical
 from filterd.mail.parse import parse
 
+pytestmark = pytest.mark.slow
+
 BASE: dict[str, Any] = {
     "sender": "postmaster@filterd.example",
     "to": ["alice@example.com"],

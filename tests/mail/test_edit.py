@@ -10,6 +10,8 @@ from filterd.errors import UsageError
 from filterd.mail.edit import prepend_fields, remove_fields, remove_where, render_field
 from filterd.mail.parse import parse
 
+pytestmark = pytest.mark.slow
+
 MAIL = (
     b"Received: a\r\nX-Spam: Yes\r\nSubject: x\r\nx-spam :\r\n folded\r\nX-Spammy: no\r\nX-SPAM: 3\r\n"
     b"\r\nX-Spam: body\r\n"

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.lines import UNCHANGED, Changes, canonical, data_block, dot_stuff, dot_unstuff
 
+pytestmark = pytest.mark.slow
+
 # Few letters, so that line ends and dots meet.
 LINES = st.lists(st.sampled_from([b"a", b".", b"\r", b"\n", b"\r\n", b"\0", b" "]), max_size=40).map(b"".join)
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.links import MAX_URL_CHARS, find
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("text", "links"),

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.normal import LIMIT, Folding, known_words, unmasked
 
+pytestmark = pytest.mark.slow
+
 FOLDING = Folding({ord("風"): "风", ord("箏"): "筝"})
 WORDS = known_words(["velvet teapot", "marmalade", "click", "dick", "tea"])
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.params import parse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("value", "main", "items"),

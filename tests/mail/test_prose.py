@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from filterd.mail.parse import parse
 from filterd.mail.prose import LIMIT, PROSE_VERSION, fold, prose
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("text", "folded"),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.transfer import Decoded, decode, is_known, name
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("value", "expected"),

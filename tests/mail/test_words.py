@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from filterd.mail.words import decode, encode
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("value", "text"),

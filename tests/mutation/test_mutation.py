@@ -11,6 +11,8 @@ from tests.mutation.reach import Reach
 from tests.mutation.report import interval, scores
 from tests.mutation.trial import Outcome, in_child
 
+pytestmark = pytest.mark.slow
+
 SOURCE = '''\
 @dataclass(frozen=True)
 class Rule:

@@ -15,6 +15,8 @@ from filterd.model import records as r
 from filterd.model.sanction import Rung
 from tests.pipeline.people import ALICE, DAY, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 
 def ladder(*steps: tuple[float, str, int | None]) -> tuple[LadderStep, ...]:
     return tuple(LadderStep.model_validate({"at": at, "rung": rung, "hours": hours}) for at, rung, hours in steps)

@@ -20,6 +20,8 @@ from tests.kit.house import KEYS, House, letter
 from tests.pipeline.test_gate import CONFIG
 from tests.pipeline.test_registers import LOGIN, Office
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400.0
 # The same text again would be the same act.
 TEXTS = (

@@ -15,6 +15,8 @@ from filterd.pipeline.client import client_id
 from filterd.ports import CountRequest, Intake
 from tests.kit.house import House, letter
 
+pytestmark = pytest.mark.slow
+
 KEY = bytes(32)
 SESSION = Session(id="c", door=Door.SMTP, listener="submission", peer_address="192.0.2.1")
 

@@ -11,6 +11,8 @@ from filterd.errors import RefusedError
 from filterd.model import records as r
 from tests.pipeline.people import ALICE, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:

@@ -20,6 +20,8 @@ from tests.kit.house import KEYS, House
 from tests.pipeline.test_gate import CONFIG
 from tests.pipeline.test_registers import LOGIN, Office
 
+pytestmark = pytest.mark.slow
+
 BASE = "https://mail.provider.example/appeal/"
 
 

@@ -21,6 +21,8 @@ from tests.kit.house import letter
 from tests.kit.zones import ZoneResolver
 from tests.pipeline.people import ALICE, DAY, Office, open_office
 
+pytestmark = pytest.mark.slow
+
 DOMAIN = "cust.example"
 OURS = "192.0.2.25"
 ADDRESS = read_client(OURS)

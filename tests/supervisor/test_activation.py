@@ -22,6 +22,8 @@ from tests.kit.node import merged, toml
 from tests.kit.waiting import PATIENCE_S
 from tests.supervisor.rig import ALICE, CUSTOMER, Load, Rig, both, rig
 
+pytestmark = pytest.mark.slow
+
 # What systemd does between fork and exec: descriptors from 3 on, and the pid in the environment.
 _HAND_OVER = """
 import os, sys

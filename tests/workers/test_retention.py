@@ -18,6 +18,8 @@ from tests.kit.house import KEYS, START
 from tests.ledger.evidence_rig import DIGEST, RAW
 from tests.ledger.rig import fold, violation
 
+pytestmark = pytest.mark.slow
+
 HOUR_S = 3600.0
 UNTIL = START + timedelta(days=90)
 

@@ -7,15 +7,13 @@ suspension by another name. A faulty change leaves in force what was, and is sai
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from filterd.clients.exception_entries import read_entries
+from filterd.clients.watched import Watched
 from filterd.errors import ConfigError
 from filterd.model.exception import ExceptionEntry
 from filterd.ports import Clock
@@ -52,7 +50,7 @@ def load_exceptions(files: Sequence[Path]) -> tuple[ExceptionEntry, ...]:
     return tuple(found.values())
 
 
-class ExceptionFiles(Generic[T]):
+class ExceptionFiles(Watched, Generic[T]):
     """What is in force of the files; implements pipeline.exceptions.ExceptionSource.
 
     Args:
@@ -70,60 +68,32 @@ class ExceptionFiles(Generic[T]):
         recheck_s: float = 5.0,
         on_reading: Callable[[ExceptionReading], None],
     ) -> None:
-        self._files, self._clock, self._made = tuple(files), clock, made
-        self._recheck_s, self._on_reading = recheck_s, on_reading
+        super().__init__(recheck_s)
+        self._files, self._clock, self._made, self._on_reading = tuple(files), clock, made, on_reading
         self._entries: tuple[ExceptionEntry, ...] = ()
         self._table = made(())
-        self._seen: tuple[object, ...] | None = None
-        self._looked_at = 0.0
-        self._lock = asyncio.Lock()
-        # Whoever waits for a reading can be cancelled, and its thread goes on: two never read at once.
-        self._reading = threading.Lock()
-
-    def open(self) -> None:
-        """Read for the first time. Raises ConfigError: filterd does not start on a faulty list."""
-        self._seen = self._state()
-        self._looked_at = time.monotonic()
-        self._put(load_exceptions(self._files))
 
     async def current(self) -> T:
         """Say what is in force: the same object until a file has changed."""
-        if time.monotonic() - self._looked_at >= self._recheck_s and not self._lock.locked():
-            async with self._lock:
-                await asyncio.to_thread(self._look)
+        await self._refresh()
         return self._table
 
     @property
     def entries(self) -> tuple[ExceptionEntry, ...]:
         return self._entries
 
-    def _look(self) -> None:
-        with self._reading:
-            self._look_alone()
-
-    def _look_alone(self) -> None:
-        self._looked_at = time.monotonic()
-        state = self._state()
-        if state == self._seen:
-            return
-        self._seen = state
-        try:
-            entries = load_exceptions(self._files)
-        except Exception as err:
-            # Of what nobody foresaw, too, the operator must hear that the lists are as they were.
-            said = str(err) if isinstance(err, ConfigError) else f"cannot be read: {type(err).__name__}"
-            self._on_reading(ExceptionReading(in_force=len(self._entries), error=said))
-            return
-        self._put(entries)
-
-    def _put(self, entries: tuple[ExceptionEntry, ...]) -> None:
-        self._entries, self._table = entries, self._made(entries)
+    def _read(self) -> None:
+        entries = load_exceptions(self._files)
+        table = self._made(entries)
+        self._entries, self._table = entries, table
         now = self._clock.now()
         ended = tuple(x.id for x in entries if x.until is not None and now >= x.until)
         self._on_reading(ExceptionReading(in_force=len(entries) - len(ended), ended=ended))
 
+    def _kept(self, error: str) -> None:
+        self._on_reading(ExceptionReading(in_force=len(self._entries), error=error))
+
     def _state(self) -> tuple[object, ...]:
-        """Say what would differ if a file had changed."""
         return tuple(_stat(file) for file in self._files)
 
 

@@ -9,11 +9,8 @@ in an error: it names the entry by its number.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +20,7 @@ from typing import Annotated, Generic, Protocol, TypeVar
 import re2
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from filterd.clients.watched import Watched
 from filterd.errors import ConfigError
 from filterd.mail.normal import Folding
 from filterd.model.toml_source import TomlSource, validate
@@ -156,7 +154,7 @@ def load_lists(folder: Path, now: datetime, read: Callable[[Path, datetime], L])
     return tuple(found[name] for name in sorted(found))
 
 
-class ListFolder(Generic[L]):
+class ListFolder(Watched, Generic[L]):
     """The lists of a folder that have not expired.
 
     Args:
@@ -174,53 +172,27 @@ class ListFolder(Generic[L]):
         recheck_s: float = 5.0,
         on_reading: Callable[[Reading], None],
     ) -> None:
-        self._folder, self._clock, self._recheck_s, self._on_reading = folder, clock, recheck_s, on_reading
-        self._load = load
+        super().__init__(recheck_s)
+        self._folder, self._clock, self._load, self._on_reading = folder, clock, load, on_reading
         self._lists: tuple[L, ...] = ()
-        self._seen: tuple[object, ...] | None = None
-        self._looked_at = 0.0
-        self._lock = asyncio.Lock()
-        # Whoever waits for a reading can be cancelled, and its thread goes on: two never read at once.
-        self._reading = threading.Lock()
-
-    def open(self) -> None:
-        """Read for the first time. Raises ConfigError: filterd does not start on a faulty list."""
-        self._seen = self._state()
-        self._looked_at = time.monotonic()
-        self._put(self._load(self._folder, self._clock.now()))
 
     async def current(self) -> tuple[L, ...]:
         """Say the lists in force: the same tuple until something has changed."""
-        if time.monotonic() - self._looked_at >= self._recheck_s and not self._lock.locked():
-            async with self._lock:
-                await asyncio.to_thread(self._look)
+        await self._refresh()
         return self._lists
 
-    def _look(self) -> None:
-        with self._reading:
-            self._look_alone()
-
-    def _look_alone(self) -> None:
-        self._looked_at = time.monotonic()
-        state = self._state()
-        if state == self._seen:
-            return
-        self._seen = state
-        try:
-            lists = self._load(self._folder, self._clock.now())
-        except ConfigError as err:
-            self._on_reading(Reading(in_force=tuple(x.id for x in self._lists), error=str(err)))
-            return
-        self._put(lists)
-
-    def _put(self, lists: tuple[L, ...]) -> None:
+    def _read(self) -> None:
         now = self._clock.now()
+        lists = self._load(self._folder, now)
         self._lists = tuple(x for x in lists if now < x.expires_at)
         expired = tuple(x.id for x in lists if now >= x.expires_at)
         self._on_reading(Reading(in_force=tuple(x.id for x in self._lists), expired=expired))
 
+    def _kept(self, error: str) -> None:
+        self._on_reading(Reading(in_force=tuple(x.id for x in self._lists), error=error))
+
     def _state(self) -> tuple[object, ...]:
-        """Say what would differ if a file had changed; empty when the folder cannot be read."""
+        # Empty when the folder cannot be read.
         try:
             found = [(x.name, x.stat()) for x in self._folder.iterdir() if x.suffix == ".toml"]
         except OSError:

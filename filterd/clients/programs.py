@@ -21,7 +21,6 @@ async def run(command: Sequence[str], given: bytes, *, timeout_s: float) -> byte
         given: for its standard input; empty: it has none.
     """
     name = PurePath(command[0]).name
-    # A program that reads nothing may be gone before its input is closed, and uvloop then raises RuntimeError.
     stdin = asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
@@ -31,9 +30,9 @@ async def run(command: Sequence[str], given: bytes, *, timeout_s: float) -> byte
         raise PortError(f"{name} cannot be run: {err.strerror}") from err
     try:
         async with asyncio.timeout(timeout_s):
-            out, err_octets = await process.communicate(given or None)
-    except RuntimeError as err:
-        raise PortError(f"{name} did not read what it was given") from err
+            out, err_octets, _, _ = await asyncio.gather(
+                _read(process.stdout), _read(process.stderr), _feed(process, given), process.wait()
+            )
     except TimeoutError as err:
         raise PortError(f"{name} did not end within {timeout_s:g} s") from err
     finally:
@@ -44,6 +43,24 @@ async def run(command: Sequence[str], given: bytes, *, timeout_s: float) -> byte
     if process.returncode:
         raise PortError(f"{name} ended with {process.returncode}: {_last_line(err_octets)}")
     return out
+
+
+async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
+    """Write its standard input. A program need not read it: what it ends with says whether it did its work.
+
+    Not Process.communicate(): when the program ends first, that raises under uvloop and loses why the program ended.
+    """
+    if process.stdin is None:
+        return
+    with contextlib.suppress(RuntimeError, ConnectionError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+        process.stdin.close()
+        await process.stdin.wait_closed()
+
+
+async def _read(stream: asyncio.StreamReader | None) -> bytes:
+    return b"" if stream is None else await stream.read()
 
 
 def _last_line(said: bytes) -> str:

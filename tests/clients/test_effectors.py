@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from filterd.clients.credentials import CommandCredentials, WebhookCredentials
 from filterd.clients.mta_queue import PostfixQueue
@@ -58,6 +60,17 @@ async def test_the_queue_is_read_and_lines_that_are_no_mail_are_passed_over(tmp_
 async def test_a_program_that_is_given_nothing_has_no_input_that_could_break(tmp_path: Path) -> None:
     """It may have ended before its input is closed, which uvloop takes for an error of ours."""
     assert await run(program(tmp_path, "readlink /proc/self/fd/0"), b"", timeout_s=PATIENCE_S) == b"/dev/null\n"
+
+
+@pytest.mark.parametrize("given", [b"4F1A2200AB\n", b"4F1A2200AB\n" * 100_000], ids=["short", "more than a pipe holds"])
+@pytest.mark.parametrize("run_loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_program_gone_before_it_has_read_is_judged_by_what_it_ended_with(
+    tmp_path: Path, run_loop: Callable[[Coroutine[Any, Any, bytes]], bytes], given: bytes
+) -> None:
+    failing = program(tmp_path, "exec 0<&-; echo no right to do this >&2; exit 3")
+    with pytest.raises(PortError, match="program ended with 3: no right to do this"):
+        run_loop(run(failing, given, timeout_s=PATIENCE_S))
+    assert run_loop(run(program(tmp_path, "exec 0<&-; echo done"), given, timeout_s=PATIENCE_S)) == b"done\n"
 
 
 @pytest.mark.parametrize(("act", "option"), [("hold", "-h"), ("release", "-H"), ("delete", "-d")])

@@ -12,7 +12,8 @@ from filterd.agreement.breaker import freeze
 from filterd.agreement.disposition import reasons, strongest
 from filterd.agreement.exculpation import MAX_RECIPIENTS, recipient_marks
 from filterd.agreement.fold import apply
-from filterd.agreement.offence import Offence, attestation_task, commit_offence
+from filterd.agreement.lockout import attestation_task
+from filterd.agreement.offence import Offence, commit_offence
 from filterd.agreement.registers import NO_RELIEF, Relief, advise, relieve
 from filterd.agreement.signals import signals_in
 from filterd.agreement.sparing import spare
@@ -194,9 +195,7 @@ def _with_registers(why: tuple[Reason, ...], relief: Relief) -> tuple[Reason, ..
     return (*(reason for reason in why if reason.code not in allowed), *entries)
 
 
-def _protected(
-    base: Decision, case: Case, terms: Agreement, history: History, around: Surroundings
-) -> Decision:
+def _protected(base: Decision, case: Case, terms: Agreement, history: History, around: Surroundings) -> Decision:
     """Say the decision about a mail that breaches nothing: what is being sent by somebody else is locked all the same,
     with this mail, and without an incident (STANDING 5.7-14). Behind the queue it waits there: it is on record nowhere.
     """

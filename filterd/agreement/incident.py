@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from filterd.agreement.category import RAISED_FAMILY
 from filterd.agreement.cure import cured_at
 from filterd.agreement.standing import Stretch, stretches, strike_at, was_cut
-from filterd.agreement.terms import Agreement
+from filterd.agreement.terms import Agreement, Category
 from filterd.model.ids import derived_id
 from filterd.model.records import IncidentOpened
-from filterd.model.sanction import Mode, Rung, Violation
+from filterd.model.sanction import Feature, Mode, Rung, Violation
 from filterd.model.standing import History, IncidentFile
 
 
@@ -189,3 +189,16 @@ def _earlier(history: History, incident: IncidentFile) -> list[IncidentFile]:
     ids = [i.opened.incident_id for i in history.incidents]
     own = incident.opened.incident_id
     return list(history.incidents[: ids.index(own)] if own in ids else history.incidents)
+
+
+def scope_of(incident: IncidentFile, terms: Agreement, shadows: tuple[Violation, ...] = ()) -> tuple[Feature, ...]:
+    """The union of the scopes of the categories an incident has so far, and of those that count for nothing now."""
+    more = [c for v in shadows if (c := terms.find_category(v.category)) is not None]
+    found = [f for category in (*categories_of(incident, terms), *more) for f in category.features]
+    return tuple(dict.fromkeys(found))
+
+
+def categories_of(incident: IncidentFile, terms: Agreement) -> list[Category]:
+    """The categories of an incident that the agreement still has."""
+    found = [terms.find_category(name) for name, _, _ in incident.recipients]
+    return [category for category in found if category is not None]

@@ -10,19 +10,21 @@ from datetime import datetime, timedelta
 
 from filterd.agreement import raised
 from filterd.agreement.breaker import TRIPPED
-from filterd.agreement.fold import apply
+from filterd.agreement.draft import Draft
 from filterd.agreement.incident import (
+    categories_of,
     find_open,
     is_after_notice,
     is_first,
-    is_raised_only,
     is_zero_tolerance,
     open_incident,
+    scope_of,
 )
 from filterd.agreement.ladder import NO_STEP, Evaluation, ends_at, evaluate
+from filterd.agreement.lockout import place_hold
 from filterd.agreement.standing import SENDING
-from filterd.agreement.takeover import COMPROMISE, is_malicious, is_stolen, reported
-from filterd.agreement.terms import Agreement, Category
+from filterd.agreement.takeover import is_malicious, is_stolen, reported
+from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.decision import NO_TEXT
 from filterd.model.ids import derived_id
@@ -71,7 +73,7 @@ class Outcome:
 
 def commit_offence(history: History, offence: Offence, terms: Agreement, preset: Preset) -> Outcome:
     """Weigh one message: open or join an incident, raise its strike, impose what is warranted and allowed."""
-    ledger = _Draft(history)
+    ledger = Draft(history)
     incident_id = _join_or_open(ledger, offence, terms)
     seen = ledger.incident(incident_id).links
     ledger.add(
@@ -99,13 +101,12 @@ def commit_offence(history: History, offence: Offence, terms: Agreement, preset:
     evaluation = None
     if not incident.is_void:
         strike = _strike(ledger.history, incident, offence, terms)
-        _place_hold(ledger, incident, offence, terms, is_new_message=offence.evidence_key not in seen)
+        mine = offence.violations if offence.is_strong else ()
+        place_hold(ledger, incident, mine, offence.at, terms, is_new_message=offence.evidence_key not in seen)
         if strike is not None:
             ledger.add(strike)
             incident = ledger.incident(incident_id)
-            evaluation = evaluate(
-                ledger.history, incident, terms, preset, offence.at, is_frozen=offence.is_frozen
-            )
+            evaluation = evaluate(ledger.history, incident, terms, preset, offence.at, is_frozen=offence.is_frozen)
             _impose(ledger, incident, offence, terms, preset, evaluation)
         elif offence.is_strong and not offence.is_frozen:
             acts = tuple(v for v in offence.violations if not v.is_shadow)
@@ -126,20 +127,20 @@ def commit_indicator(history: History, seen: r.IndicatorSeen, terms: Agreement) 
 
     Without an incident it is written down, and speaks for the mail that follows (takeover.reported).
     """
-    ledger = _Draft(history)
+    ledger = Draft(history)
     ledger.add(seen)
     incident_id = seen.incident_id or ""
     incident = next((i for i in ledger.history.incidents if i.opened.incident_id == incident_id), None)
     if incident is not None and not incident.is_void:
         _reissue(ledger, incident, seen.at, terms)
-        _place_hold(ledger, incident, _nothing_new(incident, seen.at, ""), terms, is_new_message=False)
+        place_hold(ledger, incident, (), seen.at, terms, is_new_message=False)
     return Outcome(records=tuple(ledger.records), history=ledger.history, incident_id=incident_id, evaluation=None)
 
 
 def commit_hypothesis(history: History, settled: r.HypothesisSettled, terms: Agreement, preset: Preset) -> Outcome:
     """A person says whose doing an incident was. Malicious: its points are final at once, and the ladder is climbed
     without the cap of a first incident; that is the person's act, so it may impose (STANDING 5.3, 5.7-14)."""
-    ledger = _Draft(history)
+    ledger = Draft(history)
     ledger.add(settled)
     incident = ledger.incident(settled.incident_id)
     evaluation = None
@@ -177,13 +178,13 @@ def _indicators(history: History, offence: Offence, terms: Agreement) -> tuple[s
     return tuple(dict.fromkeys((*offence.indicators, *reported(history, terms, offence.at))))
 
 
-def _hypothesis(ledger: _Draft, incident_id: str, offence: Offence) -> str:
+def _hypothesis(ledger: Draft, incident_id: str, offence: Offence) -> str:
     """Once a person has settled it, no mail does."""
     is_settled = any(x.incident_id == incident_id for x in ledger.history.of(r.HypothesisSettled))
     return UNKNOWN if is_settled else offence.hypothesis
 
 
-def _reissue(ledger: _Draft, incident: IncidentFile, at: datetime, terms: Agreement) -> None:
+def _reissue(ledger: Draft, incident: IncidentFile, at: datetime, terms: Agreement) -> None:
     """Issue the strike again where what is known of the incident now makes it provisional, or final."""
     before = incident.strike
     if before is None:
@@ -206,22 +207,7 @@ def _provisional_until(
     return issued_at + timedelta(hours=terms.points.provisional_hours)
 
 
-class _Draft:
-    """The history while an offence is being weighed, and the records added so far."""
-
-    def __init__(self, history: History):
-        self.history = history
-        self.records: list[r.Record] = []
-
-    def add(self, record: r.Record) -> None:
-        self.records.append(record)
-        self.history = apply(self.history, record)
-
-    def incident(self, incident_id: str) -> IncidentFile:
-        return next(i for i in self.history.incidents if i.opened.incident_id == incident_id)
-
-
-def _join_or_open(ledger: _Draft, offence: Offence, terms: Agreement) -> str:
+def _join_or_open(ledger: Draft, offence: Offence, terms: Agreement) -> str:
     if offence.incident_id is None:
         links = frozenset({offence.evidence_key, offence.text_fp} - {NO_TEXT})
         found = find_open(ledger.history, terms, offence.at, offence.violations, links)
@@ -295,92 +281,8 @@ def _strike(history: History, incident: IncidentFile, offence: Offence, terms: A
     return strike
 
 
-def _place_hold(
-    ledger: _Draft, incident: IncidentFile, offence: Offence, terms: Agreement, *, is_new_message: bool
-) -> None:
-    """Protection without points (STANDING 5.7-14). What a thief may have done locks sending until somebody attests; a
-    first zero-tolerance act gets the category's scope for a day, and a single refused message nothing: that takes a
-    running burst or a second such message. The user's own doing is the ladder's matter.
-    """
-    # What two people raised to warn locks nobody out (STANDING 7.1, prop_c2_ceiling).
-    if is_malicious(incident) or is_raised_only(incident):
-        return
-    incident_id = incident.opened.incident_id
-    if is_stolen(incident, terms):
-        if not any(h.indicators and h.incident_id == incident_id for h, _ in ledger.history.holds):
-            _lock(ledger, incident, offence.at, terms)
-        return
-    strict = {item.id for item in terms.category if item.zero_tolerance}
-    mine = [
-        v
-        for v in offence.violations
-        if v.mode is Mode.A and offence.is_strong and (v.is_burst or v.category in strict)
-    ]
-    if not mine or incident.has_hold or not is_first(ledger.history, incident):
-        return
-    # An open breaker keeps points from counting, and protects nobody less (STANDING 5.7-21).
-    shadows = tuple(v for v in mine if v.is_shadow)
-    had_one = bool(shadows and incident.message_count > 1) or (
-        incident.strike is not None and incident.strike.provisional_until is not None
-    )
-    if not any(v.is_burst for v in mine) and not (had_one and is_new_message):
-        return
-    ledger.add(
-        r.HoldPlaced(
-            at=offence.at,
-            hold_id=derived_id("h", incident.opened.incident_id),
-            incident_id=incident.opened.incident_id,
-            account_id=ledger.history.account_id,
-            features=_scope(incident, terms, shadows),
-            starts_at=offence.at,
-            ends_at=offence.at + timedelta(hours=terms.incident.hold_hours),
-        )
-    )
-
-
-def _lock(ledger: _Draft, incident: IncidentFile, at: datetime, terms: Agreement) -> None:
-    """Lock sending, and ask somebody to change the password and attest it."""
-    incident_id = incident.opened.incident_id
-    hold_id = derived_id("h", incident_id, COMPROMISE)
-    ledger.add(
-        r.HoldPlaced(
-            at=at,
-            hold_id=hold_id,
-            incident_id=incident_id,
-            account_id=ledger.history.account_id,
-            features=SENDING,
-            starts_at=at,
-            ends_at=None,
-            because=COMPROMISE,
-            indicators=tuple(sorted(incident.indicators)),
-        )
-    )
-    ledger.add(attestation_task(hold_id, ledger.history.account_id, at, terms))
-
-
-def attestation_task(hold_id: str, account_id: str, at: datetime, terms: Agreement) -> r.TaskOpened:
-    """Say the task that comes with a hold of a stolen account; apart from what its incident has people look at."""
-    return r.TaskOpened(
-        at=at,
-        task_id=derived_id("w", hold_id, "attest"),
-        incident_id="",
-        account_id=account_id,
-        what="hold: have the password reset and all sessions revoked, then attest or release",
-        warranted="none",
-        imposed="hold",
-        due_at=at + timedelta(hours=terms.incident.task_due_hours),
-    )
-
-
-def _scope(incident: IncidentFile, terms: Agreement, shadows: tuple[Violation, ...] = ()) -> tuple[Feature, ...]:
-    """The union of the scopes of the categories an incident has so far, and of those that count for nothing now."""
-    more = [c for v in shadows if (c := terms.find_category(v.category)) is not None]
-    found = [f for category in (*_categories(incident, terms), *more) for f in category.features]
-    return tuple(dict.fromkeys(found))
-
-
 def _impose(
-    ledger: _Draft,
+    ledger: Draft,
     incident: IncidentFile,
     offence: Offence,
     terms: Agreement,
@@ -394,7 +296,7 @@ def _impose(
     step, incident_id, strike = evaluation.imposed, incident.opened.incident_id, incident.strike
     end, lapse = ends_at(terms, step, preset, offence.at)
     # The preset's B rule switches off the one feature used, not the whole row (STANDING 5.9).
-    scope = _scope(incident, terms) if incident.has_mode_a else _scope(incident, terms)[:1]
+    scope = scope_of(incident, terms) if incident.has_mode_a else scope_of(incident, terms)[:1]
     mine = [
         s.step
         for s in ledger.history.sanctions
@@ -434,7 +336,7 @@ def _covers(imposed: r.SanctionImposed, scope: tuple[Feature, ...], end: datetim
     return is_as_long and set(scope) <= set(imposed.features)
 
 
-def _open_task(ledger: _Draft, incident_id: str, offence: Offence, terms: Agreement, evaluation: Evaluation) -> None:
+def _open_task(ledger: Draft, incident_id: str, offence: Offence, terms: Agreement, evaluation: Evaluation) -> None:
     """Ask a person: for what automation held back, and to look at what it did."""
     what = "review" if evaluation.held_back is None else f"held back: {evaluation.held_back}"
     if evaluation.warranted.proposes_termination:
@@ -457,10 +359,4 @@ def _open_task(ledger: _Draft, incident_id: str, offence: Offence, terms: Agreem
 
 
 def _ground(incident: IncidentFile, terms: Agreement) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(key for category in _categories(incident, terms) for key in category.ground))
-
-
-def _categories(incident: IncidentFile, terms: Agreement) -> list[Category]:
-    """The categories of an incident that the agreement still has."""
-    found = [terms.find_category(name) for name, _, _ in incident.recipients]
-    return [category for category in found if category is not None]
+    return tuple(dict.fromkeys(key for category in categories_of(incident, terms) for key in category.ground))

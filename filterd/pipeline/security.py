@@ -11,7 +11,8 @@ from typing import Any
 
 from filterd.agreement.decide import notices_of
 from filterd.agreement.incident import closes_at
-from filterd.agreement.offence import attestation_task, commit_hypothesis, commit_indicator
+from filterd.agreement.lockout import attestation_task
+from filterd.agreement.offence import commit_hypothesis, commit_indicator
 from filterd.agreement.security import SENDING
 from filterd.agreement.takeover import BY_PERSON, COMPROMISE, REGISTRATION, attestable, attestation_number
 from filterd.agreement.tenancy import Act, charge

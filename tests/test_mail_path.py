@@ -16,10 +16,11 @@ NAMES = {
     "octets": "dsn_notify_orcpt_ret_envid smtputf8 body_8bitmime null_sender thousand_recipients size_too_big "
     "lines_of_2048 bare_lf dot_stuffing nul swaks",
     "dkim": "before_queue after_queue milter",
-    "breaks": "scanner_killed filterd_killed_in_data filterd_away disk_full scanner_frozen",
+    "breaks": "scanner_killed filterd_killed_in_data filterd_killed_with_held_mail filterd_away disk_full "
+    "scanner_frozen checks_hang next_hop_hangs",
     "milter": "miltertest postfix sendmail other_versions quit_nc abort two_in_chain non_smtpd",
     "suspended": "policy_service_at_rcpt milter_before_data local_programmes",
-    "forged": "xforward authenticated_sender authentication_results",
+    "forged": "xforward client_not_named authenticated_sender authentication_results",
     "soak": "half_an_hour_with_reloads",
     "stranger": "xclient proxy_header milter_connection http_and_tls_at_mail_doors http_and_tls_at_doors_of_the_mta "
     "tls_and_smtp_at_the_http_door",

@@ -131,6 +131,11 @@ class ExceptionTable:
             for version, prefix in one.prefixes:
                 self._prefixes[version].add(prefix)
 
+    @property
+    def tried_at_each_recipient(self) -> int:
+        """Say how many entries are tried at each RCPT one after the other, whoever writes to whom."""
+        return len(self._drawers.get(_UNSEEN, ()))
+
     def matching(self, mail: MailTraits) -> tuple[Match, ...]:
         """Say which entries are about a mail to one recipient, each once; in no order that means anything.
 

@@ -20,6 +20,8 @@ Where = tuple[str | int, ...]
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104
 # A network that takes more than this lets in is no partner of anybody's: /8 of IPv4, /24 of IPv6.
 _WIDE = {4: 8, 6: 24}
+# Each takes some ten microseconds at each RCPT.
+_TRIED_AT_EACH_RECIPIENT = 1000
 # RFC 2142 §4, RFC 5321 §4.5.1.
 _OPEN = ("postmaster@", "abuse@")
 
@@ -93,10 +95,17 @@ def _doors(config: Config) -> Iterator[tuple[Where, str, str, int]]:
 
 def listed(config: Config, now: datetime) -> Iterator[str]:
     """Say what is worth a look in the lists of exceptions. Raises ConfigError, naming file, line and key."""
+    from filterd.agreement.exceptions import ExceptionTable
     from filterd.clients.exception_files import load_exceptions
 
-    for entry in load_exceptions(config.exceptions.files):
+    entries = load_exceptions(config.exceptions.files)
+    for entry in entries:
         yield from (f"{entry.file}:{entry.line}: {entry.id}: {word}" for word in _doubts(entry, config, now))
+    if (count := ExceptionTable(entries).tried_at_each_recipient) > _TRIED_AT_EACH_RECIPIENT:
+        yield (
+            f"exceptions.files: {count} entries wait for the From field and are tried one by one at each RCPT; "
+            "one entry may name many domains in from_domain and is tried once"
+        )
 
 
 def _doubts(entry: ExceptionEntry, config: Config, now: datetime) -> Iterator[str]:

@@ -95,10 +95,11 @@ class NextHopSession:
         self._accepted += reply.is_positive
         return reply
 
-    async def data(self, raw: bytes) -> tuple[Reply, ...]:
+    async def data(self, raw: bytes, *, within_s: float | None = None) -> tuple[Reply, ...]:
         """Send the message. `RelayBroken.is_after_dot` says whether the next hop may have taken it, and `replies` whom
         it has answered before it broke."""
-        said = await self._guarded(self._data(raw))
+        limit_s = self._hop.data_timeout_s
+        said = await self._guarded(self._data(raw, limit_s if within_s is None else min(within_s, limit_s)))
         return tuple(self._heard(reply) for reply in said)
 
     async def close(self) -> None:
@@ -220,7 +221,7 @@ class NextHopSession:
 
     # --- the message ------------------------------------------------------------------------------------------------
 
-    async def _data(self, raw: bytes) -> tuple[Reply, ...]:
+    async def _data(self, raw: bytes, limit_s: float) -> tuple[Reply, ...]:
         connection, wire = self._connection, self._connection.wire
         # RFC 2033 §4.2: one reply for each recipient that was accepted. SMTP has one for all of them.
         everybody = max(1, self._accepted)
@@ -229,7 +230,7 @@ class NextHopSession:
         said: list[Reply] = []
         is_after_dot = False
         try:
-            async with asyncio.timeout(self._hop.data_timeout_s):
+            async with asyncio.timeout(limit_s):
                 refusal = await self._content(raw)
                 if refusal is not None:
                     return (refusal,) * everybody
@@ -240,7 +241,7 @@ class NextHopSession:
                         raise RelayBroken(f"the message was answered with {reply.code}")
                     said.append(reply)
         except TimeoutError:
-            text = f"the message was not answered within {self._hop.data_timeout_s:g} s"
+            text = f"the message was not answered within {limit_s:g} s"
             raise RelayBroken(text, is_after_dot=is_after_dot, replies=tuple(said)) from None
         except RelayBroken as err:
             raise RelayBroken(str(err), is_after_dot=is_after_dot, replies=tuple(said)) from err

@@ -73,6 +73,12 @@ class ListenerConfig(Section):
     session_timeout_s: Seconds = Field(
         900, description="A session in which no message begins or ends for so long is closed with 421."
     )
+    answer_timeout_s: Seconds = Field(
+        90,
+        description="From the end of a message to our answer, the next hop's included: below the 100 s Postfix waits "
+        "for a before-queue filter. What the checks have not seen through in two thirds of it gets 451 4.3.2 and goes "
+        "nowhere; the rest is the next hop's.",
+    )
     tls_certificate: Path | None = Field(
         None, description="PEM, the certificate first, then its chain: STARTTLS is offered. Read again when it changes."
     )
@@ -184,6 +190,11 @@ class MilterConfig(Section):
         "quarantine` reaches it (needs `effectors.mta_queue`). Strangers' mail, an item a recipient, is kept by us.",
     )
     max_connections: int = Field(500, ge=1, description="An MTA has one for each client; more are closed at once.")
+    answer_timeout_s: Seconds = Field(
+        60,
+        description="From the end of a message to our answer; what the checks have not seen through by then gets 451 "
+        "4.3.2. Below what the MTA waits: content_timeout in Postfix, E: in Sendmail.",
+    )
 
     @field_validator("address")
     @classmethod

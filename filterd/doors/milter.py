@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 from filterd.doors import milter_wire as wire
 from filterd.doors import smtp_replies as replies
-from filterd.doors.milter_finish import Outcome, finish
+from filterd.doors.answer_time import AnswerTime
+from filterd.doors.milter_finish import Outcome, finish, unheard
 from filterd.doors.milter_hold import why_not_held
 from filterd.doors.milter_message import MilterMessage, forward_path_of, reverse_path_of
 from filterd.doors.milter_session import WANTED, MacroTable, Peer, session_of
@@ -26,7 +27,7 @@ from filterd.doors.serving import DoorServer, OnError, Open, listen
 from filterd.doors.smtp_client import UNIX, Peers, new_session_id
 from filterd.doors.smtp_data import MemoryBudget
 from filterd.doors.smtp_settings import DEFAULT_BOUNDS, Bounds
-from filterd.errors import PeerError
+from filterd.errors import PeerError, PortError
 from filterd.model.reply import Reply
 from filterd.model.session import Session
 from filterd.ports import Gate
@@ -282,11 +283,11 @@ class MilterConnection:
 
     async def _rcpt(self, arguments: tuple[bytes, ...]) -> bytes:
         message = self._needs_message()
-        mailer = self._macros.get("rcpt_mailer")
+        mailer, status = self._macros.get("rcpt_mailer"), self._macros.get("rcpt_host")
         self._macros.end_recipient()
         if mailer == "error":
             # The MTA has refused it itself, and takes no answer.
-            message.refused_recipients += 1
+            message.note_refused(status)
             return wire.CONTINUE
         forward = forward_path_of(arguments)
         if not self._peer.is_local:
@@ -331,17 +332,19 @@ class MilterConnection:
             finish(message, door.gate, max_hops=door.bounds.hops, report=door.report, queue_id=holding_id)
         )
         try:
-            await self._told(task)
+            is_in_time = await self._told(task)
         except (_Over, ConnectionError, TimeoutError):
             # The MTA has gone: whether it has the answer nobody knows, and its client will be told to come again.
-            door.opened.spawn(self._unheard(task, message))
+            door.opened.spawn(unheard(task, message, door.gate, "MtaLeft", is_unknown=True, report=door.report))
             raise
         finally:
             self._is_busy = False
             self._macros.end_message()
-        outcome = task.result()
-        if outcome.is_accepted:
-            await self._record(message, outcome, queue_id)
+        if not is_in_time:
+            door.report(message.session.id, PortError(f"not judged within {door.config.answer_timeout_s:g} s: 451"))
+            door.opened.spawn(unheard(task, message, door.gate, "AnswerTimeout", is_unknown=False, report=door.report))
+        elif task.result().is_accepted:
+            await self._record(message, task.result(), queue_id)
         return b""
 
     def _holding_id(self, queue_id: str | None) -> str | None:
@@ -354,21 +357,12 @@ class MilterConnection:
             self.door.report(self._id, PeerError(f"hold_by = 'mta': {problem}; what is held, filterd holds itself"))
         return queue_id if problem is None else None
 
-    async def _told(self, task: asyncio.Task[Outcome]) -> None:
-        """Wait, say now and then that we are still at it, then answer."""
-        while not task.done():
-            await asyncio.wait((task,), timeout=self.door.progress_s)
-            if not task.done():
-                await self._send(wire.PROGRESS)
-        await self._send(self._answer(task.result()))
-
-    async def _unheard(self, task: asyncio.Task[Outcome], message: MilterMessage) -> None:
-        outcome = await task
-        if outcome.is_accepted:
-            try:
-                await self.door.gate.failed(outcome.transaction_id, "MtaLeft", is_unknown=True)
-            except Exception as err:
-                self.door.report(message.session.id, err)
+    async def _told(self, task: asyncio.Task[Outcome]) -> bool:
+        """Wait, say now and then that we are still at it, then answer; says whether there was an answer in time."""
+        time, door = AnswerTime(self.door.config.answer_timeout_s), self.door
+        is_in_time = await time.wait(task, every_s=door.progress_s, meanwhile=lambda: self._send(wire.PROGRESS))
+        await self._send(self._answer(task.result()) if is_in_time else wire.reply_code(replies.TOO_LATE))
+        return is_in_time
 
     def _answer(self, outcome: Outcome) -> bytes:
         if outcome.reply is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from filterd.doors import milter_wire as wire
@@ -67,6 +68,7 @@ async def finish(
             raw=raw,
             is_normalised=bool(changes),
             unknown_recipients=message.refused_recipients,
+            bad_addresses=message.bad_addresses,
             queue_id=queue_id,
         )
         answer = await gate.enforce(intake)
@@ -79,3 +81,19 @@ async def finish(
         return Outcome(reply=replies.internal_error(session_id))
     finally:
         message.release()
+
+
+async def unheard(
+    task: asyncio.Task[Outcome], message: MilterMessage, gate: Gate, why: str, *, is_unknown: bool, report: Report
+) -> None:
+    """Write down that a message was judged to the end and the MTA did not hear that it passes. Raises nothing.
+
+    Args:
+        is_unknown: whether the MTA may have heard it after all.
+    """
+    outcome = await task
+    if outcome.is_accepted:
+        try:
+            await gate.failed(outcome.transaction_id, why, is_unknown=is_unknown)
+        except Exception as err:
+            report(message.session.id, err)

@@ -17,6 +17,7 @@ from filterd.doors.smtp_data import ABSURD_TIMES, MemoryBudget
 from filterd.errors import PeerError
 from filterd.mail.address import mailbox_as_given, parse_forward_path, parse_reverse_path
 from filterd.mail.limits import DEFAULT
+from filterd.mail.report import has_no_address
 from filterd.model.reply import Reply
 from filterd.model.session import Envelope, ForwardPath, Path, Session
 
@@ -48,6 +49,8 @@ class MilterMessage:
         self.forward_paths: list[ForwardPath] = []
         # What the MTA itself refused for good, as it tells who asked to hear of it (RCPT_REJ).
         self.refused_recipients = 0
+        # Of these, where it says that there is no such address.
+        self.bad_addresses = 0
         self.refusal: Reply | None = None
         self._limit, self._budget = limit_bytes, budget
         self._fields: list[bytes] = []
@@ -60,6 +63,11 @@ class MilterMessage:
         return Envelope(
             reverse_path=self.reverse_path, parameters=self.parameters, forward_paths=tuple(self.forward_paths)
         )
+
+    def note_refused(self, status: str | None) -> None:
+        """Note a recipient that the MTA has refused. `status`: its enhanced code, where it says one."""
+        self.refused_recipients += 1
+        self.bad_addresses += has_no_address(status or "")
 
     def add_header(self, header: Header, *, has_leading_space: bool) -> None:
         """Keep a field. Raises PeerError for a header that is not to be heard out."""

@@ -20,17 +20,62 @@ MAX_ATTRIBUTES = 200
 MAX_ACTION_BYTES = 2000
 
 # Names are words of ASCII; whatever follows the first `=` is the value.
-_NAME = rb"[!-<>-~]+"
-_ATTRIBUTE = re.compile(_NAME + rb"=[^\0\n]*")
-_BEGINNING = re.compile(rb"(?>(?:%b=[^\0\n]*\n)*)(?:[!-<>-~]*|%b=[^\0\n]*)" % (_NAME, _NAME))
+_NAME = rb"[!-<>-~]"
+_VALUE = rb"[^\0\n]"
+_ATTRIBUTE = re.compile(_NAME + rb"+=" + _VALUE + rb"*")
+_OF_A_NAME, _OF_A_VALUE = re.compile(_NAME + rb"*"), re.compile(_VALUE + rb"*")
 
 DUNNO = b"action=DUNNO\n\n"
 WAIT = b"action=DEFER_IF_PERMIT 4.3.0 Temporary policy failure, try again later\n\n"
 
 
-def may_begin(octets: bytes) -> bool:
-    """Say whether a request may begin like this. HTTP, TLS and SMTP do not: nobody waits for their empty line."""
-    return _BEGINNING.fullmatch(octets) is not None
+class RequestReader:
+    """Cuts what comes into requests, in whatever pieces it comes. Each octet is looked at once."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        # Where the line in hand begins, how far all has been looked at, and whether that is behind its `=`.
+        self._line = self._seen = 0
+        self._is_in_value = False
+
+    def feed(self, octets: bytes) -> None:
+        self._held += octets
+
+    def request(self) -> bytes | None:
+        """Give the next request with its empty line, None while it is not whole. Raises PeerError as soon as it cannot
+        become one: nobody waits for the empty line of HTTP, TLS and SMTP."""
+        held = self._held
+        while self._seen < len(held):
+            pattern = _OF_A_VALUE if self._is_in_value else _OF_A_NAME
+            found = pattern.match(held, self._seen)
+            self._seen = found.end() if found is not None else self._seen
+            if self._seen > MAX_REQUEST_BYTES:
+                raise PeerError("a policy request without end")
+            if self._seen == len(held):
+                break
+            if self._step(held[self._seen]):
+                return self._cut()
+        return None
+
+    def _step(self, octet: int) -> bool:
+        """Go past the octet that ended a name or a value; says whether it ended the request."""
+        is_at_start, self._seen = self._seen == self._line, self._seen + 1
+        match octet:
+            case 0x3D if not self._is_in_value and not is_at_start:
+                self._is_in_value = True
+            case 0x0A if self._is_in_value:
+                self._line, self._is_in_value = self._seen, False
+            case 0x0A if is_at_start and self._line:
+                return True
+            case _:
+                raise PeerError("no policy request")
+        return False
+
+    def _cut(self) -> bytes:
+        block = bytes(self._held[: self._seen])
+        del self._held[: self._seen]
+        self._line = self._seen = 0
+        return block
 
 
 def parse_request(block: bytes) -> dict[str, bytes]:

@@ -18,8 +18,8 @@ from filterd.doors.policy_wire import (
     DUNNO,
     MAX_REQUEST_BYTES,
     WAIT,
+    RequestReader,
     action,
-    may_begin,
     parse_request,
     recipient_of,
     sender_of,
@@ -78,7 +78,7 @@ class PolicyConnection:
         self._report = report
         self._id = new_session_id()
         self._writer: asyncio.StreamWriter | None = None
-        self._held = b""
+        self._requests = RequestReader()
         self._is_waiting = False
         # Which message Postfix is asking about, and which of its recipients have passed: it asks about one as often as
         # its restriction lists name us.
@@ -112,20 +112,11 @@ class PolicyConnection:
 
     async def _block(self, reader: asyncio.StreamReader) -> bytes:
         """Give the next request with its empty line. Raises PeerError as soon as it cannot become one."""
-        seen = 0
-        while (end := self._held.find(b"\n\n", max(seen - 1, 0))) < 0:
-            # Whole lines have been looked at: whoever sends octet by octet costs no more.
-            start = self._held.rfind(b"\n", 0, seen) + 1
-            if len(self._held) > MAX_REQUEST_BYTES or not may_begin(self._held[start:]):
-                raise PeerError("no policy request")
-            seen = len(self._held)
+        while (block := self._requests.request()) is None:
             octets = await reader.read(MAX_REQUEST_BYTES)
             if not octets:
                 raise ConnectionResetError
-            self._held += octets
-        if end > MAX_REQUEST_BYTES:
-            raise PeerError("a policy request without end")
-        block, self._held = self._held[: end + 2], self._held[end + 2 :]
+            self._requests.feed(octets)
         return block
 
     def wind_down(self) -> None:

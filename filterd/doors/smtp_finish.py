@@ -8,6 +8,7 @@ the message is never sent again, whatever happens.
 from __future__ import annotations
 
 from filterd.doors import smtp_replies as replies
+from filterd.doors.answer_time import AnswerTime
 from filterd.doors.smtp_transaction import MailTransaction, Report
 from filterd.errors import PortError
 from filterd.mail.lines import canonical
@@ -22,13 +23,21 @@ MAX_HEADER_LINES = 50_000
 
 
 async def finish(
-    transaction: MailTransaction, received: bytes, gate: Gate, *, via: str, max_hops: int, report: Report
+    transaction: MailTransaction,
+    received: bytes,
+    gate: Gate,
+    *,
+    time: AnswerTime,
+    via: str,
+    max_hops: int,
+    report: Report,
 ) -> tuple[Reply, ...]:
     """Carry one message through to the end; says what is answered for each recipient, in their order: all the same
     unless the next hop speaks LMTP. Raises nothing.
 
     Args:
         received: the message as the client meant it, without the dots of the transport, its line ends as they came.
+        time: once it is spent nothing goes on to the next hop.
         via: how the next hop is named in a 250.
         report: gets our own errors, with the session's id.
     """
@@ -45,12 +54,18 @@ async def finish(
             raw=raw,
             is_normalised=bool(changes),
             unknown_recipients=transaction.refused_recipients,
+            bad_addresses=transaction.bad_addresses,
         )
         answer = await gate.enforce(intake)
         reach("smtp.enforced")
+        if answer.reply is not None and answer.is_plain:
+            return (replies.accepted(answer.reply, via),) * transaction.recipients
         if answer.reply is not None:
             return (answer.reply,) * transaction.recipients
-        return await _relayed(transaction, answer, gate, via=via, report=report)
+        if not time.hand_on():
+            await gate.failed(answer.transaction_id, "AnswerTimeout", is_unknown=False)
+            return (replies.TOO_LATE,) * transaction.recipients
+        return await _relayed(transaction, answer, gate, within_s=time.left_s, via=via, report=report)
     except Exception as err:
         # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
         report(transaction.session.id, err)
@@ -72,11 +87,11 @@ def _header_lines(raw: bytes) -> int:
 
 
 async def _relayed(
-    transaction: MailTransaction, answer: Answer, gate: Gate, *, via: str, report: Report
+    transaction: MailTransaction, answer: Answer, gate: Gate, *, within_s: float, via: str, report: Report
 ) -> tuple[Reply, ...]:
     session_id, everybody = transaction.session.id, transaction.recipients
     try:
-        said = await transaction.lease.data(answer.raw)
+        said = await transaction.lease.data(answer.raw, within_s=within_s)
     except PortError as err:
         report(session_id, err)
         # Where the relay does not say, the message may have been taken: that is the answer that loses nothing.

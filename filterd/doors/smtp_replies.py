@@ -60,6 +60,7 @@ SESSION_TOO_LONG = _reply(421, "4.4.2", "Session without mail for too long")
 ENVELOPE_TOO_LONG = _reply(421, "4.4.2", "Transaction without message for too long")
 SHUTTING_DOWN = _reply(421, "4.3.2", "Shutting down")
 LOOP = _reply(554, "5.4.6", "Too many hops: mail loop")
+TOO_LATE = _reply(451, "4.3.2", "Not looked through in time, try again later")
 
 # --- the next hop
 NO_NEXT_HOP = _reply(451, "4.4.1", "Next hop cannot be reached, try again later")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from filterd.doors import smtp_replies as replies
 from filterd.errors import PortError
+from filterd.mail.report import has_no_address
 from filterd.model.reply import Reply
 from filterd.model.session import Envelope, ForwardPath, Path, Session
 from filterd.ports import Gate, Relay, RelaySession
@@ -40,6 +41,8 @@ class MailTransaction:
         self.is_utf8 = any(p.upper() == b"SMTPUTF8" for p in parameters)
         # RCPTs the next hop refused for good: as a rule addresses that do not exist.
         self.refused_recipients = 0
+        # Of these, where the next hop says that there is no such address.
+        self.bad_addresses = 0
         # Why nothing of this transaction can be delivered any more; None: it can.
         self.refusal: Reply | None = None
         self._reverse_path = reverse_path
@@ -84,6 +87,7 @@ class MailTransaction:
             self._forward_paths.append(forward)
         elif reply.code >= 500:
             self.refused_recipients += 1
+            self.bad_addresses += has_no_address(reply.enhanced or "")
         return replies.handed_on(reply)
 
 

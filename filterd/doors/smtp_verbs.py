@@ -6,11 +6,11 @@ them and whether or not the next hop does: it is the one to answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from filterd.doors import smtp_replies as replies
+from filterd.doors.answer_time import BEFORE_NEXT_HOP, AnswerTime
 from filterd.doors.proxied import ClientOf
 from filterd.doors.smtp_arguments import declared_size, octets_of, read_mail, read_rcpt
 from filterd.doors.smtp_connection import SmtpConnection
@@ -20,7 +20,7 @@ from filterd.doors.smtp_finish import finish
 from filterd.doors.smtp_refused import Refused
 from filterd.doors.smtp_transaction import MailTransaction, begin
 from filterd.doors.xforward import XCLIENT_NAMES, XFORWARD_NAMES, attributes
-from filterd.errors import PeerError
+from filterd.errors import PeerError, PortError
 from filterd.markers import reach
 from filterd.model.reply import Reply
 
@@ -231,8 +231,9 @@ class SmtpProtocol(SmtpConnection):
         reach("smtp.after_dot")
         # From here on nobody but the task owns the transaction, and no client can stop it (F12).
         self.transaction, self.is_past_dot = None, True
-        finishing = self.door.opened.spawn(self._finish(transaction, message))
-        said = await asyncio.shield(finishing)
+        time = AnswerTime(listener.answer_timeout_s, before_next_hop=BEFORE_NEXT_HOP)
+        finishing = self.door.opened.spawn(self._finish(transaction, message, time))
+        said = finishing.result() if await time.wait(finishing) else self._too_late(transaction)
         self.client.xforward = None
         for reply in said[:times]:
             await self.answer(reply, is_utf8=transaction.is_utf8)
@@ -259,12 +260,21 @@ class SmtpProtocol(SmtpConnection):
         # Content that came along with a DATA that fails must never be read as commands.
         raise Refused(refusal, is_final=self._reader.has_ahead)
 
-    async def _finish(self, transaction: MailTransaction, message: MessageBuffer) -> tuple[Reply, ...]:
+    def _too_late(self, transaction: MailTransaction) -> tuple[Reply, ...]:
+        """Turn the client away; the connection to the next hop is free for others, for nothing will go over it."""
+        door = self.door
+        door.report(transaction.session.id, PortError(f"not judged within {door.listener.answer_timeout_s:g} s: 451"))
+        door.opened.spawn(transaction.lease.close())
+        return (replies.TOO_LATE,) * transaction.recipients
+
+    async def _finish(
+        self, transaction: MailTransaction, message: MessageBuffer, time: AnswerTime
+    ) -> tuple[Reply, ...]:
         door, content = self.door, message.content()
         message.drop()
         try:
             return await finish(
-                transaction, content, door.gate, via=door.via, max_hops=door.bounds.hops, report=door.report
+                transaction, content, door.gate, time=time, via=door.via, max_hops=door.bounds.hops, report=door.report
             )
         finally:
             message.release()

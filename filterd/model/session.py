@@ -48,6 +48,18 @@ class Session:
     tls_version: str | None = None
     tls_cipher: str | None = None
 
+    @property
+    def known_client(self) -> str | None:
+        """The address that a mail comes from; None: nobody says. This is the one place that decides it.
+
+        A trusted peer is a server of ours, and its own address is everybody's behind it: whether it names itself, says
+        [UNAVAILABLE] or says nothing, the client is unknown. SPF does not judge by it, no list names it, nothing is
+        counted on it.
+        """
+        if self.is_trusted_peer:
+            return None if self.client_address == self.peer_address else self.client_address
+        return self.client_address or self.peer_address
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:

@@ -16,9 +16,7 @@ _IPV6_PREFIX = 64
 def client_id(key: bytes, session: Session) -> str | None:
     """Say the id, None where the address says nothing of who sends: the loopback, a UNIX socket, or a peer that speaks
     for others and does not say for whom."""
-    if session.is_trusted_peer and session.client_address is None:
-        return None
-    network = _network(session.client_address or session.peer_address)
+    network = _network(session.known_client or "")
     return None if network is None else f"c_{keyed_hash(key, 'client', network)}"
 
 

@@ -306,13 +306,8 @@ def _traits(
 
 
 def _client(session: Session) -> Address | None:
-    """Say the client's address; of a peer that speaks for others, only what it says.
-
-    A trusted peer's own address is what is known when it says nothing: that names everybody behind it.
-    """
-    text = session.client_address or session.peer_address
-    if session.is_trusted_peer and text == session.peer_address:
-        return None
+    """Say the client's address; of a peer that speaks for others, only what it says (`known_client`)."""
+    text = session.known_client
     try:
         address = ipaddress.ip_address(text) if text else None
     except ValueError:

@@ -26,7 +26,7 @@ _STUMBLED = re.compile(r"Traceback|was never retrieved|never awaited|Fatal Pytho
 
 @dataclass(frozen=True, kw_only=True)
 class Aftermath:
-    """What the oracle judges besides the mails.
+    """What the oracle judges besides the mails. `held`: as `filterd quarantine list --all`.
 
     `troubles` are broken promises that showed while this was gathered; `unread` is evidence a row names and nobody can
     open; `left` are files in spool and vault after a sweep that no row names.
@@ -36,13 +36,14 @@ class Aftermath:
     stored: list[tuple[str, int, str]]
     accounts: dict[str, str]
     pending: list[OutboxItem]
+    held: list[dict[str, Any]] = field(default_factory=list)
     evidence: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
 
-def gather(site: ChaosSite) -> Aftermath:
+def gather(site: ChaosSite, held: list[dict[str, Any]]) -> Aftermath:
     """End the node and look at everything. The node must be running."""
     node, troubles = site.node, []
     accounts = {row["account_id"]: row["login"] for row in node.call("account.list")}
@@ -59,6 +60,7 @@ def gather(site: ChaosSite) -> Aftermath:
         stored=stored,
         accounts=accounts,
         pending=pending,
+        held=held,
         evidence=evidence,
         unread=unread,
         left=left,

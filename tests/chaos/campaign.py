@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.chaos import letters
 from tests.chaos.aftermath import gather
+from tests.chaos.desk import Desk
 from tests.chaos.facts import Kill
 from tests.chaos.oracle import Judgement, judge
 from tests.chaos.phases import EVERYTHING, STARTING, Phase, phases
@@ -91,6 +92,8 @@ def run(
     with ChaosSite(logins=logins, store=store, workers=workers) as site:
         begun = time.monotonic()
         site.node.start()
+        desk = Desk(site.node)
+        desk.open()
         senders = Senders(crews=_CREWS, submission=site.ports.submission, mx=site.ports.mx)
         campaign = Campaign(site=site, senders=senders, dice=dice, ways=chosen, say=say)
         until = None if minutes is None else begun + minutes * 60
@@ -99,9 +102,9 @@ def run(
         if until is not None and time.monotonic() > until:
             senders.stop()
         campaign.finish()
-        after = gather(site)
+        after = gather(site, desk.close())
         judgement = judge(senders.begun, senders.tries, site.copies(), campaign.kills, after)
-        judgement.broken += senders.trouble + campaign.trouble
+        judgement.broken += senders.trouble + campaign.trouble + desk.trouble
         return Outcome(
             store=store,
             workers=workers,

@@ -37,6 +37,8 @@ class Copy:
     trace: str
     body: str
     head: str = ""
+    # Mails of the campaign that it carries, as a report does.
+    about: tuple[str, ...] = ()
 
     @property
     def is_kept(self) -> bool:
@@ -50,6 +52,11 @@ class Copy:
     def fingerprint(self) -> str:
         # What stands behind it says how the mail was checked, and may differ: " unchecked".
         return self.trace.partition(" fp=")[2].partition(" ")[0]
+
+    @property
+    def held_id(self) -> str:
+        """Under which id it was held; empty: it was not."""
+        return self.trace.partition(" held=")[2].partition(" ")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,4 +100,5 @@ def _copy(line: str) -> Copy:
         trace=tree["trace"],
         body=tree["body"],
         head=tree["head"],
+        about=tuple(tree["about"]),
     )

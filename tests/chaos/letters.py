@@ -7,10 +7,11 @@ mail between; the last breach suspends it. The mails of a stage may be under way
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from tests.chaos.terms import BAD_HOST, KINDS, Kind
@@ -22,6 +23,8 @@ ELSEWHERE = "customers.example"
 EACH_BREACH = 2
 # Clean mails in each stage before the last.
 CLEAN_EACH = 3
+# In these stages one mail is held.
+HELD_IN = (1, 3)
 # One clean mail in so many is large enough to come in several pieces.
 LARGE_EACH = 8
 LARGE_BYTES = 60_000
@@ -34,7 +37,7 @@ _DATE = "Mon, 02 Mar 2026 09:00:00 +0000"
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """A mail of the campaign. `kind` is None for a clean one; `is_last` when its account may be suspended by then."""
+    """A mail of the campaign. `kind` is None for a clean one. `is_held`: it is held, and a person decides."""
 
     ident: str
     login: str | None
@@ -42,6 +45,7 @@ class Mail:
     letter: Letter
     body_sha: str
     is_after_suspension: bool = False
+    is_held: bool = False
 
     @property
     def must_be_refused(self) -> bool:
@@ -65,6 +69,7 @@ def script(number: int, dice: random.Random) -> list[list[Mail]]:
         mails = [_breach(login, f"{number}.{stage}.b{n}", kind, dice) for n in range(EACH_BREACH)]
         if stage < len(KINDS):
             mails += [_clean(login, f"{number}.{stage}.{n}", dice) for n in range(CLEAN_EACH)]
+            mails += [_held(login, f"{number}.{stage}.h", dice)] if stage in HELD_IN else []
             dice.shuffle(mails)
         else:
             # One after the other: the second is refused by standing already, and leaves nothing.
@@ -92,10 +97,20 @@ def _clean(login: str | None, ident: str, dice: random.Random, *, is_after_suspe
     return _mail(login, ident, None, "text/plain", body, count=count, is_after_suspension=is_after_suspension)
 
 
+def _held(login: str, ident: str, dice: random.Random) -> Mail:
+    # Begins like an archive and is none.
+    broken = base64.b64encode(b"PK\x03\x04" + ident.encode() * 20).decode()
+    return replace(_attached(login, ident, None, "list.zip", _words(dice), broken), is_held=True)
+
+
+def _words(dice: random.Random) -> str:
+    return " ".join("".join(dice.choices(ascii_lowercase, k=dice.randrange(3, 9))) for _ in range(40))
+
+
 def _breach(login: str, ident: str, kind: Kind, dice: random.Random) -> Mail:
     # No two alike: breaches of one text are one incident (STANDING 5.3).
     word = "".join(dice.choices(ascii_lowercase, k=12))
-    text = " ".join("".join(dice.choices(ascii_lowercase, k=dice.randrange(3, 9))) for _ in range(40))
+    text = _words(dice)
     match kind.name:
         case "feed":
             return _mail(login, ident, kind, "text/plain", f"{text}\r\nhttp://{BAD_HOST}/{word}\r\n")
@@ -110,11 +125,13 @@ def _breach(login: str, ident: str, kind: Kind, dice: random.Random) -> Mail:
     raise ValueError(kind.name)
 
 
-def _attached(login: str, ident: str, kind: Kind, name: str, text: str) -> Mail:
+def _attached(login: str, ident: str, kind: Kind | None, name: str, text: str, coded: str | None = None) -> Mail:
+    encoding = "" if coded is None else "Content-Transfer-Encoding: base64\r\n"
     body = (
         f"--{_BOUNDARY}\r\nContent-Type: text/plain\r\n\r\n{text}\r\n"
         f"--{_BOUNDARY}\r\nContent-Type: application/octet-stream\r\n"
-        f'Content-Disposition: attachment; filename="{name}"\r\n\r\nnothing {ident}\r\n--{_BOUNDARY}--\r\n'
+        f'{encoding}Content-Disposition: attachment; filename="{name}"\r\n\r\n'
+        f"{coded or f'nothing {ident}'}\r\n--{_BOUNDARY}--\r\n"
     )
     return _mail(login, ident, kind, f'multipart/mixed; boundary="{_BOUNDARY}"', body)
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from tests.chaos.aftermath import Aftermath
 from tests.chaos.facts import Copy, Kill, Try
+from tests.chaos.held import judge_held
 from tests.chaos.letters import Mail
 from tests.chaos.terms import STEPS
 
@@ -40,6 +41,7 @@ class Judgement:
     mails: int = 0
     delivered: int = 0
     refused: int = 0
+    held: int = 0
     tries: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[Doubled] = field(default_factory=list)
@@ -70,6 +72,8 @@ def judge(
     for ident, mail in mails.items():
         _judge_mail(judgement, mail, by_mail[ident], kept.get(ident, []), kills)
     _judge_ledger(judgement, mails, by_mail, after)
+    judgement.held = len(after.held)
+    judgement.broken += judge_held(mails, by_mail, [copy for copy in copies if copy.is_kept], after.held, kills)
     _judge_notices(judgement, after, kept, kills)
     judgement.broken += [f"lost: {ident}" for ident in judgement.lost]
     judgement.broken += [f"double: {text}" for text in judgement.double_strikes]
@@ -80,9 +84,7 @@ def judge(
 # --- mails ------------------------------------------------------------------------------------------------------------
 
 
-def _judge_mail(
-    judgement: Judgement, mail: Mail, tries: list[Try], copies: list[Copy], kills: Sequence[Kill]
-) -> None:
+def _judge_mail(judgement: Judgement, mail: Mail, tries: list[Try], copies: list[Copy], kills: Sequence[Kill]) -> None:
     broken = judgement.broken
     judgement.tries += len(tries)
     for tried in tries:
@@ -100,6 +102,8 @@ def _judge_mail(
             broken.append(f"{mail.ident}: refused for good: {last.text}")
         if copies:
             broken.append(f"{mail.ident}: refused with {last.code}, and arrived")
+        return
+    if mail.is_held:
         return
     judgement.delivered += 1
     if mail.must_be_refused:
@@ -248,7 +252,9 @@ def _judge_notices(
     )
     sent = [r for r in after.rows if r.kind == "notice.sent"]
     told: Counter[str] = Counter(incident for r in sent for incident in r.body["incident_ids"])
-    waiting: Counter[str] = Counter(item.payload["incident_id"] for item in after.pending if item.topic == "notice")
+    # Those about held mail, or to the people here, are about no incident.
+    notices = [item.payload.get("incident_id") for item in after.pending if item.topic == "notice"]
+    waiting = Counter(str(incident) for incident in notices if incident is not None)
     judgement.notices, judgement.notices_pending = len(sent), sum(waiting.values())
     for incident, count in promised.items():
         # Several acts in one incident may share a notice that has not gone out yet.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from filterd.markers import MARKERS
+from filterd.markers import HELD_MARKERS, MARKERS
 
 Role = Literal["worker", "ledger", "all", "supervisor", "postgresql"]
 
 # Reached in the ledger process; all others are a worker's.
-_LEDGERS = ("ledger.", "vault.", "link.", "outbox.", "counters.")
+_LEDGERS = ("ledger.", "vault.", "link.", "outbox.", "counters.", "release.", "return.")
 # From the ledger's own notices these places are reached in the ledger process, too.
 _SHARED = ("relay.data", "smtp.relaying")
 EVERYTHING = "any time: everything"
@@ -19,7 +19,7 @@ STARTING = "while starting"
 # How PostgreSQL ends, and starts again at once: an immediate shutdown, a power cut, an orderly restart.
 POSTGRESQL = ("crash", "kill", "restart")
 # Done every second, or every few seconds: such a kill is waited for, and few mails are spent on it.
-_SLOW = ("outbox.", "counters.")
+_SLOW = ("outbox.", "counters.", "gate.held", "release.", "return.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Phase:
 def phases(*, workers: int, store: str) -> tuple[Phase, ...]:
     """Say every way to kill such a node, in the order of one mail."""
     found = []
-    for name, _ in MARKERS:
+    for name, _ in (*MARKERS, *HELD_MARKERS):
         role: Role = "ledger" if name.startswith(_LEDGERS) else "worker"
         # No link where all is one process; with PostgreSQL evidence is a row like others, and no file.
         if (name == "link.answering" and not workers) or (name == "vault.settled" and store == "postgresql"):

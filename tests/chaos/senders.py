@@ -133,9 +133,7 @@ class Senders:
                 began_at = time.time()
                 reply = sender.send(mail.letter)
                 sender.replies.clear()
-                tried = Try(
-                    ident=mail.ident, began_at=began_at, ended_at=time.time(), code=reply.code, text=str(reply)
-                )
+                tried = Try(ident=mail.ident, began_at=began_at, ended_at=time.time(), code=reply.code, text=str(reply))
                 self.tries.append(tried)
                 if tried.is_settled:
                     self._settled += 1

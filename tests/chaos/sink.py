@@ -3,9 +3,9 @@
     python -m tests.chaos.sink PORT FILE WEATHER
 
 FILE gets one JSON line a transaction: when the dot came, what was answered, by whom and to whom, which ids it bears,
-its header, and the digest of its body. WEATHER is a JSON file, looked at for every message: `slow_s` before the
-answer, and how often (0 to 1) the connection is dropped after the dot, with the mail kept (`drop`) or not (`cut`; a
-next hop may do either), or the dot is answered with 451 (`refuse`).
+its header, the digest of its body, and which mails of the campaign it carries. WEATHER is a JSON file, looked at for
+every message: `slow_s` before the answer, and how often (0 to 1) the connection is dropped after the dot, with the mail
+kept (`drop`) or not (`cut`; a next hop may do either), or the dot is answered with 451 (`refuse`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 _WORDS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 _FIELDS = (b"message-id", b"x-filterd-id")
+_CARRIED = re.compile(rb"<([^<>@\s]+)@campaign\.example>")
 
 
 class Sink:
@@ -109,6 +111,7 @@ class Sink:
             trace=found.get(b"x-filterd-id", ""),
             body=hashlib.sha256(body).hexdigest(),
             head=head[:4096].decode("ascii", "replace"),
+            about=sorted({ident.decode("ascii", "replace") for ident in _CARRIED.findall(body)}),
         )
         match answer:
             case "250":

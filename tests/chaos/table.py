@@ -75,6 +75,7 @@ _SUMS: tuple[tuple[str, Callable[[Outcome], int]], ...] = (
     ("tries", lambda o: o.judgement.tries),
     ("delivered", lambda o: o.judgement.delivered),
     ("refused", lambda o: o.judgement.refused),
+    ("held", lambda o: o.judgement.held),
     ("lost", lambda o: len(o.judgement.lost)),
     ("doubled", lambda o: len(o.judgement.doubled)),
     ("violations", lambda o: o.judgement.violations),

@@ -81,6 +81,27 @@ at = 4
 rung = "suspend"
 hours = 168
 
+# Held mail is decided on within these; none of the clocks rings within a campaign.
+[lifecycle]
+at_expiry = "ended"
+keep_days = 30
+termination_keep_days = 30
+inbound_wait_days = 3
+reading_hours = 24
+shutdown_notice_days = 30
+complaint_hours = 2
+hold_decision_hours = 2
+outbound_hold_hours = 24
+inbound_hold_days = 30
+inbound_digest_days = 3
+cure_answer_days = 3
+cooling_off_days = 7
+relook_days = 30
+appeal_days = 180
+appeal_warning_days = 30
+locked_hit_days = 30
+registration_years = 3
+
 [preset.attended]
 suspend_max_hours = 168
 
@@ -117,6 +138,14 @@ finding = "{finding}"
 category = "{name}.sent"
 """
 
+# Held for a person, and nothing follows from it: an archive that is broken.
+_HELD = """
+[[protection]]
+finding = "attachment.archive.unscannable"
+outbound = "quarantine"
+internal = "quarantine"
+"""
+
 _EXAMPLE = """
 [[example]]
 name = "clean mail changes nothing"
@@ -134,5 +163,5 @@ def write(folder: Path) -> None:
         _CATEGORY.format(name=kind.name, finding=kind.finding, disposition="reject" if kind.is_refused else "tag")
         for kind in KINDS
     ]
-    (folder / f"{AGREEMENT}.toml").write_text(_HEAD + "".join(parts) + _EXAMPLE, encoding="utf-8")
+    (folder / f"{AGREEMENT}.toml").write_text(_HEAD + "".join(parts) + _HELD + _EXAMPLE, encoding="utf-8")
     (folder / "feed.txt").write_text(f"{BAD_HOST}\n", encoding="ascii")

@@ -39,6 +39,7 @@ class World:
     evidence: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     def row(self, kind: str, **body: Any) -> None:
@@ -55,6 +56,7 @@ class World:
             evidence=self.evidence,
             unread=self.unread,
             left=self.left,
+            held=self.held,
             troubles=self.troubles,
         )
         return judge(self.mails, self.tries, self.copies, self.kills, after)
@@ -72,14 +74,26 @@ def copy_of(mail: Mail, at: float, transaction: str, answer: str = "250") -> Cop
     )
 
 
+def hold(world: World, mail: Mail, at: int, state: str) -> None:
+    """The first one goes on, the second comes back."""
+    item = {"item_id": f"q_{at}", "transaction_id": f"t_{at}", "login": mail.login, "state": state}
+    world.held.append(item)
+    copy = replace(copy_of(mail, at + 5.5, f"t_{at}"), trace=f"t_{at} fp={mail.ident} held=q_{at}")
+    report = replace(copy, ident=f"report.{at}", trace="", about=(mail.ident,))
+    world.copies.append(copy if state == "delivered" else report)
+
+
 @pytest.fixture
 def world() -> World:
     world = World()
     for at, mail in enumerate(letters.of_accounts([letters.script(0, random.Random(1))])):
         world.mails[mail.ident] = mail
         code = 550 if mail.must_be_refused else 250
-        world.tries.append(Try(ident=mail.ident, began_at=at + 0.2, ended_at=at + 0.8, code=code, text=str(code)))
-        if code == 250:
+        text = f"{code} q_{at}" if mail.is_held else str(code)
+        world.tries.append(Try(ident=mail.ident, began_at=at + 0.2, ended_at=at + 0.8, code=code, text=text))
+        if mail.is_held:
+            hold(world, mail, at, "returned" if any(world.held) else "delivered")
+        elif code == 250:
             world.copies.append(copy_of(mail, at + 0.5, f"t_{at}"))
         if mail.kind is not None:
             world.evidence.add(f"t_{at}")
@@ -321,3 +335,90 @@ def stumble(world: World) -> None:
 def test_what_is_wrong_is_seen(world: World, wrong: Callable[[World], None]):
     wrong(world)
     assert world.judged().broken != []
+
+
+# --- held mail --------------------------------------------------------------------------------------------------------
+
+
+def item(world: World, state: str) -> dict[str, Any]:
+    return next(row for row in world.held if row["state"] == state)
+
+
+def held_copy(world: World) -> Copy:
+    return next(copy for copy in world.copies if copy.held_id)
+
+
+def report(world: World) -> Copy:
+    return next(copy for copy in world.copies if copy.about)
+
+
+def kept_twice(world: World) -> None:
+    world.held.append(item(world, "delivered") | {"item_id": "q_other"})
+
+
+def not_kept(world: World) -> None:
+    world.held.remove(item(world, "returned"))
+
+
+def undecided(world: World) -> None:
+    item(world, "delivered")["state"] = "held"
+
+
+def never_arrived(world: World) -> None:
+    world.copies.remove(held_copy(world))
+
+
+def never_came_back(world: World) -> None:
+    world.copies.remove(report(world))
+
+
+def both_ways(world: World) -> None:
+    world.copies.append(replace(report(world), about=(held_copy(world).ident,)))
+
+
+def delivered_and_returned(world: World) -> None:
+    (ident,) = report(world).about
+    world.copies.append(replace(held_copy(world), ident=ident))
+
+
+def altered(world: World) -> None:
+    world.copies[world.copies.index(held_copy(world))] = replace(held_copy(world), body="other")
+
+
+def unnamed(world: World) -> None:
+    copy = held_copy(world)
+    world.copies[world.copies.index(copy)] = replace(copy, trace=copy.trace.partition(" held=")[0])
+
+
+def released_twice(world: World) -> None:
+    world.copies.append(replace(held_copy(world), came_at=held_copy(world).came_at + 120))
+
+
+def returned_twice(world: World) -> None:
+    world.copies.append(replace(report(world), came_at=report(world).came_at + 120))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        kept_twice, not_kept, undecided, never_arrived, never_came_back, both_ways, delivered_and_returned, altered,
+        unnamed, released_twice, returned_twice,
+    ],
+)  # fmt: skip
+def test_a_held_mail_is_kept_once_and_goes_one_way(world: World, harm: Callable[[World], None]):
+    harm(world)
+    assert any("held" in text for text in world.judged().broken)
+
+
+@pytest.mark.parametrize("again", [released_twice, returned_twice])
+def test_what_was_sent_and_not_recorded_is_sent_again(world: World, again: Callable[[World], None]):
+    again(world)
+    world.kills.append(killed(world.copies[-1].came_at - 60, LEDGER, took_all=False))
+    assert world.judged().broken == []
+
+
+@pytest.mark.parametrize(("done", "waits"), [("delivered", "released"), ("returned", "returning")])
+def test_what_was_leased_by_the_dead_waits(world: World, done: str, waits: str):
+    world.copies.remove(held_copy(world) if done == "delivered" else report(world))
+    item(world, done)["state"] = waits
+    assert world.judged().broken == []

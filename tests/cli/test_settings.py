@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from filterd.cli.config_lint import listed
+from filterd.cli.settings import warnings_about
 from filterd.config import Config, load
 from tests.cli.rig import run
+from tests.kit.clock import NOON
 
 pytestmark = pytest.mark.slow
 
@@ -181,3 +184,35 @@ def test_the_lists_are_checked_by_line_and_doubts_are_warnings(file: Path, tmp_p
     lists.write_text(LISTS.replace('skip = ["spam", "deny"]', 'skip = ["virus"]'))
     said = run("config", "check", file)
     assert (said.code, f"{lists}:6: accept.0.skip" in said.err) == (2, True)
+
+
+def test_an_lmtp_hop_without_a_way_for_notices_is_a_warning(file: Path) -> None:
+    hop = '[next_hop]\naddress = "127.0.0.1:10026"\n'
+    lmtp = hop + 'protocol = "lmtp"\n'
+
+    def warned(text: str) -> bool:
+        file.write_text(FILE.replace(hop, text))
+        return any("without notices.relay" in w for w in warnings_about(load(file)))
+
+    assert [warned(hop), warned(lmtp)] == [False, True]
+    assert not warned(lmtp + '[notices]\nrelay = "127.0.0.1:10027"\n[policy_service]\nport = 10037\n')
+
+
+def test_very_many_entries_by_from_domain_are_a_warning(file: Path, tmp_path: Path) -> None:
+    """One after the other at each RCPT; the same domains in one entry are looked up."""
+    entry = '[[accept]]\nid = "p{0}"\nby = "op"\nreason = "a contract"\nauthenticated = ["dmarc"]\nskip = ["deny"]\n'
+    lists = tmp_path / "lists.toml"
+    file.write_text(FILE + f'[exceptions]\nfiles = ["{lists}"]\n')
+
+    def warned(text: str) -> list[str]:
+        lists.write_text(text)
+        return [w for w in listed(load(file), NOON) if "one by one" in w]
+
+    each = [entry.format(n) + f'from_domain = ["d{n}.example"]\nrecipient = ["r{n}@x.example"]\n' for n in range(1001)]
+    assert warned("".join(each)) == []
+    each = [entry.format(n) + f'from_domain = ["d{n}.example"]\n' for n in range(1001)]
+    assert warned("".join(each[:1000])) == []
+    (word,) = warned("".join(each))
+    assert "1001 entries" in word
+    domains = ", ".join(f'"d{n}.example"' for n in range(1001))
+    assert warned(entry.format(0) + f"from_domain = [{domains}]\n") == []

@@ -250,10 +250,13 @@ async def test_what_the_mta_refuses_itself_is_counted_and_not_asked_about() -> N
         await begun(mta)
         rejected = (("{rcpt_mailer}", "error"), ("{rcpt_host}", "5.1.1"), ("{rcpt_addr}", "no such user"))
         assert await mta.rcpt(b"<none@example.org>", macros=rejected) == CONTINUE
+        # Refused for something else: it may well exist.
+        policy = (("{rcpt_mailer}", "error"), ("{rcpt_host}", "5.7.1"), ("{rcpt_addr}", "access denied"))
+        assert await mta.rcpt(b"<list@example.org>", macros=policy) == CONTINUE
         assert await mta.rcpt(b"<c@example.org>", macros=(("{rcpt_mailer}", "smtp"),)) == CONTINUE
         await mta.message(MAIL)
         (intake,) = door.gate.intakes
-        assert intake.unknown_recipients == 1
+        assert (intake.unknown_recipients, intake.bad_addresses) == (2, 1)
         assert [f.path.address for f in intake.envelope.forward_paths] == ["b0@example.org", "c@example.org"]
 
 

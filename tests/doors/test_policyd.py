@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -11,8 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.config import PolicyConfig
-from filterd.doors import policyd
-from filterd.doors.policy_wire import MAX_REQUEST_BYTES, action, parse_request, recipient_of, sender_of
+from filterd.doors import policy_wire, policyd
+from filterd.doors.policy_wire import (
+    MAX_REQUEST_BYTES,
+    RequestReader,
+    action,
+    parse_request,
+    recipient_of,
+    sender_of,
+)
 from filterd.doors.policyd import start_policyd
 from filterd.doors.serving import DoorServer
 from filterd.errors import LedgerUnavailable, PeerError
@@ -329,3 +337,70 @@ async def test_of_mail_without_a_login_only_the_operators_lists_are_asked_and_on
     assert (reverse_path.address, forward.address) == ("a@example.com", "b@example.org")
     assert len(gate.screened) == 2
     assert gate.admitted == []
+
+
+# --- how much work it is ----------------------------------------------------------------------------------------------
+
+
+class Counted:
+    """A pattern, and how many octets it was asked to look at."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self.pattern, self.octets = pattern, 0
+
+    def match(self, held: bytearray, start: int) -> re.Match[bytes] | None:
+        found = self.pattern.match(held, start)
+        # What it went over, and what stopped it.
+        self.octets += (found.end() if found is not None else start) - start + 1
+        return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"sender=" + b"x" * 60_000 + b"\n\n",
+        b"x" * 60_000 + b"=\n\n",
+        b"a=b\n" * 15_000 + b"\n",
+        (b"request=smtpd_access_policy\n\n") * 2000,
+    ],
+    ids=["one value", "one name", "short lines", "many requests"],
+)
+def test_each_octet_is_looked_at_once(octets: bytes, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever pieces it comes: a client must not make us go over one long line again and again."""
+    patterns = [Counted(policy_wire._OF_A_NAME), Counted(policy_wire._OF_A_VALUE)]
+    monkeypatch.setattr(policy_wire, "_OF_A_NAME", patterns[0])
+    monkeypatch.setattr(policy_wire, "_OF_A_VALUE", patterns[1])
+    reader, found = RequestReader(), b""
+    for start in range(0, len(octets), size):
+        reader.feed(octets[start : start + size])
+        while (request := reader.request()) is not None:
+            found += request
+    assert found == octets
+    assert sum(pattern.octets for pattern in patterns) <= 3 * len(octets)
+
+
+def fed_until_refused(octets: bytes, size: int) -> int:
+    """Say how many octets it took to refuse what is no request. Fails when it was not refused."""
+    reader = RequestReader()
+    for start in range(0, len(octets), size):
+        reader.feed(octets[start : start + size])
+        try:
+            assert reader.request() is None
+        except PeerError:
+            return min(start + size, len(octets))
+    raise AssertionError("not refused")
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_000])
+@pytest.mark.parametrize("endless", [b"sender=" + b"x" * 200_000, b"x" * 200_000, b"a=b\n" * 50_000])
+def test_a_request_without_end_is_bounded(endless: bytes, size: int) -> None:
+    assert fed_until_refused(endless, size) <= MAX_REQUEST_BYTES + 2 * size
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"\n", b"=x", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"EHLO x\r\n", b"a\n", b"a=b\n\0", b"a=\0", b"a b=c\n"],
+)
+def test_what_cannot_become_a_request_is_refused_before_its_end(octets: bytes) -> None:
+    assert fed_until_refused(octets, 1) <= fed_until_refused(octets, len(octets)) == len(octets)

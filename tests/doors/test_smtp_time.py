@@ -173,12 +173,12 @@ async def test_a_session_with_mail_lasts() -> None:
         assert await talk.ask("NOOP") == "250 2.0.0 Ok"
 
 
-async def test_thinking_longer_than_any_limit_is_not_the_clients_fault() -> None:
+async def test_thinking_longer_than_any_limit_of_its_own_is_not_the_clients_fault() -> None:
     async def think() -> None:
         await turn(10_000)
 
     gate = FakeGate(on_enforce=think)
-    async with open_house(gate=gate) as house, house.dialog() as talk:
+    async with open_house(gate=gate, listener={"answer_timeout_s": 86_400}) as house, house.dialog() as talk:
         await talk.greeted()
         await talk.envelope()
         assert (await talk.data(b"x\r\n")).startswith("250 ")

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filterd.doors.smtp_settings import Bounds
 from tests.dialogs.client import Dialog
 from tests.dialogs.house import open_house
 from tests.fuzz import naive
@@ -168,7 +169,9 @@ async def hold(steps: list[Step], *, is_lmtp: bool, is_at_once: bool) -> None:
     if is_lmtp:
         steps = [(b"LHLO c.example", None) if step == _HELLO else step for step in steps]
     server = NaiveServer(is_lmtp)
-    async with open_house(listener=LMTP if is_lmtp else {}) as house, house.dialog() as talk:
+    # The naive server is patient; how many errors are too many is shown elsewhere (test_smtp_bounds).
+    bounds = Bounds(bad_commands=len(steps), junk_commands=len(steps))
+    async with open_house(listener=LMTP if is_lmtp else {}, bounds=bounds) as house, house.dialog() as talk:
         assert (await talk.line()).startswith("220 ")
         for group in groups(steps, NaiveServer(is_lmtp)) if is_at_once else [[step] for step in steps]:
             if is_at_once:

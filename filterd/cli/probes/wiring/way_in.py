@@ -103,7 +103,7 @@ def _carried(case: Case, feed: Feed, carrier: Service, listener: ListenerConfig)
         yield Fault(kind=LONG_LINES, said=said, change=change)
     name = f"{speaks}_data_done_timeout"
     limit = seconds(postfix.value(name, carrier))
-    if limit is not None and limit < case.config.next_hop.data_timeout_s + _MARGIN_S:
+    if limit is not None and limit < _needed_s(case, listener) + _MARGIN_S:
         change = postfix.set_option(carrier, name, f"{_FILTER_S}s")
         yield Fault(kind=FILTER_TIMEOUT, said=f"{carrier.name}: {name}={limit}s", change=change)
 
@@ -121,8 +121,8 @@ def proxy_options(case: Case) -> Iterator[Fault]:
 
 def proxy_timeout(case: Case) -> Iterator[Fault]:
     """Does Postfix wait longer than filterd may need?"""
-    needed = case.config.next_hop.data_timeout_s + _MARGIN_S
     for feed in _of(case, "proxy"):
+        needed = _needed_s(case, case.listener_of(feed)) + _MARGIN_S
         limit = seconds(case.postfix.value("smtpd_proxy_timeout", feed.service))
         if limit is not None and limit < needed:
             value = f"{max(_PROXY_S, int(needed + _MARGIN_S))}s"
@@ -152,6 +152,12 @@ def own_name(case: Case) -> Iterator[Fault]:
             change = case.own.set(("listener", feed.listener), "hostname", f'"filterd.{own}"')
             said = f"listener {listener.name!r}: hostname is Postfix's myhostname"
             yield Fault(kind=OWN_NAME, said=said, change=change)
+
+
+def _needed_s(case: Case, listener: ListenerConfig | None) -> float:
+    """Say how long filterd may take for its answer to MAIL, or to a message."""
+    of_messages = listener.answer_timeout_s if listener is not None else 0.0
+    return max(case.config.next_hop.data_timeout_s, of_messages)
 
 
 JUDGES = (wrong_ports, transport, proxy_options, proxy_timeout, backscatter, own_name)

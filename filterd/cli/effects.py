@@ -11,7 +11,7 @@ from filterd.cli.options import ConfigFile, Json, Reason, StateDir, Token
 from filterd.cli.places import find_token, load_config
 from filterd.cli.say import printable, result, table
 
-effects = typer.Typer(help="What effectors did outside: the MTA's queue, the identity system.")
+effects = typer.Typer(help="What effectors did outside: the MTA's queue, the identity system, the mail store.")
 
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="A login or account id.")]
 

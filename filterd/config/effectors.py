@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -23,8 +24,8 @@ class MtaQueueConfig(Section):
     look_s: Seconds = Field(300, description="How often the queue of an account that may not send is looked at again.")
 
 
-class CredentialsConfig(Section):
-    """`[effectors.credentials]`: the identity system is asked to revoke sessions and force a new password."""
+class HookConfig(Section):
+    """Something of the operator's that is asked: a program, or a URL."""
 
     command: tuple[str, ...] = Field((), description="Gets the request as JSON on standard input; no shell.")
     url: str | None = Field(None, pattern=r"^https?://", description="Or it is posted there. Redirects are refused.")
@@ -36,12 +37,27 @@ class CredentialsConfig(Section):
         return bool(self.command) or self.url is not None
 
     @model_validator(mode="after")
-    def _one_way(self) -> CredentialsConfig:
+    def _one_way(self) -> Self:
         if self.command and self.url is not None:
-            raise ValueError("give either command or url: who is asked twice revokes twice")
+            raise ValueError("give either command or url: who is asked twice does it twice")
         if self.secret_file is not None and self.url is None:
             raise ValueError("secret_file signs what is posted: it needs url")
         return self
+
+
+class CredentialsConfig(HookConfig):
+    """`[effectors.credentials]`: the identity system is asked to revoke sessions and force a new password."""
+
+
+class ClawBackConfig(HookConfig):
+    """`[effectors.claw_back]`: the mail store is asked to take campaign copies out of mailboxes of your users."""
+
+
+class DeliveryLogConfig(Section):
+    """`[effectors.delivery_log]`: who got campaign copies, from the mail server's log, for the tenant's contact."""
+
+    command: tuple[str, ...] = Field((), description="Gets queue ids, one a line; writes `QUEUEID ADDRESS`; no shell.")
+    timeout_s: Seconds = Field(60, description="For one call.")
 
 
 class EffectorsConfig(Section):
@@ -49,8 +65,10 @@ class EffectorsConfig(Section):
 
     mta_queue: MtaQueueConfig = MtaQueueConfig()
     credentials: CredentialsConfig = CredentialsConfig()
+    claw_back: ClawBackConfig = ClawBackConfig()
+    delivery_log: DeliveryLogConfig = DeliveryLogConfig()
 
     @property
     def names(self) -> frozenset[str]:
         """Say which there are, as ledger rows call them."""
-        return frozenset(name for name in ("mta_queue", "credentials") if getattr(self, name).enabled)
+        return frozenset(x for x in ("mta_queue", "credentials", "claw_back") if getattr(self, x).enabled)

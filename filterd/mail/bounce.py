@@ -6,14 +6,13 @@ octets of the attached mail, or is checked: a recipient cannot add a field.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
-from filterd.mail.compose import letterhead, text_part
+from filterd.mail.compose import letterhead, mail_part, multipart, part, text_part
 
 # A person reads no more of a list, and the text says how many there were.
 MOST_RECIPIENTS = 1000
@@ -72,17 +71,10 @@ def compose_report(
     )
     status, is_global = _status(reporting_mta, arrived_at, recipients, envelope_id)
     kind = b"message/global-delivery-status" if is_global else b"message/delivery-status"
-    if is_whole:
-        attached = b"message/global" if is_utf8 else b"message/rfc822"
-    else:
-        attached = b"message/global-headers" if is_utf8 else b"text/rfc822-headers"
-    parts = [text_part(text), _part(kind, status)]
+    parts = [text_part(text), part(kind, status)]
     if original is not None:
-        parts.append(_part(attached, original))
-    mark = _boundary(message_id, parts)
-    kind_line = b'Content-Type: multipart/report; report-type=delivery-status;\r\n boundary="' + mark + b'"\r\n'
-    body = b"".join(b"--" + mark + b"\r\n" + part.removesuffix(b"\r\n") + b"\r\n" for part in parts)
-    return head + kind_line + b"\r\n" + body + b"--" + mark + b"--\r\n"
+        parts.append(mail_part(original, is_whole=is_whole, is_utf8=is_utf8))
+    return head + multipart(b"multipart/report; report-type=delivery-status", message_id, parts)
 
 
 def parameter(parameters: Sequence[bytes], name: bytes) -> bytes | None:
@@ -117,18 +109,3 @@ def _clear(xtext: bytes) -> str:
 
 def _printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
-
-
-def _part(kind: bytes, content: bytes) -> bytes:
-    encoding = b"7bit" if content.isascii() else b"8bit"
-    return b"Content-Type: " + kind + b"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + content
-
-
-def _boundary(message_id: str, parts: Sequence[bytes]) -> bytes:
-    """Say a line that no part holds."""
-    number = 0
-    while True:
-        mark = hashlib.sha256(f"{message_id} {number}".encode()).hexdigest()[:32].encode("ascii")
-        if not any(mark in part for part in parts):
-            return mark
-        number += 1

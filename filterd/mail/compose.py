@@ -1,11 +1,12 @@
 """Mail that we write ourselves: notices and reports.  RFC 5322, 2045, 3834.
 
-One text part. No value can add a field: what goes into the header is checked here and again when it is written
-(FAULTS 55). Time and ids are given by the caller.
+One text part, and mails attached to it. No value can add a field: what goes into the header is checked here and again
+when it is written (FAULTS 55). Time and ids are given by the caller.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from base64 import encodebytes
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ def compose(
     date: datetime,
     auto_submitted: str = "auto-generated",
     fields: Sequence[tuple[str, str]] = (),
+    attached: Sequence[bytes] = (),
 ) -> bytes:
     """Write a plain-text mail with CRLF line ends.
 
@@ -52,6 +54,7 @@ def compose(
         date: aware.
         auto_submitted: RFC 3834 §5: auto-generated, auto-replied or no.
         fields: further (name, value), for example List-Unsubscribe or In-Reply-To.
+        attached: parts behind the text, made by `mail_part`.
 
     Raises:
         UsageError: an address, a name or a value that cannot stand in a header.
@@ -66,7 +69,9 @@ def compose(
         auto_submitted=auto_submitted,
         fields=fields,
     )
-    return head + text_part(text)
+    if not attached:
+        return head + text_part(text)
+    return head + multipart(b"multipart/mixed", message_id, [text_part(text), *attached])
 
 
 def letterhead(
@@ -110,6 +115,37 @@ def text_part(text: str) -> bytes:
         "Content-Transfer-Encoding", encoding
     )
     return fields + b"\r\n" + body
+
+
+def mail_part(raw: bytes, *, is_whole: bool, is_utf8: bool) -> bytes:
+    """Write a part that is another mail, or its header alone where `is_whole` is False. RFC 2046 §5.2, 3462, 6532."""
+    if is_whole:
+        return part(b"message/global" if is_utf8 else b"message/rfc822", raw)
+    return part(b"message/global-headers" if is_utf8 else b"text/rfc822-headers", raw)
+
+
+def part(kind: bytes, content: bytes) -> bytes:
+    """Write a part as it is; nothing in it is encoded."""
+    encoding = b"7bit" if content.isascii() else b"8bit"
+    return b"Content-Type: " + kind + b"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + content
+
+
+def multipart(kind: bytes, message_id: str, parts: Sequence[bytes]) -> bytes:
+    """Write parts with the field that names their boundary. `kind`: with its parameters but that."""
+    mark = _boundary(message_id, parts)
+    kind_line = b"Content-Type: " + kind + b';\r\n boundary="' + mark + b'"\r\n'
+    body = b"".join(b"--" + mark + b"\r\n" + each.removesuffix(b"\r\n") + b"\r\n" for each in parts)
+    return kind_line + b"\r\n" + body + b"--" + mark + b"--\r\n"
+
+
+def _boundary(message_id: str, parts: Sequence[bytes]) -> bytes:
+    """Say a line that no part holds."""
+    number = 0
+    while True:
+        mark = hashlib.sha256(f"{message_id} {number}".encode()).hexdigest()[:32].encode("ascii")
+        if not any(mark in each for each in parts):
+            return mark
+        number += 1
 
 
 def _body(text: str) -> tuple[bytes, str]:

@@ -8,18 +8,18 @@ twice or in another order does the same.
 Mail of an account that may not send is held in the MTA's queue; so it stays during the trickle of a stolen account.
 What was held goes on when it may send again, except after an attestation: then somebody else did use the account. What
 is known to be no copy of that campaign (pipeline/campaign) goes on; the copies, and what nobody knows, stay until a
-person says what becomes of them (`release` or `delete`). The copies come back to the sender as one summary, and users
-of ours who got one are warned. Nothing is deleted but by a person; and where two people have
+person says what becomes of them (`release` or `delete`). The copies come back to the sender as one summary; those that
+were delivered are in pipeline/copies. Nothing is deleted but by a person; and where two people have
 ended the account or its tenant, once that is in effect: then what is held is returned with a report (`return`) to the
 tenant's contact, and kept where nobody takes the report. A termination by standing order keeps it held (STANDING 5.9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any
 
 from filterd.agreement.disposition import SENDING
 from filterd.agreement.due import TERMINATED
@@ -31,13 +31,22 @@ from filterd.agreement.tenant_termination import TERMINATE
 from filterd.agreement.terms import Agreement
 from filterd.errors import PeerError
 from filterd.mail.address import parse_forward_path
-from filterd.mail.names import canonical_login
 from filterd.model import records as r
 from filterd.model.principal import Account, Tenant
 from filterd.model.sanction import Rung
 from filterd.model.standing import History, Standing
-from filterd.pipeline.campaign import Campaign, campaign_of
-from filterd.pipeline.notice_events import Facts, announce_event
+from filterd.pipeline.campaign import Campaign, Sample, campaign_of, sample_of
+from filterd.pipeline.copies import (
+    APPLIED,
+    CLAW_BACK,
+    FAILED,
+    MAILBOX,
+    REPORT,
+    WARN,
+    CopiesDesk,
+    addresses_of,
+    login_of,
+)
 from filterd.pipeline.protecting import CREDENTIALS, EFFECT, HOLD, MTA_QUEUE, RELEASE, REVOKE
 from filterd.pipeline.reach import Reach
 from filterd.pipeline.verbs import DeskRules, surroundings
@@ -45,16 +54,18 @@ from filterd.ports import FollowUp, LedgerTxn, Promise, QueuedMail
 
 # Acts of promises besides those of pipeline/protecting: see to the queue, by standing alone; and a person's.
 SETTLE, LOOK = "settle", "look"
-# The copies of a campaign come back as one letter; users of ours who got one are told.
-SUMMARY, WARN, MAILBOX = "summary", "warn", "mailbox"
+# The copies of a campaign come back as one letter.
+SUMMARY = "summary"
 # The search index follows the event stream; what it has not read by then is looked for again at the attestation.
 _WARN_AFTER = timedelta(minutes=2)
+# The tenant's contact reads how far the mail store has got by then.
+_REPORT_AFTER = timedelta(minutes=10)
 DELETE = "delete"
 # Reported to the tenant's contact, and then deleted.
 RETURN = "return"
 SYSTEM = "system"
 # Outcomes of rows. BEGUN is written before the MTA is told, with the ids: what filterd put on hold is known from it.
-BEGUN, APPLIED, FAILED, NOTHING_DONE = "begun", "applied", "failed", "nothing"
+BEGUN = "begun"
 IDS_A_ROW = 500
 
 _CHANGES_SENDING = (
@@ -72,7 +83,7 @@ _CHANGES_TENANT = (r.TenantLocked, r.TenantLockConfirmed, r.TenantUnlocked, r.Te
 # --- what follows from a row ------------------------------------------------------------------------------------------
 
 
-def promises_of(effectors: Collection[str]) -> FollowUp:
+def promises_of(effectors: Set[str]) -> FollowUp:
     """Say what rows promise where these effectors are configured; nothing that nobody could carry out."""
 
     def follow_up(record: r.Record, account_id: str | None, tenant_id: str | None) -> Iterable[Promise]:
@@ -83,7 +94,7 @@ def promises_of(effectors: Collection[str]) -> FollowUp:
         is_stolen = isinstance(record, r.HoldAttested) or record.because == COMPROMISE
         if CREDENTIALS in effectors and isinstance(record, r.HoldPlaced) and is_stolen:
             yield revoke(record, tenant_id)
-        if MTA_QUEUE in effectors and is_stolen:
+        if not effectors.isdisjoint((MTA_QUEUE, CLAW_BACK)) and is_stolen:
             key = f"{WARN}:{record.hold_id}:{record.at.isoformat()}"
             due = record.at if isinstance(record, r.HoldAttested) else record.at + _WARN_AFTER
             yield _promise(MAILBOX, WARN, account_id, tenant_id, owner_id=record.hold_id, due_at=due, merge_key=key)
@@ -101,6 +112,14 @@ def summarise(order: QueueOrder) -> Promise:
     """Promise the one letter about an account's campaign copies; one at a time."""
     key = f"{SUMMARY}:{order.account_id}"
     return _promise(MTA_QUEUE, SUMMARY, order.account_id, order.tenant_id, merge_key=key)
+
+
+def report_later(account_id: str, tenant_id: str | None, hold_id: str, now: datetime, *, is_asked: bool) -> Promise:
+    """Promise the letter to the tenant's contact about delivered copies; one at a time. `is_asked`: for some the mail
+    store is asked first."""
+    due = now + _REPORT_AFTER if is_asked else now
+    key = f"{REPORT}:{account_id}"
+    return _promise(MAILBOX, REPORT, account_id, tenant_id, owner_id=hold_id, due_at=due, merge_key=key)
 
 
 def asked_by(person: str, act: str, account: Account) -> Promise:
@@ -198,16 +217,17 @@ class EffectDesk:
         self, rules: Callable[[], DeskRules], reach: Reach, hash_of: Callable[[str], str] = lambda address: address
     ):
         """`rules` says those in force now; `hash_of` an address as the event stream has it."""
-        self._rules, self._reach, self._hash = rules, reach, hash_of
+        self._rules, self._reach = rules, reach
+        self.copies = CopiesDesk(hash_of, lambda: rules().effectors)
 
     def accounts(self, txn: LedgerTxn, payload: Mapping[str, Any], senders: Collection[str]) -> tuple[str, ...]:
         """Say whose queue is meant: one account's, or those of a tenant's that one of `senders` is an address of."""
         if payload["account_id"]:
             return (payload["account_id"],) if txn.account(payload["account_id"]) is not None else ()
         mine = [a for a in txn.accounts() if a.tenant_id == payload["tenant_id"]]
-        named = {login for sender in senders if (login := _login(sender)) is not None}
+        named = {login for sender in senders if (login := login_of(sender)) is not None}
         held = [a for a in mine if held_of(txn.records(a.account_id))]
-        found = [a.account_id for a in mine if not named.isdisjoint(_addresses(a))]
+        found = [a.account_id for a in mine if not named.isdisjoint(addresses_of(a))]
         return tuple(dict.fromkeys((*found, *(a.account_id for a in held))))
 
     def order(self, txn: LedgerTxn, account_id: str) -> QueueOrder | None:
@@ -234,7 +254,7 @@ class EffectDesk:
             campaign=campaign_of(records),
             summed=frozenset(i for x in reports if (x.act, x.outcome) == (SUMMARY, APPLIED) for i in x.ids),
             login=account.login,
-            addresses=_addresses(account),
+            addresses=addresses_of(account),
             domains=tenant.domains if tenant is not None else (),
             is_told=bool(mine),
             has_failed=bool(reports) and reports[-1].outcome == FAILED,
@@ -250,27 +270,10 @@ class EffectDesk:
             return False
         return bool(paths) and all(self._reach.covers(path, domains) for path in paths)
 
-    def warn(
-        self, txn: LedgerTxn, account_id: str, got: Mapping[str, tuple[datetime, frozenset[str]]]
-    ) -> tuple[str, ...]:
-        """Promise a warning to each user of ours who got a campaign copy and was not told of it; say of which copies.
-
-        Args:
-            got: by transaction, when it was delivered and the keyed hashes of its recipients.
-        """
-        told = {i for x in txn.records(account_id) if _is_warning(x) for i in x.ids}
-        new = {tx: mail for tx, mail in got.items() if tx not in told}
-        if not new:
-            return ()
-        first: dict[str, datetime] = {}
-        for at, hashes in new.values():
-            first |= {who: min(at, first.get(who, at)) for who in hashes}
-        for account in txn.accounts():
-            times = [first[mark] for address in _addresses(account) if (mark := self._hash(address)) in first]
-            if times and account.account_id != account_id:
-                facts: Facts = {"received_at": min(times), "kind": "phishing", "is_moved": False}
-                announce_event(txn, "recipient_warning", account.account_id, facts)
-        return tuple(sorted(new))
+    def sample(self, txn: LedgerTxn, order: QueueOrder) -> Sample | None:
+        """Say what one of the campaign's copies looks like, None where nobody knows."""
+        terms = self._rules().terms_for(txn.tenant(order.tenant_id), txn.now)
+        return sample_of(txn, order.account_id, order.campaign, terms)
 
     def login(self, txn: LedgerTxn, account_id: str, hold_id: str) -> str | None:
         """Say whose credentials are to be revoked; None when the hold is over or the account is gone."""
@@ -308,21 +311,6 @@ def _contacts(account: Account, tenant: Tenant | None) -> tuple[str, ...]:
     own = {account.login.lower(), *(x.lower() for x in account.aliases)}
     known = (tenant.contact, tenant.second_contact) if tenant is not None else ()
     return tuple(x for x in known if x and x.lower() not in own)
-
-
-def _addresses(account: Account) -> frozenset[str]:
-    return frozenset(login for text in (account.login, *account.aliases) if (login := _login(text)) is not None)
-
-
-def _login(text: str) -> str | None:
-    try:
-        return canonical_login(text)
-    except PeerError:
-        return None
-
-
-def _is_warning(record: r.Record) -> TypeGuard[r.EffectReported]:
-    return isinstance(record, r.EffectReported) and (record.effector, record.act) == (MAILBOX, WARN)
 
 
 def held_of(records: Iterable[r.Record]) -> frozenset[str]:

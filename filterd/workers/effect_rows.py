@@ -28,9 +28,7 @@ class EffectOutbox(Protocol):
 class EffectRows:
     """The writing half of the worker. `on_report` hears every row written."""
 
-    def __init__(
-        self, outbox: EffectOutbox, submit: Submit, clock: Clock, on_report: Callable[[EffectReported], None]
-    ):
+    def __init__(self, outbox: EffectOutbox, submit: Submit, clock: Clock, on_report: Callable[[EffectReported], None]):
         self._outbox, self._submit, self._clock, self._on_report = outbox, submit, clock, on_report
 
     async def _done(self, item: OutboxItem, account_id: str, rows: Sequence[EffectReported]) -> None:
@@ -55,8 +53,7 @@ class EffectRows:
             self._on_report(row)
 
     def _append(self, txn: LedgerTxn, row: EffectReported) -> None:
-        account = txn.account(row.account_id)
-        txn.append(row, account_id=row.account_id, tenant_id=account.tenant_id if account is not None else None)
+        append_row(txn, row)
 
     def _row(
         self,
@@ -70,21 +67,41 @@ class EffectRows:
         detail: str = "",
         effector: str = MTA_QUEUE,
     ) -> EffectReported:
-        now = self._clock.now()
-        first = ids[0] if ids else ""
-        return EffectReported(
-            at=now,
-            effect_id=derived_id("e", item.item_id, account_id, act, outcome, first, now.isoformat()),
-            account_id=account_id,
-            owner_id=owner_id,
-            effector=effector,
-            act=act,
-            outcome=outcome,
-            count=len(ids),
-            detail=detail,
-            ids=ids,
-            by=by_whom(item),
-        )
+        return row_of(item, self._clock.now(), account_id, owner_id, (effector, act), outcome, ids, detail)
+
+
+def row_of(
+    item: OutboxItem,
+    now: datetime,
+    account_id: str,
+    owner_id: str,
+    what: tuple[str, str],
+    outcome: str,
+    ids: tuple[str, ...] = (),
+    detail: str = "",
+) -> EffectReported:
+    """Say what was done for a promise. `what`: effector and act; `ids` count as so many mails."""
+    effector, act = what
+    first = ids[0] if ids else ""
+    return EffectReported(
+        at=now,
+        effect_id=derived_id("e", item.item_id, account_id, act, outcome, first, now.isoformat()),
+        account_id=account_id,
+        owner_id=owner_id,
+        effector=effector,
+        act=act,
+        outcome=outcome,
+        count=len(ids),
+        detail=detail,
+        ids=ids,
+        by=by_whom(item),
+    )
+
+
+def append_row(txn: LedgerTxn, row: EffectReported) -> None:
+    """Put it on record."""
+    account = txn.account(row.account_id)
+    txn.append(row, account_id=row.account_id, tenant_id=account.tenant_id if account is not None else None)
 
 
 def by_whom(item: OutboxItem) -> str:

@@ -5,14 +5,15 @@ record (EffectReported): what is put on hold before the MTA is told, so that a c
 hold unknown; how it went afterwards. Acting twice is harmless. A failure is written down once, tried again with growing
 pauses for ever, counted and logged each time.
 
-Whose a queued mail is, and which campaign it belongs to, says workers/queued.
+Whose a queued mail is, and which campaign it belongs to, says workers/queued; letters about campaign copies are in
+workers/campaign_letters.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,20 +23,16 @@ from filterd.markers import reach
 from filterd.model.about import NOTHING, about
 from filterd.model.ids import derived_id
 from filterd.model.records import EffectReported
+from filterd.pipeline.copies import APPLIED, FAILED, MAILBOX, NOTHING_DONE, REPORT, WARN
 from filterd.pipeline.effects import (
-    APPLIED,
     BEGUN,
     DELETE,
-    FAILED,
     IDS_A_ROW,
     LOOK,
-    MAILBOX,
-    NOTHING_DONE,
     RETURN,
     SETTLE,
     SUMMARY,
     SYSTEM,
-    WARN,
     EffectDesk,
     QueueOrder,
     look_again,
@@ -43,22 +40,31 @@ from filterd.pipeline.effects import (
 )
 from filterd.pipeline.protecting import CREDENTIALS, EFFECT, HOLD, MTA_QUEUE, RELEASE, REVOKE
 from filterd.pipeline.queue_return import batches, report_of
-from filterd.ports import Clock, Credentials, LedgerTxn, Mailer, MtaQueue, OutboxItem, QueuedMail, VerdictIndex
-from filterd.workers.effect_rows import EffectOutbox, EffectRows, by_whom
+from filterd.ports import (
+    Clock,
+    Credentials,
+    DeliveryLog,
+    LedgerTxn,
+    Mailer,
+    MtaQueue,
+    OutboxItem,
+    QueuedMail,
+    VerdictIndex,
+)
+from filterd.workers.campaign_letters import CampaignLetters, WriteLetter
+from filterd.workers.effect_rows import EffectOutbox, by_whom
 from filterd.workers.outbox import Submit, backoff
 from filterd.workers.queued import QueuedMails
-
-# Writes the sender of campaign copies: login, the copies, an id for the letter. Raises PortError.
-WriteLetter = Callable[[str, Sequence[QueuedMail], str], Awaitable[None]]
 
 
 def _ignore(*_: object) -> None:
     return None
 
 
-class EffectsWorker(EffectRows):
+class EffectsWorker(CampaignLetters):
     """One a ledger. `on_report` hears every row written, `on_error` an item's id and what went wrong. `mailer`,
-    `sender` and `appeals` are for reports of mail that is returned; without them it stays held."""
+    `sender` and `appeals` are for reports of mail that is returned; without them it stays held. `log` says who got
+    delivered copies."""
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class EffectsWorker(EffectRows):
         credentials: Credentials | None = None,
         index: VerdictIndex | None = None,
         write_letter: WriteLetter | None = None,
+        log: DeliveryLog | None = None,
         mailer: Mailer | None = None,
         sender: str = "",
         appeals: str = "",
@@ -79,13 +86,22 @@ class EffectsWorker(EffectRows):
         on_error: Callable[[str, str], None] = _ignore,
         poll_s: float = 1.0,
     ):
-        super().__init__(outbox, submit, clock, on_report)
-        self._desk = desk
-        self._queue, self._credentials = queue, credentials
-        self._whose, self._write_letter = QueuedMails(index, clock.now), write_letter
-        self._mailer, self._sender, self._appeals = mailer, sender, appeals
+        super().__init__(
+            outbox,
+            submit,
+            desk,
+            clock,
+            queue=queue,
+            whose=QueuedMails(index, clock.now),
+            write_letter=write_letter,
+            log=log,
+            mailer=mailer,
+            sender=sender,
+            on_report=on_report,
+            on_error=on_error,
+        )
+        self._credentials, self._appeals = credentials, appeals
         self._look, self._poll_s = timedelta(seconds=look_s), poll_s
-        self._on_error = on_error
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; what is under way is finished first. No error ends it."""
@@ -117,6 +133,8 @@ class EffectsWorker(EffectRows):
                 await self._summarise(item)
             case (effector, act) if effector == MAILBOX and act == WARN:
                 await self._warn(item)
+            case (effector, act) if effector == MAILBOX and act == REPORT:
+                await self._tell_contact(item)
             case (effector, act) if effector == CREDENTIALS and act == REVOKE:
                 await self._revoke(item)
             case (effector, act):
@@ -195,9 +213,6 @@ class EffectsWorker(EffectRows):
         if await self._outbox.done(item.item_id, finish, about(accounts=accounts)):
             for row in rows:
                 self._on_report(row)
-
-    async def _order(self, account_id: str) -> QueueOrder | None:
-        return await self._submit(lambda txn: self._desk.order(txn, account_id), NOTHING)
 
     def _again_at(self, order: QueueOrder) -> datetime:
         due = self._clock.now() + self._look
@@ -290,51 +305,6 @@ class EffectsWorker(EffectRows):
         if is_gone and after:
             raise PortError(f"{len(after)} mails are still on hold")
         return frozenset(before if is_gone else after)
-
-    # --- a campaign ---------------------------------------------------------------------------------------------------
-
-    async def _summarise(self, item: OutboxItem) -> None:
-        """Write the sender one letter about the copies that are held and that no letter has told of."""
-        account_id = item.payload["account_id"]
-        order = await self._order(account_id)
-        rows: list[EffectReported] = []
-        if order is not None and not order.is_stopped and self._queue is not None and self._write_letter is not None:
-            mails = await self._queue.mails()
-            found, _ = await asyncio.to_thread(self._whose.parted, order, mails)
-            copies = sorted((m for m in mails if m.queue_id in found - order.summed), key=lambda m: m.arrived_at)
-            if copies:
-                await self._write_letter(order.login, copies, item.item_id)
-                ids = [m.queue_id for m in copies]
-                rows = [
-                    self._row(item, account_id, "", SUMMARY, APPLIED, tuple(ids[at : at + IDS_A_ROW]))
-                    for at in range(0, len(ids), IDS_A_ROW)
-                ]
-        await self._done(item, account_id, rows)
-
-    async def _warn(self, item: OutboxItem) -> None:
-        """Have users of ours who got a campaign copy told not to act on it."""
-        account_id = item.payload["account_id"]
-        order = await self._order(account_id)
-        if order is None or not order.campaign.is_known:
-            await self._outbox.done(item.item_id, _ignore, NOTHING)
-            return
-        got = await asyncio.to_thread(self._whose.delivered, order)
-
-        def warn(txn: LedgerTxn) -> list[EffectReported]:
-            told = self._desk.warn(txn, account_id, got)
-            rows = [
-                self._row(item, account_id, "", WARN, APPLIED, told[at : at + IDS_A_ROW], effector=MAILBOX)
-                for at in range(0, len(told), IDS_A_ROW)
-            ]
-            for row in rows:
-                self._append(txn, row)
-            written.extend(rows)
-            return rows
-
-        written: list[EffectReported] = []
-        if await self._outbox.done(item.item_id, warn, about(accounts=(account_id,))):
-            for row in written:
-                self._on_report(row)
 
     # --- credentials --------------------------------------------------------------------------------------------------
 

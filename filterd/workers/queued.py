@@ -14,6 +14,7 @@ from filterd.errors import FilterdError
 from filterd.mail.names import canonical_login
 from filterd.model.found import MailQuery
 from filterd.pipeline.campaign import has_text
+from filterd.pipeline.copies import Copy
 from filterd.pipeline.effects import QueueOrder
 from filterd.ports import QueuedMail, VerdictIndex
 
@@ -72,13 +73,13 @@ class QueuedMails:
                 others.add(mail.queue_id)
         return frozenset(copies), frozenset(others)
 
-    def delivered(self, order: QueueOrder) -> dict[str, tuple[datetime, frozenset[str]]]:
-        """Say which copies went on: when, and to whom."""
-        if self._index is None:
-            return {}
-        since_us = _micros(self._now() - _QUEUED_AT_MOST)
+    def delivered(self, order: QueueOrder) -> tuple[Copy, ...]:
+        """Say which copies went on: when, to whom, and what the next hop calls them."""
+        if self._index is None or order.campaign.since is None:
+            return ()
+        since_us = _micros(max(self._now() - _QUEUED_AT_MOST, order.campaign.since))
         query = MailQuery(account_id=order.account_id, since_us=since_us, limit=_MAILS_AT_MOST)
-        out: dict[str, tuple[datetime, frozenset[str]]] = {}
+        out: dict[str, Copy] = {}
         for found in self._index.find(query):
             mail, answer = found.judged, found.answer
             if mail.tx is None or answer is None or answer.event != "delivered" or not order.campaign.has(mail):
@@ -87,8 +88,8 @@ class QueuedMails:
                 # The next hop has it and nobody got it.
                 continue
             at = datetime.fromtimestamp(answer.at_us / 1_000_000, UTC)
-            out[mail.tx] = (at, frozenset(mail.recipients))
-        return out
+            out[mail.tx] = Copy(tx=mail.tx, at=at, recipients=frozenset(mail.recipients), queue_id=answer.queue_id)
+        return tuple(out.values())
 
 
 def _is_own(sender: str, addresses: frozenset[str]) -> bool:

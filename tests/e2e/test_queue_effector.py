@@ -18,6 +18,7 @@ import pytest
 from filterd.clients.verdict_index import open_index
 from tests.e2e import letters
 from tests.e2e.site import ALICE, BOB, CAROL, Site
+from tests.kit.mailbox import Arrived
 from tests.kit.node import Node
 from tests.kit.servers import WireSink
 from tests.kit.waiting import PATIENCE_S, wait_until
@@ -166,6 +167,15 @@ def test_after_an_attestation_her_own_mail_leaves_and_the_campaign_comes_back_as
     rows = node.wait_rows("effect.reported", count=4)
     wait_until(lambda: "summary" in [x.body["act"] for x in node.rows("effect.reported")], "no letter was written")
     assert rows
+
+    def letters_to_her() -> list[Arrived]:
+        return [x for x in site.postfix.mailbox(ALICE).read() if "were stopped" in str(x.message["subject"])]
+
+    wait_until(lambda: len(letters_to_her()) == 1, "the letter did not come")
+    # The sample carries a virus: its header alone is attached.
+    (letter,) = letters_to_her()
+    assert [part.get_content_type() for part in letter.message.iter_parts()] == ["text/plain", "text/rfc822-headers"]
+    assert b"Subject: Quotation for the window frames" in letter.raw
     site.postfix.empty()
 
 

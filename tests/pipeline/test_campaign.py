@@ -8,152 +8,29 @@ from __future__ import annotations
 
 import email
 import email.policy
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from filterd.agreement.fold import apply
-from filterd.app import desk_rules, load_agreements, verbs
-from filterd.clients.verdict_index import StoredVerdictIndex, open_index
-from filterd.config import Config
 from filterd.errors import PortError
-from filterd.ledger.engine import LedgerEngine
-from filterd.ledger.local import LocalLedger
 from filterd.mail.fingerprint import text_fp
 from filterd.model.decision import NO_TEXT
-from filterd.model.found import JudgedMail, MailAnswer, StreamPosition
-from filterd.model.principal import Account, Tenant
-from filterd.model.records import HoldAttested, ViolationRecorded
-from filterd.pipeline.campaign import summary
-from filterd.pipeline.effects import EffectDesk, promises_of
-from filterd.pipeline.reach import Reach
-from filterd.ports import QueuedMail
-from filterd.workers.effects import EffectsWorker
-from tests.kit.clock import FrozenClock
-from tests.kit.house import KEYS, START
-from tests.pipeline.test_effects import ALICE, APPEALS, BELLA, Identity, Queue, Site
+from filterd.model.evidence import WHOLE, Kept, Portion
+from filterd.model.sanction import Ground, Mode, Violation
+from tests.kit.house import START
+from tests.pipeline.test_effects import ALICE, BELLA
+from tests.pipeline.theft import BOB, CAMPAIGN, CAROL, DAVE, INCIDENT, OWN, Theft, opened
 
 pytestmark = pytest.mark.slow
-
-CAMPAIGN, OWN = "campaign-text", "own-text"
-INCIDENT = "i_theft"
-BOB, CAROL, DAVE = "bob@cust.example", "carol@cust.example", "dave@far.example"
-
-
-@dataclass
-class Post:
-    """The letters about campaign copies. `error`: raised instead."""
-
-    error: PortError | None = None
-    letters: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
-
-    async def write(self, login: str, copies: Sequence[QueuedMail], letter_id: str) -> None:
-        if self.error is not None:
-            raise self.error
-        raw = summary(
-            login, copies, sender="desk@provider.example", sender_name=None, message_id=f"<{letter_id}@x>", at=START
-        )
-        self.letters.append((login, tuple(x.queue_id for x in copies), raw))
-
-
-@dataclass
-class Theft(Site):
-    """A site with the index of its event stream, and somebody who uses Alice's account."""
-
-    index: StoredVerdictIndex
-    post: Post
-    sent: int = 0
-
-    def mail(
-        self, text: str, *to: str, queue_id: str | None, account: str = ALICE, incident_id: str | None = None,
-        at: datetime = START,
-    ) -> str:  # fmt: skip
-        """Have the event stream know a mail, in the queue under this id; None: the next hop has not taken it."""
-        self.sent += 1
-        at_us, tx = int(at.timestamp() * 1_000_000), f"t_{self.sent}"
-        judged = JudgedMail(
-            writer="w", seq=2 * self.sent, at_us=at_us, event="decided", tx=tx, disposition="accept",
-            direction="outbound", listener="submission", account_id=self.ids[account], tenant_id="n_1",
-            incident_id=incident_id, policy_digest=None, message_id=None, sender_hash=None,
-            sender_domain="cust.example", reply_code=None, reply_enhanced=None, codes=(), reasons=(), checks=(),
-            text_fp=text, recipients=tuple(f"hash of {x}" for x in to),
-        )  # fmt: skip
-        answer = MailAnswer(
-            writer="w", seq=2 * self.sent + 1, at_us=at_us + 1, event="delivered" if queue_id else "refused", tx=tx,
-            by=None, reply_code=250, reply_enhanced="2.0.0", queue_id=queue_id,
-        )  # fmt: skip
-        before = self.index.position("w")
-        after = StreamPosition(seq=2 * self.sent + 1)
-        assert self.index.add("w", before, after, 2 * self.sent, [judged, answer])
-        return tx
-
-    async def steal(self, *texts: str, incident_id: str = INCIDENT) -> None:
-        """Have a campaign noticed by these texts, and the account locked."""
-        for number, text in enumerate(texts):
-            violation = ViolationRecorded(
-                at=self.clock.now(), incident_id=INCIDENT, decision_id="d_1", transaction_id=f"t_v{number}",
-                evidence_key=f"e{number}", text_fp=text, violations=(), delivery_keys=(), policy_digest="p",
-            )  # fmt: skip
-            await self.append(ALICE, violation)
-        await self.hold(ALICE, "auth.failures", incident_id=incident_id)
-        await self.work()
-
-    async def attest(self) -> None:
-        self.clock.advance(3600)
-        now = self.clock.now()
-        attested = HoldAttested(
-            at=now, attestation_id="at_1", hold_id="h_a_1", account_id="a_1", incident_ids=(INCIDENT,), by="admin",
-            number=1, is_verified=True, watch_until=now + timedelta(hours=72), watch_features=(),
-        )  # fmt: skip
-        await self.append(ALICE, attested)
-        await self.work()
-
-    async def warned(self) -> dict[str, Any]:
-        """Say whom notices of a dangerous mail are promised to, and since when they have it."""
-        pending = [item.payload for item, _, _ in await self.engine.pending()]
-        told = [x for x in pending if x.get("event") == "recipient_warning"]
-        return {x["account_id"]: [f["received_at"] for f in x["facts"]] for x in told}
 
 
 @pytest.fixture
 async def theft(tmp_path: Path) -> AsyncIterator[Theft]:
-    clock = FrozenClock(START)
-    tables = {"effectors": {"mta_queue": {"enabled": True}}, "node": {"state_dir": str(tmp_path)}}
-    config = Config.model_validate(tables)
-    engine = LedgerEngine.open(
-        state_dir=tmp_path, node="t", keys=KEYS, clock=clock, apply=lambda h, x, _: apply(h, x),
-        follow_up=promises_of(config.effectors.names),
-    )  # fmt: skip
-    rules = desk_rules(config, load_agreements(config))
-    ledger = LocalLedger(engine, verbs(rules))
-    queue, identity, errors, post = Queue(), Identity(), list[str](), Post()
-    index = open_index(tmp_path)
-    worker = EffectsWorker(
-        engine,
-        engine.submit,
-        EffectDesk(lambda: rules, Reach(appeals_address=APPEALS), lambda address: f"hash of {address}"),
-        clock,
-        queue=queue,
-        index=index,
-        write_letter=post.write,
-        on_error=lambda item, error: errors.append(error),
-    )
-    ids = {ALICE: "a_1", BELLA: "a_2", BOB: "a_3", CAROL: "a_4"}
-
-    def open_accounts(txn: Any) -> None:
-        txn.put_tenant(Tenant(tenant_id="n_1", name="Cust", agreement="tencent-exmail", domains=("cust.example",)))
-        for login, account_id in ids.items():
-            txn.put_account(Account(account_id=account_id, tenant_id="n_1", login=login))
-
-    await engine.submit(open_accounts)
-    token = (await ledger.call("person.add", {"name": "dana", "role": "moderator"}))["token"]
-    yield Theft(engine, ledger, clock, worker, queue, identity, token, ids, errors, index, post)
-    index.close()
-    await engine.close()
+    async with opened(tmp_path) as theft:
+        yield theft
 
 
 def fill(theft: Theft) -> None:
@@ -275,5 +152,86 @@ async def test_users_of_ours_who_got_a_copy_are_warned_once_and_nobody_else(thef
     theft.mail(CAMPAIGN, CAROL, queue_id="G00003")
     await theft.attest()
     assert {who: len(times) for who, times in (await theft.warned()).items()} == {"a_3": 1, "a_4": 1}
-    rows = [x for x in await theft.reports(ALICE) if x.effector == "mailbox"]
+    rows = [x for x in await theft.reports(ALICE) if x.act == "warn"]
     assert [(x.act, x.outcome, x.count) for x in rows] == [("warn", "applied", 1), ("warn", "applied", 1)]
+
+
+# --- the sample -------------------------------------------------------------------------------------------------------
+
+SAMPLE = (
+    b"From: Alice <alice@cust.example>\r\nTo: dave@far.example\r\nSubject: Your storage is full\r\n"
+    b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nLog in at once, \xe6\x82\xa8\xe5\xa5\xbd.\r\n"
+)
+
+
+def breach(category: str, code: str) -> Violation:
+    ground = Ground(kind="clause", ids=("4.3.1",))
+    return Violation(category=category, family="spam", mode=Mode.A, severity=2, ground=ground, finding_codes=(code,))
+
+
+async def summarised(theft: Theft, raw: bytes | None, found: Violation, kept: Portion = WHOLE) -> EmailMessage:
+    """Have a campaign of which this mail is the evidence end, and say the letter to the sender."""
+    fill(theft)
+    if raw is not None:
+        theft.engine.spool.put("t_v0", raw)
+        until = START + timedelta(days=90)
+        assert theft.engine.run(lambda txn: txn.promote_evidence("t_v0", "a_1", until, kept)) is not None
+    await theft.steal(CAMPAIGN, violations=(found,))
+    await theft.attest()
+    ((_, _, letter),) = theft.post.letters
+    return email.message_from_bytes(letter, policy=email.policy.default)
+
+
+async def test_the_letter_has_one_of_the_copies_attached_as_it_was(theft: Theft) -> None:
+    letter = await summarised(theft, SAMPLE, breach("spam.outbound", "rate.burst.outbound"))
+    text, sample = letter.iter_parts()
+    assert "One of them is attached" in str(text.get_content())
+    assert sample.get_content_type() == "message/rfc822"
+    assert SAMPLE in theft.post.letters[0][2]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        breach("malware", "virus.signature.match"),
+        breach("phishing.known", "links.list.phishing"),
+        # Whatever it is called.
+        breach("spam.outbound", "virus.signature.match"),
+    ],
+    ids=lambda x: f"{x.category}, {x.finding_codes[0]}",
+)
+async def test_of_what_would_harm_whoever_opens_it_the_letter_has_the_header_alone(
+    theft: Theft, found: Violation
+) -> None:
+    letter = await summarised(theft, SAMPLE, found)
+    text, sample = letter.iter_parts()
+    assert "The header of one of them is attached" in str(text.get_content())
+    assert sample.get_content_type() == "text/rfc822-headers"
+    raw = theft.post.letters[0][2]
+    assert b"Subject: Your storage is full" in raw
+    assert b"Log in at once" not in raw
+
+
+async def test_of_a_large_mail_or_where_no_more_was_kept_the_letter_has_the_header_alone(theft: Theft) -> None:
+    found = breach("spam.outbound", "rate.burst.outbound")
+    letter = await summarised(theft, SAMPLE + b"Log in at once.\r\n" * 20_000, found)
+    assert [x.get_content_type() for x in letter.iter_parts()] == ["text/plain", "text/rfc822-headers"]
+    assert len(theft.post.letters[0][2]) < 10_000
+
+
+@pytest.mark.parametrize(("kept", "attached"), [(Kept.HEADERS, "text/rfc822-headers"), (Kept.HASH, None)])
+async def test_no_more_is_attached_than_was_kept(theft: Theft, kept: Kept, attached: str | None) -> None:
+    found = breach("spam.outbound", "rate.burst.outbound")
+    letter = await summarised(theft, SAMPLE, found, Portion(kept=kept))
+    parts = [x.get_content_type() for x in letter.iter_parts()]
+    assert parts == (["text/plain", attached] if attached is not None else [])
+    assert b"Log in at once" not in theft.post.letters[0][2]
+
+
+async def test_evidence_of_another_incident_is_no_sample(theft: Theft) -> None:
+    theft.engine.spool.put("t_other", SAMPLE)
+    until = START + timedelta(days=90)
+    theft.engine.run(lambda txn: txn.promote_evidence("t_other", "a_1", until))
+    letter = await summarised(theft, None, breach("spam.outbound", "rate.burst.outbound"))
+    assert letter.get_content_type() == "text/plain"
+    assert "No sample of them was kept" in str(letter.get_content())

@@ -10,6 +10,7 @@ Temporary: DNS does not answer for the reverse-path's domain.
 
 from __future__ import annotations
 
+from filterd.checks.budget import SPENT
 from filterd.checks.spec import Check, Code, Context, Prompt, skipped
 from filterd.checks.spf_query import Answer, Questions, check_host, is_multi_label, read_client
 from filterd.errors import PeerError
@@ -22,7 +23,7 @@ CODES = (
     Code(code="auth.spf.fail", label="The sender's domain says that this client may not send for it."),
     Code(code="auth.spf.softfail", label="The sender's domain says that this client probably may not send for it."),
     Code(code="auth.spf.error", label="The SPF record of the sender's domain cannot be evaluated."),
-    Code(code="dns.budget.spent", label="The mail asks for more DNS answers than a mail gets."),
+    SPENT,
 )
 MAIL_FROM, HELO = "smtp.mailfrom", "smtp.helo"
 
@@ -36,7 +37,7 @@ def judge(identity: str, domain: str, answer: Answer, helo: AuthResult | None = 
         identity: `smtp.mailfrom`, or `smtp.helo` for the null sender.
         helo: the second result, if there is one.
     """
-    code = "dns.budget.spent" if answer.problem == "budget" else _FOUND.get(answer.result)
+    code = SPENT.code if answer.problem == "budget" else _FOUND.get(answer.result)
     # A stranger's broken or greedy record neither delays nor marks the mail; a DNS that is silent may be our own.
     outcome = Outcome.FOUND if code else Outcome.TEMPERROR if answer.result == "temperror" else Outcome.CLEAN
     why = (("identity", identity), ("domain", domain)) + ((("problem", answer.problem),) if answer.problem else ())
@@ -50,12 +51,20 @@ def judge(identity: str, domain: str, answer: Answer, helo: AuthResult | None = 
     )
 
 
-def make(*, fail_mode: FailMode = FailMode.ACCEPT, deadline_s: float = 6, check_helo: bool = True) -> Check:
+def make(
+    *,
+    fail_mode: FailMode = FailMode.ACCEPT,
+    deadline_s: float = 6,
+    check_helo: bool = True,
+    tells_local_part: bool = True,
+) -> Check:
     """Make the check.
 
     Args:
         deadline_s: a little more than the resolver gives a message.
         check_helo: whether the HELO identity is evaluated beside the reverse-path (RFC 7208 §2.3); one question more.
+        tells_local_part: whether a record may put the sender's local part into a question (§7.2); where not, such a
+            record is neutral.
     """
 
     def at_once(context: Context) -> Verdict | None:
@@ -63,7 +72,7 @@ def make(*, fail_mode: FailMode = FailMode.ACCEPT, deadline_s: float = 6, check_
 
     async def later(context: Context) -> Verdict:
         session = context.transaction.session
-        client = read_client(_client_address(session))
+        client = read_client(client_address(session))
         if client is None:
             return skipped(NAME, VERSION, "no_client_address")
         if context.dns is None:
@@ -71,7 +80,9 @@ def make(*, fail_mode: FailMode = FailMode.ACCEPT, deadline_s: float = 6, check_
         questions = Questions(context.dns)
         name = _helo(session)
         identity, local_part, domain = _identity(context.transaction, name)
-        answer = await check_host(questions, client, domain, local_part=local_part, helo=name)
+        # The null sender has none to tell.
+        may_tell = tells_local_part or identity == HELO
+        answer = await check_host(questions, client, domain, local_part=local_part, helo=name, may_tell=may_tell)
         second = None
         if check_helo and identity == MAIL_FROM and is_multi_label(name):
             of_helo = await check_host(questions, client, name, local_part="postmaster", helo=name)
@@ -82,9 +93,9 @@ def make(*, fail_mode: FailMode = FailMode.ACCEPT, deadline_s: float = 6, check_
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=deadline_s, fail_mode=fail_mode)
 
 
-def _client_address(session: Session) -> str | None:
-    # A trusted peer is our own server: without XCLIENT or XFORWARD it does not say whose mail it brings.
-    return session.client_address or (None if session.is_trusted_peer else session.peer_address)
+def client_address(session: Session) -> str | None:
+    """Say which client a mail comes from; None: nobody says."""
+    return session.known_client
 
 
 def _helo(session: Session) -> str:

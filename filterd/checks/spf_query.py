@@ -38,6 +38,9 @@ MAX_RECORDS_BYTES = 16_384
 # Addresses and networks of records that were parsed, each less than 100 octets.
 KEPT = 8192
 
+# In the place of a local part that is told to nobody. It holds nothing at which a macro may split.
+UNTOLD = "thelocalpartthatisnottold"
+
 _IP_TERM = re.compile(r"[-+?~]?ip[46]:[0-9A-Fa-f:./]{1,50}\Z", re.IGNORECASE)
 
 Key = tuple[str, str]
@@ -49,7 +52,7 @@ class Answer:
     """What `check_host` says: a result of RFC 7208 §2.6, and for an error a code of why.
 
     `problem`: `budget` (too many questions; temperror), `dns` (temperror), `record` (permerror), `exception`
-    (permerror: it was pyspf that gave up), or None.
+    (permerror: it was pyspf that gave up), `local_part` (neutral: we do not tell it), or None.
     """
 
     result: str
@@ -89,23 +92,28 @@ class Questions:
             self._answers[key] = err
 
 
-async def check_host(questions: Questions, client: Client, domain: str, *, local_part: str, helo: str) -> Answer:
+async def check_host(
+    questions: Questions, client: Client, domain: str, *, local_part: str, helo: str, may_tell: bool = True
+) -> Answer:
     """Say whether `client` may send for `domain`.
 
     Args:
         domain: of the identity, A-labels. local_part: of the reverse-path; `postmaster` for the HELO identity.
         helo: what the client called itself, for macros only.
+        may_tell: False: a record that wants the local part in a question (§7.2, `l` and `s`) says nothing: neutral.
     """
     # §4.3: a malformed or single-label domain, and an address literal, have no SPF.
     if not is_multi_label(domain):
         return Answer(result="none")
     while True:
         try:
-            evaluation = _Evaluation(questions, client, domain, local_part=local_part, helo=helo)
+            evaluation = _Evaluation(questions, client, domain, local_part=local_part, helo=helo, may_tell=may_tell)
             result = str(evaluation.check()[0])
         except _Missing as missing:
             await questions.fetch(missing.key)
             continue
+        except _Private:
+            return Answer(result="neutral", problem="local_part")
         except DnsBudgetSpent:
             return Answer(result="temperror", problem="budget")
         # FAULTS F3: AssertionError, ValueError, IndexError and others, for records and identities strangers write.
@@ -141,20 +149,28 @@ class _Missing(Exception):
         self.key = key
 
 
+class _Private(Exception):
+    """The record wants to put the local part into a question."""
+
+
 # pyspf has no types: its classes are Any, which a subclass may not be without saying so.
 class _Evaluation(spf.query):  # type: ignore[misc]
     """One run of pyspf over the known answers."""
 
-    def __init__(self, questions: Questions, client: Client, domain: str, *, local_part: str, helo: str):
+    def __init__(
+        self, questions: Questions, client: Client, domain: str, *, local_part: str, helo: str, may_tell: bool
+    ):
         super().__init__(i=str(client), s=f"postmaster@{domain}", h=helo)
         self._questions = questions
         self._client = (client.version, int(client))
-        self.l, self.o, self.d = local_part, domain, domain
-        self.s = f"{local_part}@{domain}"
+        self.l, self.o, self.d = local_part if may_tell else UNTOLD, domain, domain
+        self.s = f"{self.l}@{domain}"
         self._record_bytes = 0
 
     def dns(self, name: str, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:
         name = str(name).removesuffix(".").lower()
+        if UNTOLD in name:
+            raise _Private
         labels = name.split(".")
         if "" in labels or len(max(labels, key=len)) > 63:
             return []

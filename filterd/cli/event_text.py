@@ -79,7 +79,9 @@ def _details(event: dict[str, Any]) -> Iterator[str]:
     if skipped:
         yield f"skipped: {', '.join(skipped)}"
     for asked in event.get("dns", ()):
-        yield f"dns {asked['name']} {asked['type']}: {asked['answer']}"
+        # A long record stands in pieces.
+        said = asked.get("answer") or "; ".join("".join(record) for record in asked.get("records", ()))
+        yield f"dns {asked['name']} {asked['type']}: {said}"
     decision = event.get("decision", {})
     for reason in decision.get("reasons", ()):
         ids = f" ({', '.join(reason['ids'])})" if reason.get("ids") else ""

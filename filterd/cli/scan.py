@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from filterd.cli.options import ConfigFile, Json
+from filterd.cli.options import ConfigFile, Json, StateDir
 from filterd.cli.places import load_config
 from filterd.cli.say import Progress, dumps, printable
 from filterd.errors import ConfigError, PeerError, UsageError
 
 if TYPE_CHECKING:
     from filterd.cli.mails import Mail
+    from filterd.cli.scan_then import Then
     from filterd.config import Config
     from filterd.pipeline.scan import ScanOptions
 
@@ -45,8 +47,18 @@ def scan(
             "--dns", metavar="HOST:PORT", help="Name server for SPF, DKIM, DMARC and ARC; without it, none is asked."
         ),
     ] = None,
+    dns_of: Annotated[
+        str | None,
+        typer.Option(
+            "--dns-of",
+            metavar="TX",
+            help="Replay the decision about this transaction: time, client and DNS answers are those of its event. "
+            "Give mail and --mail-from as they were.",
+        ),
+    ] = None,
     no_clamd: Annotated[bool, typer.Option("--no-clamd", help="Leave the virus check out.")] = False,
     config: ConfigFile = None,
+    state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """Judge mails as in service, without a ledger.
@@ -55,29 +67,40 @@ def scan(
     sorted; of folders and archives only what looks like mail is taken. What cannot be read gives a line, or an object,
     with the error. Exit 0 when all mails were scanned.
 
-    There are no counters, so rates are not judged. DNS is asked when --dns or the configuration names a server. Without
-    clamd the virus check ends in temperror, as in service.
+    There are no counters, so rates are not judged. DNS is asked when --dns or the configuration names a server; with
+    --dns-of it never is. Without clamd the virus check ends in temperror, as in service.
     """
     import asyncio
 
-    settings = load_config(config)
+    settings = load_config(config, state_dir)
     if no_clamd:
         settings = settings.model_copy(update={"clamd": settings.clamd.model_copy(update={"enabled": False})})
+    past = None
+    if dns_of is not None:
+        from filterd.cli.scan_then import then
+
+        if dns is not None:
+            raise ConfigError("one of --dns and --dns-of", key="--dns-of")
+        past = then(settings, dns_of)
+        client_ip, helo = client_ip or past.client_address, helo or past.helo
     options = _options(mail_from, rcpt_to or [], client_ip, helo, auth_user, dns)
     if dns is not None:
         settings = settings.model_copy(update={"dns": settings.dns.model_copy(update={"nameservers": (dns,)})})
-    failures = asyncio.run(_run(settings, options, paths, as_json=as_json))
+    failures = asyncio.run(_run(settings, options, paths, past, as_json=as_json))
+    if past is not None and past.lookups.missing:
+        names = ", ".join(f"{name} {rdtype}" for name, rdtype in dict.fromkeys(past.lookups.missing))
+        print(f"not, or not whole, in the event: {printable(names)}", file=sys.stderr)
     if failures:
         raise typer.Exit(1)
 
 
-async def _run(config: Config, options: ScanOptions, paths: list[str], *, as_json: bool) -> int:
+async def _run(config: Config, options: ScanOptions, paths: list[str], past: Then | None, *, as_json: bool) -> int:
     """Scan and print everything; says how many mails could not be scanned."""
     from filterd.cli.mails import mails
 
     limit = max(listener.max_message_bytes for listener in config.listener)
     progress, done, failures = Progress("scanned"), 0, 0
-    async for said in _scanned(config, options, mails(paths, max_bytes=limit)):
+    async for said in _scanned(config, options, mails(paths, max_bytes=limit), past):
         done += 1
         failures += "error" in said
         progress.end()
@@ -89,22 +112,26 @@ async def _run(config: Config, options: ScanOptions, paths: list[str], *, as_jso
     return failures
 
 
-async def _scanned(config: Config, options: ScanOptions, found: Iterator[Mail]) -> AsyncIterator[dict[str, Any]]:
+async def _scanned(
+    config: Config, options: ScanOptions, found: Iterator[Mail], past: Then | None
+) -> AsyncIterator[dict[str, Any]]:
     """Scan mails, a few at once, and say what came of them in their order."""
     import asyncio
 
     from filterd import app
     from filterd.clients.clock import SystemClock
     from filterd.clients.keys import derive
+    from filterd.pipeline.kept_dns import KeptResolver
     from filterd.pipeline.scan import scan as scan_one
 
     terms = app.load_agreements(config)[config.agreement.default]
     scanner = await app.make_scanner(config)
     checks = app.build_checks(config, app.Neighbours(scanner=scanner, clock=SystemClock()))
-    resolver = app.dns_resolver(config) if config.dns.nameservers else None
+    live = app.dns_resolver(config) if config.dns.nameservers and past is None else None
+    resolver = live if past is None else KeptResolver(past.lookups)
     # While clamd works on one mail we can on the next; without it the work is all ours, and a queue gains nothing.
     at_once = config.clamd.max_connections if scanner is not None else 1
-    rules, clock = app.gate_rules(config), SystemClock()
+    rules, clock = app.gate_rules(config), past or SystemClock()
     # Nothing that a key goes into is printed, and the same mail should give the same result everywhere.
     keys = derive(bytes(32))
 
@@ -132,8 +159,8 @@ async def _scanned(config: Config, options: ScanOptions, found: Iterator[Mail]) 
         for task in window:
             yield await task
     finally:
-        if resolver is not None:
-            await resolver.close()
+        if live is not None:
+            await live.close()
 
 
 def _options(

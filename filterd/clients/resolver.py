@@ -19,7 +19,7 @@ from typing import Any
 from filterd.clients.resolver_cache import Cache
 from filterd.clients.resolver_wire import PATIENCE_S, TYPES, NameServers, Reply
 from filterd.errors import DnsBudgetSpent, PortError, UsageError
-from filterd.ports import DnsAnswer
+from filterd.ports import Asked, DnsAnswer
 
 # FAULTS §5: at most 40 queries and 5 s a message.
 BUDGET = 40
@@ -40,7 +40,6 @@ MAX_CACHE_BYTES = 32_000_000
 MAX_IN_FLIGHT = 256
 # Beside these, for the names of policies: two dozen mails with ten keys each in a black hole take all the others.
 MAX_POLICIES_IN_FLIGHT = 64
-MAX_BRIEF_CHARACTERS = 300
 
 Key = tuple[str, str]
 Ask = Callable[[tuple[bytes, ...], str], Awaitable[Reply]]
@@ -204,8 +203,8 @@ class MessageLookups:
         return found
 
     @property
-    def asked(self) -> tuple[tuple[str, str, str], ...]:
-        return tuple((name, rdtype, brief(found)) for (name, rdtype), found in self._answers.items())
+    def asked(self) -> tuple[Asked, ...]:
+        return tuple((name, rdtype, published(found)) for (name, rdtype), found in self._answers.items())
 
 
 def make_resolver(
@@ -227,9 +226,7 @@ def make_resolver(
         ConfigError: an address that is none, or no server at all.
     """
     servers = NameServers(nameservers, patience_s=patience_s)
-    return DnsResolver(
-        servers.ask, budget=budget, deadline_s=deadline_s, max_entries=max_entries, max_bytes=max_bytes
-    )
+    return DnsResolver(servers.ask, budget=budget, deadline_s=deadline_s, max_entries=max_entries, max_bytes=max_bytes)
 
 
 def _key(name: str, rdtype: str) -> Key:
@@ -259,33 +256,21 @@ def _labels(name: str) -> tuple[bytes, ...] | None:
     return labels if all(0 < len(label) <= 63 for label in labels) else None
 
 
-def brief(found: DnsAnswer | PortError) -> str:
-    """Say an answer in one short line for the log: the records as DNS publishes them, `nodata`, `nxdomain`, or why not.
-
-    Octets that are not printable ASCII are escaped; a long answer is cut.
-    """
+def published(found: DnsAnswer | PortError) -> str | tuple[str, ...]:
+    """Say an answer as text: each record whole (`ports.Lookups.asked`), or the word for why there are none."""
     if isinstance(found, PortError):
         return str(found).removeprefix("DNS: ")
     if not found.records:
         return "nodata" if found.exists else "nxdomain"
-    parts: list[str] = []
-    length = 0
-    for record in found.records:
-        part = _shown(record)
-        length += len(part) + 2
-        parts.append(part)
-        if length > MAX_BRIEF_CHARACTERS:
-            break
-    return "; ".join(parts)[:MAX_BRIEF_CHARACTERS]
+    return tuple(_shown(record) for record in found.records)
 
 
 def _shown(record: Any) -> str:
     if isinstance(record, str):
         return record
-    if isinstance(record[0], int):
+    if record and isinstance(record[0], int):
         return f"{record[0]} {record[1]}"
-    octets = b"".join(record)[:MAX_BRIEF_CHARACTERS]
-    return octets.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")
+    return b"".join(record).decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 def _content_bytes(answer: DnsAnswer) -> int:

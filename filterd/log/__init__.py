@@ -6,7 +6,7 @@ Both hold ids, codes, numbers and keyed hashes, never a word of the mail nor the
 
 from filterd.log.entries import EntryFeed
 from filterd.log.events import EVENTS, Log
-from filterd.log.facts import pseudonym
+from filterd.log.facts import message_id_hashes, pseudonym
 from filterd.log.read import events_about, read_events, stream_files
 from filterd.log.service import service_log, set_up
 from filterd.log.stream import EventStream
@@ -17,6 +17,7 @@ __all__ = [
     "EventStream",
     "Log",
     "events_about",
+    "message_id_hashes",
     "pseudonym",
     "read_events",
     "service_log",

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from filterd.errors import FilterdError
-from filterd.log.safe import TEXT_MAX
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.entry import Entry
 from filterd.model.exception import Applied
@@ -37,7 +36,8 @@ _QUEUE_ID = (
     re.compile(r"\bqp ([0-9]{1,20})"),
 )
 
-_MAILBOX = re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+")
+# What may be a mailbox, if there is an `@` within.
+_WORD = re.compile(r"[^\s<>\"',;:]{3,}")
 
 
 def decided_facts(
@@ -77,6 +77,12 @@ def decided_facts(
 def message_id_hash(key: bytes, message_id: str | None) -> str | None:
     """Say the keyed hash of a Message-ID, None when there is none."""
     return None if message_id is None else keyed_hash(key, "message-id", _octets(message_id))
+
+
+def message_id_hashes(key: bytes, text: str) -> frozenset[str]:
+    """Say under which hashes a Message-ID may stand: people copy it with and without its brackets."""
+    bare = text.strip().removeprefix("<").removesuffix(">")
+    return frozenset(keyed_hash(key, "message-id", _octets(written)) for written in (bare, f"<{bare}>", text))
 
 
 def pseudonym(key: bytes, address: str) -> str:
@@ -251,5 +257,5 @@ def error_facts(error: BaseException) -> dict[str, Any]:
 
 
 def without_addresses(text: str) -> str:
-    """Take mailboxes out of text that may quote what a peer said. Text is cut first: the search is quadratic."""
-    return _MAILBOX.sub("…@…", text[: 4 * TEXT_MAX])
+    """Take mailboxes out of text that may quote what a peer said. Linear in its length."""
+    return _WORD.sub(lambda word: "…@…" if "@" in word[0][1:-1] else word[0], text) if "@" in text else text

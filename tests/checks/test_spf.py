@@ -8,18 +8,28 @@ from typing import Any
 
 import pytest
 
-from filterd.checks import spf
+from filterd.checks import clamd, spf
 from filterd.checks.run import arrange, run
+from filterd.checks.spec import Check
 from filterd.checks.spf_query import MAX_QUESTIONS, Answer, Questions, check_host, read_client
+from filterd.clients.keys import derive
 from filterd.clients.resolver import DnsResolver
 from filterd.clients.resolver_wire import Reply
+from filterd.model.sanction import Preset
 from filterd.model.session import Direction, Door, Envelope, Session
-from filterd.model.verdict import Outcome, Verdict
-from filterd.ports import DnsAnswer, Lookups
+from filterd.model.verdict import FailMode, Outcome, Verdict
+from filterd.pipeline.gate_rules import GateRules
+from filterd.pipeline.reach import Reach
+from filterd.pipeline.replies import ReplyStyle
+from filterd.pipeline.scan import ScanOptions, scan
+from filterd.ports import Asked, DnsAnswer, Lookups
 from tests.checks.contexts import context, path, transaction
+from tests.kit.clock import FrozenClock
 from tests.kit.loops import settled
+from tests.kit.scanner import ScriptedScanner, match
+from tests.kit.terms import tencent
 from tests.kit.waiting import PATIENCE_S
-from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer, patient_resolver
+from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneResolver, ZoneServer, patient_resolver
 
 TYPICAL: dict[str, dict[str, Any]] = {
     "example.org": {"TXT": ["v=spf1 include:_spf.example.net mx -all"], "MX": [[10, "mx.example.org"]]},
@@ -34,7 +44,7 @@ async def ask(dns: Lookups, client: str = "192.0.2.1", domain: str = "example.or
     return await check_host(Questions(dns), address, domain, local_part=local_part, helo="mx.example.org")
 
 
-async def verdict(dns: Lookups | None, **session: Any) -> Verdict:
+async def verdict(dns: Lookups | None, *, check: Check | None = None, **session: Any) -> Verdict:
     said: dict[str, Any] = {"client_address": "192.0.2.1", "helo": "mx.example.org", **session}
     seen = context(
         transaction=transaction(
@@ -48,7 +58,7 @@ async def verdict(dns: Lookups | None, **session: Any) -> Verdict:
     def on_error(_check: str, _transaction_id: str, error: BaseException) -> None:
         raise AssertionError from error
 
-    return (await run(arrange([spf.make(deadline_s=PATIENCE_S)]), seen, on_error=on_error)).verdicts[0]
+    return (await run((check or spf.make(deadline_s=PATIENCE_S),), seen, on_error=on_error)).verdicts[0]
 
 
 class Slow:
@@ -62,7 +72,7 @@ class Slow:
         return await self._dns.query(name, rdtype)
 
     @property
-    def asked(self) -> tuple[tuple[str, str, str], ...]:
+    def asked(self) -> tuple[Asked, ...]:
         return self._dns.asked
 
 
@@ -164,7 +174,7 @@ async def test_hostile_local_parts_are_answered() -> None:
 
 @pytest.mark.parametrize(
     ("local_part", "name"),
-    [("ann.bee", "bee.ann"), ('"a@victim.example"', 'example".\"a@victim'), ("postmaster", "postmaster")],
+    [("ann.bee", "bee.ann"), ('"a@victim.example"', 'example"."a@victim'), ("postmaster", "postmaster")],
 )
 async def test_macros_see_the_whole_local_part(local_part: str, name: str) -> None:
     dns = ZoneLookups({"example.org": {"TXT": ["v=spf1 exists:%{lr}._spf.%{o} -all"]}})
@@ -197,6 +207,8 @@ async def test_which_address_is_the_client(session: dict[str, Any], expected: st
     [
         (None, {}, "no_resolver"),
         (ZoneLookups({}), {"client_address": None, "is_trusted_peer": True}, "no_client_address"),
+        # The door shows a trusted peer that names nobody by its own address: no pass, and no fail, by that.
+        (ZoneLookups(TYPICAL), {"client_address": "192.0.2.99", "is_trusted_peer": True}, "no_client_address"),
         (ZoneLookups({}), {"client_address": "unknown"}, "no_client_address"),
     ],
 )
@@ -247,3 +259,78 @@ async def test_cached_records_are_not_asked_for_again() -> None:
         for _ in range(20):
             assert (await ask(resolver.for_message())).result == "pass"
         assert len(responder.seen) == asked
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected", "asked"),
+    [
+        ("exists:%{l}.x.example -all", "neutral", []),
+        ("include:%{L1r-}.x.example -all", "neutral", []),
+        ("redirect=%{s}.x.example", "neutral", []),
+        ("exists:%{S}.x.example -all", "neutral", []),
+        # Decided before the question would be asked; macros that tell nothing; and what only looks like one.
+        ("ip4:192.0.2.1 exists:%{l}.x.example -all", "pass", []),
+        ("exists:%{i}.%{o}.%{h}.x.example -all", "fail", ["192.0.2.1.example.org.mx.example.org.x.example"]),
+        ("exists:%%{l}.x.example -all", "fail", ["%{l}.x.example"]),
+    ],
+)
+async def test_the_local_part_is_told_to_nobody_where_it_is_not_to_be(
+    terms: str, expected: str, asked: list[str]
+) -> None:
+    dns = ZoneLookups({"example.org": {"TXT": [f"v=spf1 {terms}"]}})
+    actual = await verdict(dns, check=spf.make(check_helo=False, tells_local_part=False))
+    assert actual.results[0].result == expected
+    assert [name for name, rdtype, _ in dns.asked if rdtype == "A"] == asked
+    assert "ann" not in repr(dns.asked)
+
+
+async def test_an_explanation_of_a_stranger_is_neither_asked_for_nor_said() -> None:
+    zone = {
+        "example.org": {"TXT": ["v=spf1 exp=why.example.org -all"]},
+        "why.example.org": {"TXT": ["\r\nX-Forged: yes; %{l} " + "x" * 5_000]},
+    }
+    dns = ZoneLookups(zone)
+    actual = await verdict(dns)
+    assert actual.results[0].result == "fail"
+    assert "Forged" not in repr(actual)
+    assert "why.example.org" not in [name for name, _, _ in dns.asked]
+
+
+@pytest.mark.parametrize("record", ["v=spf1 +all", "v=spf1 -all", "v=spf1 ?all", "nothing"])
+async def test_a_pass_clears_nothing(record: str) -> None:
+    """Whatever SPF says, a virus is refused: a pass has no finding, no score, and takes none away."""
+    checks = (
+        spf.make(deadline_s=PATIENCE_S),
+        clamd.make(
+            ScriptedScanner([match("Win.Test.EICAR_HDB-1")]),
+            max_bytes=10_000,
+            timeout_s=PATIENCE_S,
+            fail_mode=FailMode.DEFER,
+        ),
+    )
+    options = ScanOptions(
+        reverse_path=path("ann@example.org"),
+        forward_paths=(path("bob@house.example"),),
+        client_address="192.0.2.1",
+        helo="mx.example.org",
+    )
+    appeals = "appeals@house.example"
+    rules = GateRules(
+        listeners={},
+        reach=Reach(appeals_address=appeals),
+        style=ReplyStyle(appeals_address=appeals),
+        preset=Preset.SUPERVISED,
+    )
+    result = await scan(
+        b"From: ann@example.org\r\n\r\nhi\r\n",
+        options,
+        arrange(checks),
+        tencent(),
+        rules=rules,
+        clock=FrozenClock(),
+        keys=derive(bytes(32)),
+        resolver=ZoneResolver(Zone({"example.org": {"TXT": [record]}})),
+    )
+    assert result.disposition == "reject"
+    (said,) = [one for one in result.verdicts if one["check"] == "spf"]
+    assert (said["outcome"] == "clean") == (record != "v=spf1 -all")

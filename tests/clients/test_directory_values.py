@@ -49,6 +49,7 @@ def test_a_last_day_is_read_in_every_spelling(value: Any, day: date | None) -> N
         ("aliases", [b"SMTP:Ann@A.example", b"smtp:b@a.example", b"X500:/o=x", b"sip:c@a.example"], None),
         ("aliases", ["b@a.example, ANN@a.example;"], ("ann@a.example", "b@a.example")),
         ("aliases", [["b@a.example", None], None], ("b@a.example",)),
+        ("send_as", ["Sales@A.example info@a.example"], ("info@a.example", "sales@a.example")),
         ("domains", ["A.example B.example", "a.example"], ("a.example", "b.example")),
         ("seats", [b"12"], 12),
         ("seats", [12], 12),

@@ -42,16 +42,20 @@ def test_a_list_is_read(tmp_path: Path) -> None:
     assert not {"label", "confidence"} & set(type(one).__slots__)
 
 
-@pytest.mark.parametrize("on_hit", ['"deliver"', None])
-def test_mail_is_delivered_which_is_what_a_file_says_that_says_nothing(tmp_path: Path, on_hit: str | None) -> None:
-    write(tmp_path, GOOD if on_hit is None else GOOD.replace("terms", f"on_hit = {on_hit}\nterms", 1))
-    assert len(load_locked(tmp_path, NOON)) == 1
+@pytest.mark.parametrize(
+    ("on_hit", "said"),
+    [("deliver", "deliver"), (None, "deliver"), ("hold_for_person", "hold_for_person")],
+)
+def test_mail_is_delivered_or_waits_for_a_person(tmp_path: Path, on_hit: str | None, said: str) -> None:
+    write(tmp_path, GOOD if on_hit is None else GOOD.replace("terms", f'on_hit = "{on_hit}"\nterms', 1))
+    (one,) = load_locked(tmp_path, NOON)
+    assert one.on_hit == said
 
 
 @pytest.mark.parametrize(
     ("line", "key", "words"),
     [
-        ('on_hit = "hold_for_person"', "on_hit", "'hold_for_person' is not built"),
+        ("on_hit = 4", "on_hit", "no file can give it one"),
         *((f'on_hit = "{x}"', "on_hit", "no file can give it one") for x in ("reject", "quarantine", "tag", "strike")),
         ("on_hit = true", "on_hit", "no file can give it one"),
         ('label = "gambling"', "label", "unknown key"),

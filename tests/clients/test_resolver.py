@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from filterd.clients.resolver import DnsResolver, MessageLookups, brief, make_resolver, wire_labels
+from filterd.clients.resolver import DnsResolver, MessageLookups, make_resolver, published, wire_labels
 from filterd.clients.resolver_wire import SUSPECT_AFTER, NameServers, read_address
 from filterd.errors import ConfigError, DnsBudgetSpent, PortError, UsageError
 from filterd.ports import DnsAnswer
@@ -332,19 +332,21 @@ async def test_asked_says_what_came(dns: MessageLookups) -> None:
     with pytest.raises(PortError):
         await dns.query("ill.example", "A")
     assert dns.asked == (
-        ("example.org", "A", "192.0.2.1"),
+        ("example.org", "A", ("192.0.2.1",)),
         ("nobody.example.org", "A", "nxdomain"),
-        ("cut.example", "TXT", "whole"),
+        ("cut.example", "TXT", ("whole",)),
         ("cut.example", "A", "nodata"),
         ("ill.example", "A", "servfail"),
     )
 
 
-def test_brief_is_short_and_plain() -> None:
-    said = brief(DnsAnswer(records=((b"\x1b[31m\r\n\xff" + b"x" * 60_000,), (b"y",))))
-    assert said.isascii()
-    assert said.isprintable()
-    assert len(said) <= 300
+def test_records_are_published_whole_and_plain() -> None:
+    octets = b"\x1b[31m\r\n\xff\\" + b"x" * 60_000
+    (first, second) = published(DnsAnswer(records=((octets, b"y"), (b"z",))))
+    assert first.isascii()
+    assert first.isprintable()
+    assert first.encode().decode("unicode_escape").encode("latin-1") == octets + b"y"
+    assert second == "z"
 
 
 def test_labels_are_octets_not_escapes() -> None:

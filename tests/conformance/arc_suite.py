@@ -1,4 +1,4 @@
-"""Reads the ARC suite's YAML: documents of `tests:` (name, then attributes) and `txt-records:`. Nothing else of YAML.
+"""Reads the ARC suites' YAML: documents of `tests:` (name, then attributes) and `txt-records:`. Nothing else of YAML.
 
 Four names occur twice; a YAML reader keeps the second of each, this one keeps all.
 """
@@ -22,6 +22,56 @@ class ArcCase:
     message: bytes
     status: str
     zone: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealCase:
+    """A mail to be sealed. `private`: PEM; `seal`, `signature` and `results`: the three fields' values as expected,
+    empty where none is to be added; `at`: seconds since 1970."""
+
+    name: str
+    message: bytes
+    authserv_id: str
+    at: int
+    domain: str
+    selector: str
+    private: bytes
+    signed: str
+    seal: str
+    signature: str
+    results: str
+    zone: dict[str, str]
+
+
+def read_sealing(path: Path) -> list[SealCase]:
+    documents = re.split(r"(?m)^---.*\n", path.read_text(encoding="utf-8"))
+    return [case for document in documents if "\ntests:\n" in document for case in _sealings(document)]
+
+
+def _sealings(document: str) -> list[SealCase]:
+    tests, _, signer = document.partition("\ndomain:")
+    _, _, rest = signer.partition("\nprivatekey: |\n")
+    private, _, records = rest.partition("\ntxt-records:\n")
+    name, _, text = records.strip().partition(": |\n")
+    selector = re.search(r"(?m)^sel: +(\S+)$", signer)
+    assert selector is not None
+    return [
+        SealCase(
+            name=case,
+            message=said["message"].encode(),
+            authserv_id=said["srv-id"],
+            at=int(said["t"]),
+            domain=signer.partition("\n")[0].strip(),
+            selector=selector[1],
+            private="\n".join(line.strip() for line in private.splitlines()).encode(),
+            signed=said["sig-headers"],
+            seal=said["AS"],
+            signature=said["AMS"],
+            results=said["AAR"],
+            zone={name: "".join(line.strip() if at else line for at, line in enumerate(text.splitlines()))},
+        )
+        for case, said in _attributes(tests.partition("\ntests:\n")[2])
+    ]
 
 
 def read_suite(path: Path) -> list[ArcCase]:

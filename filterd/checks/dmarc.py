@@ -3,7 +3,7 @@
 Needs the verdicts of spf and dkim: an identifier counts when its result is `pass` and it aligns with the author domain.
 Of SPF only the reverse-path counts (HELO for the null sender, never beside a reverse-path), of DKIM every signature.
 A mail without one author that all readers agree on is ambiguous: it never passes.
-Finds: auth.dmarc.fail, with the policy the domain owner asks for; auth.dmarc.ambiguous.
+Finds: auth.dmarc.fail, with the policy the domain owner asks for; auth.dmarc.ambiguous; dns.budget.spent.
 Temporary: DNS is silent about the policy; or an identifier that would align could not be checked. One that would not
 align changes nothing, so that nobody escapes a policy by a dead DNS of his own.
 """
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from filterd.checks.budget import SPENT, spent
 from filterd.checks.dmarc_policy import Policies, Policy
+from filterd.checks.dmarc_record import Request
 from filterd.checks.psl import load
 from filterd.checks.spec import Check, Code, Context, Prompt, skipped
 from filterd.errors import DnsBudgetSpent, PeerError, PortError
@@ -21,10 +23,11 @@ from filterd.mail.names import canonical_domain
 from filterd.model.session import Direction
 from filterd.model.verdict import AuthResult, FailMode, Finding, Outcome, Verdict
 
-NAME, VERSION = "dmarc", "1"
+NAME, VERSION = "dmarc", "2"
 CODES = (
     Code(code="auth.dmarc.fail", label="The domain in From does not vouch for this mail."),
     Code(code="auth.dmarc.ambiguous", label="The mail has no single author address that all programs agree on."),
+    SPENT,
 )
 FAIL, AMBIGUOUS = CODES[0].code, CODES[1].code
 NEEDS = ("spf", "dkim")
@@ -68,9 +71,9 @@ def judge(seen: Evaluation) -> Verdict:
     if policy.is_inherited:
         comment += f" from {policy.domain}"
     if seen.aligned is not None:
-        return _verdict(Outcome.CLEAN, "pass", seen.domain, f"{comment} by {seen.aligned.method}")
+        return _verdict(Outcome.CLEAN, "pass", seen.domain, f"{comment} by {seen.aligned.method}", disposition)
     if seen.is_open:
-        return _verdict(Outcome.TEMPERROR, "temperror", seen.domain, comment, reason="identifier")
+        return _verdict(Outcome.TEMPERROR, "temperror", seen.domain, comment, disposition, reason="identifier")
     why = (
         ("domain", seen.domain),
         ("policy", requested.value),
@@ -78,7 +81,8 @@ def judge(seen: Evaluation) -> Verdict:
         ("policy_domain", policy.domain),
     )
     finding = Finding(code=FAIL, confidence=1.0, where="header.from", why=why)
-    return _verdict(Outcome.FOUND, "fail", seen.domain, f"{comment} dis={disposition}", findings=(finding,))
+    comment += f" dis={disposition}"
+    return _verdict(Outcome.FOUND, "fail", seen.domain, comment, disposition, findings=(finding,))
 
 
 def ambiguous(who: Author) -> Verdict:
@@ -117,7 +121,8 @@ def make(
             seen = await evaluate(Policies(context.dns, suffixes), who.domain, identifiers)
         except PortError as err:
             reason = "dns_budget" if isinstance(err, DnsBudgetSpent) else "dns"
-            return _verdict(Outcome.TEMPERROR, "temperror", who.domain, reason, reason=reason)
+            found = (spent("header.from"),) if isinstance(err, DnsBudgetSpent) else ()
+            return _verdict(Outcome.TEMPERROR, "temperror", who.domain, reason, findings=found, reason=reason)
         if seen.policy is not None and seen.policy.record.is_usable and seen.aligned is None and unheard:
             return _unheard(who.domain, unheard)
         return judge(seen)
@@ -214,11 +219,15 @@ def _verdict(
     result: str,
     domain: str | None,
     comment: str,
+    disposition: Request | None = None,
     *,
     findings: tuple[Finding, ...] = (),
     reason: str | None = None,
 ) -> Verdict:
-    properties = (("header.from", domain),) if domain else ()
+    properties: tuple[tuple[str, str], ...] = (("header.from", domain),) if domain else ()
+    if disposition is not None:
+        # RFC 9989 §9.1 registers it: the policy once sp, np and t have had their say.
+        properties += (("policy.dmarc", disposition.value),)
     return Verdict(
         check=NAME,
         version=VERSION,

@@ -3,11 +3,12 @@
 Compares From, Sender and the envelope sender with the login's tenant, and looks for imitations. All authors of a From
 field are judged: which of several is the author is a question for DMARC, that none of them is a stranger is one for us.
 Mail of an account of ours:
-  sender.from.other_tenant    From or Sender names another tenant's domain
+  sender.from.other_tenant    From, Sender or a Resent- field names another tenant's domain, or a protected one
   sender.from.foreign         ... a domain that is neither the tenant's, nor below it, nor delegated to it; only for
                               tenants whose domains somebody declared, not those that first mail made
   sender.envelope.foreign     the envelope sender does; the null sender and rewritten ones (SRS) name nobody
-  sender.from.other_account   From names another mailbox of the same tenant (advice: aliases are not known here)
+  sender.from.other_account   From names another mailbox of the same tenant, with a tag or without, which is neither an
+                              alias of the account's nor one it may send as (advice)
 All mail, inbound too, for the protection of our own users:
   sender.from.lookalike       From imitates a protected or a tenant's domain
   sender.name.protected       the display name is a protected one, or shows a protected domain's address
@@ -21,7 +22,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from filterd.checks import psl
-from filterd.checks.sender_facts import EVERY, AccountOf, Facts, LookUp, OwnerOf
+from filterd.checks.sender_facts import EVERY, AccountOf, Facts, LookUp, MaySendAs, OwnerOf
 from filterd.checks.sender_fields import Mailbox
 from filterd.checks.sender_names import OWN, Guard, Protected, is_within
 from filterd.checks.spec import Check, Code, Context
@@ -29,9 +30,9 @@ from filterd.errors import ConfigError, PeerError
 from filterd.mail.names import canonical_domain
 from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
-__all__ = ["CODES", "NAME", "VERSION", "AccountOf", "OwnerOf", "judge", "make"]
+__all__ = ["CODES", "NAME", "VERSION", "AccountOf", "MaySendAs", "OwnerOf", "judge", "make"]
 
-NAME, VERSION = "sender", "2"
+NAME, VERSION = "sender", "3"
 SIGNAL = "identity"
 
 OTHER_TENANT = "sender.from.other_tenant"
@@ -43,7 +44,7 @@ PROTECTED_NAME = "sender.name.protected"
 REPLY_TO = "sender.reply_to.mismatch"
 
 CODES = (
-    Code(code=OTHER_TENANT, label="The From domain belongs to another tenant of this service.", signal=SIGNAL),
+    Code(code=OTHER_TENANT, label="The From domain is another tenant's, or a protected one.", signal=SIGNAL),
     Code(code=FOREIGN, label="The From domain is not one of the tenant's declared domains.", signal=SIGNAL),
     Code(code=ENVELOPE, label="The envelope sender's domain is not one of the tenant's domains.", signal=SIGNAL),
     Code(code=OTHER_ACCOUNT, label="The From address is another account's of the same tenant.", signal=SIGNAL),
@@ -62,9 +63,14 @@ def judge(facts: Facts, guard: Guard) -> Verdict:
     """Say which names the mail has no right to; each code at most once."""
     findings: dict[str, Finding] = {}
     if facts.tenant is not None:
-        for where, boxes in (("header.from", facts.authors), ("header.sender", facts.senders)):
+        fields = (
+            ("header.from", facts.authors),
+            ("header.sender", facts.senders),
+            ("header.resent-from", facts.resenders),
+        )
+        for where, boxes in fields:
             for box in boxes:
-                _judge_domain(facts, box.domain, where, findings)
+                _judge_domain(facts, guard, box.domain, where, findings)
         _judge_envelope(facts, findings)
         if facts.strangers:
             why = (("accounts", str(len(facts.strangers))),)
@@ -87,6 +93,7 @@ def make(
     delegated: Mapping[str, tuple[str, ...]] | None = None,
     is_declared: Callable[[Context], bool] | None = None,
     account_of: AccountOf | None = None,
+    may_send_as: MaySendAs | None = None,
 ) -> Check:
     """Make the check.
 
@@ -97,7 +104,8 @@ def make(
             called: of their own mail these are not asked.
         delegated: further domains a tenant may send from, by one of its own domains; `*`: every tenant.
         is_declared: whether the tenant's domains are known to be all; None: never, and `foreign` is never found.
-        account_of: whose a canonical login is; None: `other_account` is never found.
+        account_of: whose a canonical login or alias is; None: `other_account` is never found.
+        may_send_as: whether an account may write from another one's address; None: nobody may.
 
     Raises:
         ConfigError: a domain of `protected` or `delegated` is none.
@@ -107,7 +115,7 @@ def make(
     guard = Guard(said)
     at_the_door = Guard(Protected(domains=(*said.domains, *own.domains), names=(*own.names, *said.names)))
     lent = {_domain(own, "delegated"): _domains(names, "delegated") for own, names in (delegated or {}).items()}
-    look_up = LookUp(owner_of, account_of, lent, is_declared or (lambda _: False))
+    look_up = LookUp(owner_of, account_of, lent, is_declared or (lambda _: False), may_send_as)
     psl.load()
 
     async def run(context: Context) -> Verdict:
@@ -115,7 +123,6 @@ def make(
         return judge(facts, guard if facts.tenant is not None else at_the_door)
 
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=deadline_s, fail_mode=fail_mode)
-
 
 
 def _canonical(said: Protected) -> Protected:
@@ -141,12 +148,18 @@ def _add(findings: dict[str, Finding], code: str, confidence: float, where: str,
     findings.setdefault(code, Finding(code=code, confidence=confidence, where=where, why=why, signal=SIGNAL))
 
 
-def _judge_domain(facts: Facts, domain: str | None, where: str, findings: dict[str, Finding]) -> None:
+def _judge_domain(facts: Facts, guard: Guard, domain: str | None, where: str, findings: dict[str, Finding]) -> None:
     """Judge a domain that an account of ours writes as its own."""
     owner = facts.owners.get(domain) if domain is not None else None
-    if owner is not None and owner != facts.tenant:
+    is_own = owner == facts.tenant if owner is not None else domain is not None and is_within(domain, facts.own)
+    if is_own:
+        return
+    if owner is not None:
         _add(findings, OTHER_TENANT, 1.0, where, ("domain", domain or ""))
-    elif facts.is_declared and owner is None and not (domain is not None and is_within(domain, facts.own)):
+    elif domain is not None and is_within(domain, guard.domains):
+        # CLAUSES 3.5.1: a name on the protected list is somebody's as much as another customer's is.
+        _add(findings, OTHER_TENANT, 1.0, where, ("domain", domain), ("whose", "protected"))
+    elif facts.is_declared:
         _add(findings, FOREIGN, 1.0, where, ("domain", domain or "unreadable"))
 
 

@@ -27,6 +27,9 @@ _MOST_PARENTS = 5
 
 OwnerOf = Callable[[str], Awaitable[str | None]]
 AccountOf = Callable[[str], Awaitable[str | None]]
+# Account, address of another mailbox, canonical.
+MaySendAs = Callable[[str, str], Awaitable[bool]]
+_TAG = "+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,8 @@ class Facts:
         authors: of From.
         owners: whose a domain is; those that are nobody's are missing.
         imitated: a From domain and the tenant's domain it imitates.
-        strangers: mailboxes of From that are another account's.
+        strangers: mailboxes of From that are another account's, and that this one may not write from.
+        resenders: of Resent-From and Resent-Sender.
         replies: of Reply-To.
     """
 
@@ -49,6 +53,7 @@ class Facts:
     is_declared: bool
     authors: tuple[Mailbox, ...]
     senders: tuple[Mailbox, ...] = ()
+    resenders: tuple[Mailbox, ...] = ()
     replies: tuple[Mailbox, ...] = ()
     reverse_path: Path | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
@@ -65,8 +70,9 @@ class LookUp:
         account_of: AccountOf | None,
         delegated: Mapping[str, tuple[str, ...]],
         is_declared: Callable[[Context], bool],
+        may_send_as: MaySendAs | None = None,
     ) -> None:
-        self._owner_of, self._account_of = owner_of, account_of
+        self._owner_of, self._account_of, self._may_send_as = owner_of, account_of, may_send_as
         self._delegated, self._is_declared = delegated, is_declared
 
     async def facts(self, context: Context) -> Facts:
@@ -80,7 +86,8 @@ class LookUp:
         own = self._own(context.own_domains)
         senders = mailboxes(context.message, "sender")
         path = context.transaction.envelope.reverse_path
-        named = domains | {box.domain for box in senders if box.domain is not None}
+        resenders = (*mailboxes(context.message, "resent-from"), *mailboxes(context.message, "resent-sender"))
+        named = domains | {box.domain for box in (*senders, *resenders) if box.domain is not None}
         if path is not None and path.domain:
             named.add(path.domain)
         owners: dict[str, str] = {}
@@ -94,6 +101,7 @@ class LookUp:
             is_declared=self._is_declared(context),
             authors=authors,
             senders=senders,
+            resenders=resenders,
             replies=mailboxes(context.message, "reply-to"),
             reverse_path=path,
             owners=owners,
@@ -136,7 +144,7 @@ class LookUp:
         return found
 
     async def _strangers(self, authors: tuple[Mailbox, ...], context: Context) -> tuple[Mailbox, ...]:
-        """Say which From addresses are other accounts of the tenant."""
+        """Say which From addresses are other accounts' of the tenant, which this one has not been lent."""
         account_id = context.principal.account_id
         if self._account_of is None or account_id is None:
             return ()
@@ -146,7 +154,24 @@ class LookUp:
                 login = canonical_login(f"{box.local_part}@{box.domain}")
             except PeerError:
                 continue
-            whose = await self._account_of(login)
-            if whose is not None and whose != account_id:
+            if await self._is_strange(login, account_id):
                 found.append(box)
         return tuple(found)
+
+    async def _is_strange(self, login: str, account_id: str) -> bool:
+        """Say whether an address, or what it is without its tag, is another account's."""
+        for address in _spellings(login):
+            whose = await self._account_of(address) if self._account_of is not None else None
+            if whose is not None:
+                return whose != account_id and not await self._is_granted(account_id, address)
+        return False
+
+    async def _is_granted(self, account_id: str, address: str) -> bool:
+        return self._may_send_as is not None and await self._may_send_as(account_id, address)
+
+
+def _spellings(login: str) -> tuple[str, ...]:
+    """Give an address, and the mailbox that one with a tag (`user+tag`) most likely is."""
+    local_part, _, domain = login.rpartition("@")
+    name, tag, _ = local_part.partition(_TAG)
+    return (login, f"{name}@{domain}") if tag and name else (login,)

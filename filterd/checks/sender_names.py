@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from filterd.checks import psl
 from filterd.checks.terms_book import FOLDING
 from filterd.mail.confusables import is_lookalike, skeleton, to_unicode
 
@@ -21,7 +22,13 @@ OWN = "own"
 _TWINS = (("0", "o"), ("1", "l"), ("1", "i"), ("rn", "m"), ("vv", "w"))
 _MOST_CANDIDATES = 8
 _MAX_NAME_CHARS = 256
-_NAMED_DOMAIN = re.compile(r"@([a-z0-9-]{1,63}(?>(?:\.[a-z0-9-]{1,63}){1,8}))")
+# An address as a name shows it: with letters of any script, blanks around the sign, the sign as a word in brackets.
+_LABEL = r"[\w-]{1,63}+"
+_SHOWN = re.compile(rf"@({_LABEL}(?>(?:\.{_LABEL}){{1,8}}))")
+_AT = re.compile(r"\s*+(?:@|[\[({]\s*+at\s*+[\])}])\s*+")
+_DOT = re.compile(r"\s*+[.\u3002\uff61]\s*+")
+# Behind a protected name: any public suffix.
+_EVERYWHERE = ".*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,8 @@ class Protected:
     """What nobody else may use.
 
     Args:
-        domains: canonical; each protects what is below it too.
+        domains: canonical; each protects what is below it too. `name.*` protects the name under every public suffix:
+            a domain that has it and is not itself on the list imitates it.
         names: a display name to the domains it may be used with; `own` among them: the tenant's own.
     """
 
@@ -41,12 +49,14 @@ class Guard:
     """The protected names, made ready for comparing."""
 
     def __init__(self, protected: Protected):
-        self.domains = frozenset(protected.domains)
-        self._by_look: dict[str, str] = {skeleton(to_unicode(domain)): domain for domain in protected.domains}
+        self.domains = frozenset(name for name in protected.domains if not name.endswith(_EVERYWHERE))
+        self._by_look: dict[str, str] = {skeleton(to_unicode(domain)): domain for domain in self.domains}
+        everywhere = (name for name in protected.domains if name.endswith(_EVERYWHERE))
+        self._everywhere = {skeleton(to_unicode(name.removesuffix(_EVERYWHERE))): name for name in everywhere}
         self._names: Mapping[str, tuple[str, ...]] = {look_of_name(name): allowed for name, allowed in protected.names}
 
     def imitated(self, domain: str) -> str | None:
-        """Say which protected domain one imitates, or None."""
+        """Say which protected domain, or name under every suffix, one imitates, or None."""
         if is_within(domain, self.domains):
             return None
         labels = to_unicode(domain).split(".")
@@ -54,7 +64,10 @@ class Guard:
             twin = self._by_look.get(skeleton(".".join(labels[start:])))
             if twin is not None and is_lookalike(domain, twin):
                 return twin
-        return None
+        registered = psl.load().registrable(domain) if self._everywhere else None
+        if registered is None:
+            return None
+        return self._everywhere.get(skeleton(to_unicode(registered).partition(".")[0]))
 
     def misuses_name(self, name: str, domain: str | None, own: Collection[str]) -> bool:
         """Say whether a display name is a protected one, or shows an address of a protected domain, that this From
@@ -72,12 +85,33 @@ class Guard:
                 places.update(own)
             if domain is None or not is_within(domain, places):
                 return True
-        shown = _NAMED_DOMAIN.findall(FOLDING.plain(short)) if self.domains else []
-        return any(
-            is_within(domain_shown, (protected,)) and (domain is None or not is_within(domain, (protected,)))
-            for domain_shown in shown
-            for protected in self.domains
+        return bool(self.domains) and any(
+            not (domain is not None and is_within(domain, (shown, protected)))
+            for shown in _shown_domains(short)
+            if (protected := self._looks_within(shown)) is not None
         )
+
+    def _looks_within(self, shown: str) -> str | None:
+        """Say which protected domain one is, is below, or looks like, as it stands in a name."""
+        labels = shown.split(".")
+        tails = (".".join(labels[start:]) for start in range(len(labels) - 1))
+        return next((self._by_look[look] for tail in tails if (look := skeleton(tail)) in self._by_look), None)
+
+
+def _shown_domains(name: str) -> Iterator[str]:
+    """Give the domains of the addresses that a display name shows, as they are written or with its blanks taken out."""
+    plain = _AT.sub("@", FOLDING.plain(name))
+    if "@" not in plain:
+        return
+    yield from _SHOWN.findall(plain)
+    joined = _DOT.sub(".", plain)
+    if joined != plain:
+        for domain in _SHOWN.findall(joined):
+            # Words behind it may have been joined to it.
+            labels = domain.split(".")
+            yield from (".".join(labels[:end]) for end in range(2, len(labels) + 1))
+    if (bare := "".join(plain.split())) != plain:
+        yield from _SHOWN.findall(bare)
 
 
 def look_of_name(name: str) -> str:

@@ -16,7 +16,7 @@ from filterd.cli.say import printable, result, table
 accounts = typer.Typer(help="Accounts: their standing, their history, and lists of them.")
 
 # As the ledger knows them (pipeline.import_accounts).
-_COLUMNS = ("login", "tenant", "language", "contact", "external_id", "aliases", "expires_on")
+_COLUMNS = ("login", "tenant", "language", "contact", "external_id", "aliases", "send_as", "expires_on")
 
 
 @accounts.command("list")
@@ -93,8 +93,9 @@ def account_import(
     """Create, change and retire accounts as a list says: all of it, or nothing when a row is wrong.
 
     At most 10,000 rows. Columns: login, tenant (name, id, or a domain; left empty: whose domain the login has),
-    language, contact, external_id, aliases (parted by blanks or semicolons), expires_on (YYYY-MM-DD). A column that is
-    not there keeps what is known; an empty cell takes it away (tenant: keeps it).
+    language, contact, external_id, aliases and send_as (addresses of other mailboxes it may write from), both parted by
+    blanks or semicolons, expires_on (YYYY-MM-DD). A column that is not there keeps what is known; an empty cell takes
+    it away (tenant: keeps it).
 
     With external_id, what your directory calls a mailbox for good: the same one under another login is a rename and
     keeps its record; another one under the same login is another person, and the account of the first is retired.
@@ -113,6 +114,8 @@ def _account_lines(shown: dict[str, Any]) -> Iterable[str]:
     yield f"tenant    {printable(shown['tenant'] or '-')}{_bought(shown)}"
     if shown["aliases"]:
         yield f"aliases   {printable(' '.join(shown['aliases']))}"
+    if shown["send_as"]:
+        yield f"send as   {printable(' '.join(shown['send_as']))}"
     if shown["external_id"]:
         yield f"external  {printable(shown['external_id'])}"
     if shown["expires_on"]:

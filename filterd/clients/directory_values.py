@@ -152,6 +152,7 @@ _READ: dict[str, Callable[[Sequence[Any]], Any]] = {
     "external_id": _one,
     "login": _login,
     "aliases": _logins,
+    "send_as": _logins,
     "contact": _first,
     "language": _first,
     "expires_on": _day,

@@ -132,7 +132,8 @@ class Directory:
         """
         login = escaped(account.login)
         aliases = tuple(sorted({escaped(alias) for alias in account.aliases} - {login}))
-        account = replace(account, login=login, aliases=aliases)
+        send_as = tuple(sorted({escaped(address) for address in account.send_as} - {login, *aliases}))
+        account = replace(account, login=login, aliases=aliases, send_as=send_as)
         before = self.account(account.account_id)
         if before == account:
             return False
@@ -149,6 +150,8 @@ class Directory:
             "aliases": list(aliases),
             "external_id": account.external_id,
         }
+        if send_as:
+            words["send_as"] = list(send_as)
         sealed = self._sealed("account", account.account_id, words)
         if sealed is None:
             raise UsageError(f"{account.account_id}: was erased; whoever has the address now needs a new account")
@@ -221,8 +224,9 @@ class Directory:
             login=words["login"],
             language=row.language,
             contact=words["contact"],
-            # Accounts written down before there were any lack these two.
+            # Accounts written down before there were any lack these.
             aliases=tuple(words.get("aliases", ())),
+            send_as=tuple(words.get("send_as", ())),
             external_id=words.get("external_id"),
             expires_on=_day(row.expires_on),
             retired_at=row.retired_at,

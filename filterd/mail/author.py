@@ -13,18 +13,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from filterd.errors import PeerError
 from filterd.mail.fields import sift
 from filterd.mail.limits import DEFAULT
 from filterd.mail.names import canonical_domain
+from filterd.mail.words import literal
 from filterd.model.message import Field, Message
 
 _ANGLE = re.compile(r"<[^<>@]*@([^<>@\s]+)>")
 # Whatever looks like an address in brackets to somebody, well formed or not, closed or not.
 _BRACKETS = re.compile(r"<([^<>@]*+@[^<>]*+)")
 _BARE = re.compile(r"@([^\s<>@,;()\"]+)")
+# What somebody who decodes first and parses then takes for the domain of an address, blanks and wide dots included.
+_DECODED = re.compile(r"@\s*+([\w-]++(?>(?:[.\u3002\uff0e\uff61][\w-]++)+))")
 # A From field longer than this is not written by people; the rest is not read.
 _MAX_CHARACTERS = 4096
 
@@ -41,6 +46,8 @@ _DOMAIN = re.compile(r"[a-z0-9_](?>(?:[a-z0-9_-]*[a-z0-9_])?)(?>(?:\.[a-z0-9_](?
 _MAX_NESTING = 8
 # A line that starts a mailbox file and may also be read as a From field.
 _MBOX_FIELD = re.compile(rb">*From[ \t]++:")
+# What a reader drops from a name that he mends: anything but printable ASCII.
+_NOT_OF_NAMES = re.compile(rb"[^\x21-\x7e]+")
 _UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
 # For people to read: an address in brackets or bare, and what else a name may hold. A path has 256 octets (RFC 5321).
 _IN_BRACKETS = re.compile(r"<([^\s<>]{1,320}@[^\s<>@]{1,255})>")
@@ -55,11 +62,12 @@ class Author:
     """The author domain in lower-case A-labels, or the code of why there is no single one.
 
     `problem`: `unread` (a header longer than what is read: there may be another From field behind), `missing` (no
-    From field), `fields` (several, also where one stands behind a line that is no field, which some step over),
-    `spelling` (blanks before the colon, also in a first line that mailbox files would have), `long`,
-    `characters` (control characters), `syntax` (also: several addresses, a group, a route, no address), `encoded` (an
-    encoded word in the address), `hidden` (another address in brackets within the display name or a comment),
-    `literal` (an address literal), `domain` (what stands behind the sign cannot be a domain).
+    From field), `fields` (several, also where one stands behind a line that is no field, which some step over, or has
+    octets in its name that some drop, as NUL), `spelling` (blanks before the colon, also in a first line that mailbox
+    files would have), `long`, `characters` (control characters), `syntax` (also: several addresses, a group, a route,
+    no address), `encoded` (an encoded word in the address), `hidden` (another address in brackets within the display
+    name or a comment, or one that an encoded word decodes to), `literal` (an address literal), `domain` (what stands
+    behind the sign cannot be a domain).
     """
 
     domain: str | None = None
@@ -142,13 +150,36 @@ def _author_of(address: re.Match[bytes], field: Field) -> Author:
                 return Author(problem="hidden")
         except PeerError:
             return Author(problem="hidden")
+    if b"=?" in field.raw and _decodes_to_another(field, domain):
+        return Author(problem="hidden")
     return Author(domain=domain)
 
 
+def _decodes_to_another(field: Field, domain: str) -> bool:
+    """Say whether the decoded field has an address of another domain that its octets do not have.
+
+    RFC 2047 §5 has no addresses in encoded words, but who decodes before he parses finds one, before the true one.
+    """
+    found = Counter(_decoded_domains(field.value))
+    found.subtract(_decoded_domains(literal(field.raw.partition(b":")[2])))
+    return any(count > 0 and name != domain for name, count in found.items())
+
+
+def _decoded_domains(text: str) -> Iterator[str | None]:
+    for name in _DECODED.findall(text):
+        try:
+            yield _canonical(name)
+        except PeerError:
+            yield None
+
+
 def _stands_below(message: Message) -> bool:
-    """Say whether a From field stands below the line at which the header broke off."""
-    block, _ = sift(message.raw, message.body_offset, len(message.raw), DEFAULT)
-    return any(name.lower() == b"from" for _, name, _, _ in block.fields)
+    """Say whether a From field stands at or below the line at which the header broke off."""
+    block, broken = sift(message.raw, message.body_offset, len(message.raw), DEFAULT)
+    if any(name.lower() == b"from" for _, name, _, _ in block.fields):
+        return True
+    names = (line.partition(b":") for line in broken.splitlines())
+    return any(colon and _NOT_OF_NAMES.sub(b"", name).lower() == b"from" for name, colon, _ in names)
 
 
 def _only_address(value: bytes) -> re.Match[bytes] | None:

@@ -21,6 +21,7 @@ class DirectoryFacts:
         external_id: what never changes while the mailbox is this person's: entryUUID, objectGUID, a primary key.
         login: the one login of the account, where the login asked about may be an alias; canonical.
         aliases: its other logins and addresses, canonical.
+        send_as: addresses of other mailboxes that it may write from, canonical.
         domains: all domains of the tenant, A-labels in lower case.
         dealer: who has sold to the tenant, and in whose name notices go out (Tenant.reseller).
         agreement: id of the agreement file that binds the tenant.
@@ -32,6 +33,7 @@ class DirectoryFacts:
     external_id: str | None = None
     login: str | None = None
     aliases: tuple[str, ...] = ()
+    send_as: tuple[str, ...] = ()
     contact: str | None = None
     language: str | None = None
     expires_on: date | None = None

@@ -47,6 +47,8 @@ class Account:
 
     Args:
         aliases: other logins and addresses that are this account's, in their canonical spelling.
+        send_as: addresses of other mailboxes that it may write from (a shared mailbox, whoever it stands in for),
+            canonical.
         external_id: what the operator's own directory calls whoever has the mailbox; it outlives every login.
         expires_on: the last day of service.
         retired_at: since when somebody else has the login, or nobody: it leads here no more (STANDING 5.7-19).
@@ -61,6 +63,7 @@ class Account:
     external_id: str | None = None
     expires_on: date | None = None
     retired_at: datetime | None = None
+    send_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

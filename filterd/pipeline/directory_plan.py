@@ -207,6 +207,8 @@ class _Planning:
             account = replace(account, language=self._language(facts.language))
         if "expires_on" in says:
             account = replace(account, expires_on=facts.expires_on)
+        if "send_as" in says:
+            account = replace(account, send_as=facts.send_as)
         wanted = facts.aliases if "aliases" in says else account.aliases
         return replace(account, aliases=self._aliases(account, wanted, leaving))
 

@@ -95,6 +95,7 @@ def account_facts(account: Account, tenant: Tenant | None) -> dict[str, Any]:
         "tenant": tenant.name if tenant is not None else None,
         "plan": tenant.plan if tenant is not None else None,
         "aliases": list(account.aliases),
+        "send_as": list(account.send_as),
         "external_id": account.external_id,
         "language": account.language,
         "contact": account.contact,

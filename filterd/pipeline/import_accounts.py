@@ -20,7 +20,7 @@ from filterd.pipeline.import_known import KnownSoFar
 from filterd.pipeline.import_rows import Plan, Row, contact, day, external_id, kept, language, text, words
 from filterd.ports import LedgerTxn
 
-COLUMNS = ("login", "tenant", "language", "contact", "external_id", "aliases", "expires_on")
+COLUMNS = ("login", "tenant", "language", "contact", "external_id", "aliases", "send_as", "expires_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,9 @@ def _take(
         leaving = {item.before.account_id for item in person.leaving}
         wanted = words(row, key, canonical_login) if key in row.values else base.aliases
         after = replace(after, aliases=_aliases(wanted, after, accounts, leaving))
+        key = "send_as"
+        granted = words(row, key, canonical_login) if key in row.values else base.send_as
+        after = replace(after, send_as=tuple(sorted(set(granted) - {after.login, *after.aliases})))
     except PeerError as err:
         raise _WrongCell(key, str(err)) from err
     for item in person.leaving:

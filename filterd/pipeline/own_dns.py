@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from filterd.checks.dkim.fate import Fate
 from filterd.checks.dkim.fetch import fetch
 from filterd.checks.dkim.keys import Key, parse
+from filterd.checks.dkim.sign import SigningKey
 from filterd.checks.dkim.signature import key_name
 from filterd.checks.dmarc_policy import Policies
+from filterd.checks.psl import registries
 from filterd.checks.spf_query import Client, Questions, check_host, read_client
 from filterd.errors import FilterdError
 from filterd.model import records as r
@@ -26,6 +31,7 @@ from filterd.ports import LedgerTxn, Lookups, Resolver
 SPF, DKIM, DMARC = "dns.spf", "dns.dkim", "dns.dmarc"
 # An address nobody sends from (RFC 5737): where the operator has not said ours, only the record itself is judged.
 _NOBODY = "192.0.2.1"
+PublicKey = RSAPublicKey | Ed25519PublicKey
 _DNS_SILENT = (Fate.DNS, Fate.DNS_BUDGET)
 
 
@@ -35,18 +41,20 @@ class OwnDns:
 
     Args:
         addresses: from which it goes out to the world; none: SPF is not asked about them.
-        selectors: under which it is signed; none: DKIM keys are not looked at.
+        selectors: under which others sign it; each is to have a key.
+        keys: with which we sign it; the public half of each is to stand in the zone of its own domain.
     """
 
     addresses: tuple[Client, ...] = ()
     selectors: tuple[str, ...] = ()
+    keys: tuple[SigningKey, ...] = ()
 
 
 async def look_at(resolver: Resolver, domain: str, ours: OwnDns) -> dict[str, bool | None]:
     """Say by code whether something is wrong with a domain's records; None: DNS does not say, or nobody asked."""
     return {
         SPF: await _spf(resolver, domain, ours.addresses),
-        DKIM: await _dkim(resolver.for_message(), domain, ours.selectors),
+        DKIM: await _dkim(resolver.for_message(), domain, ours),
         DMARC: await _dmarc(resolver.for_message(), domain),
     }
 
@@ -65,21 +73,33 @@ async def _spf(resolver: Resolver, domain: str, addresses: tuple[Client, ...]) -
     return any(x.result in ("none", "permerror") for x in answers)
 
 
-async def _dkim(dns: Lookups, domain: str, selectors: tuple[str, ...]) -> bool | None:
-    if not selectors:
+async def _dkim(dns: Lookups, domain: str, ours: OwnDns) -> bool | None:
+    wanted: dict[str, PublicKey | None] = {key_name(selector, domain): None for selector in ours.selectors}
+    wanted |= {key.record_name: key.private.public_key() for key in ours.keys if key.domain == domain}
+    if not wanted:
         return None
-    keys = await fetch(dns, [key_name(selector, domain) for selector in selectors])
-    if any(answer.fate in _DNS_SILENT for answer in keys.values()):
+    answers = await fetch(dns, list(wanted))
+    if any(answer.fate in _DNS_SILENT for answer in answers.values()):
         return None
-    return not all(any(isinstance(parse(x), Key) for x in answer.records) for answer in keys.values())
+    for name, public in wanted.items():
+        published = [key.public for text in answers[name].records if isinstance(key := parse(text), Key)]
+        if not published or (public is not None and public not in published):
+            return True
+    return False
 
 
 async def _dmarc(dns: Lookups, domain: str) -> bool | None:
+    policies = Policies(dns)
     try:
-        policy = await Policies(dns).policy(domain)
+        policy = await policies.policy(domain)
+        if policy is None or not policy.record.is_usable:
+            return True
+        # RFC 9989 §11.8: above it a public suffix may have a record without psd=y. Then everybody below that suffix is
+        # aligned with this domain, unless it says psd=n itself.
+        organisation = await policies.organisation(domain)
     except (FilterdError, TimeoutError):
         return None
-    return policy is None or not policy.record.is_usable
+    return organisation != domain and registries().is_public_suffix(organisation)
 
 
 # --- the ledger's side ------------------------------------------------------------------------------------------------

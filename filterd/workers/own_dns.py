@@ -20,7 +20,7 @@ Submit = Callable[[Callable[[LedgerTxn], Any], About], Awaitable[Any]]
 
 
 class OwnDnsWorker:
-    """One a ledger process. `resolver` None: nobody is looked at."""
+    """One a ledger process. `resolver` None: nobody is looked at. `ours` is asked at each look: keys rotate."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class OwnDnsWorker:
         rules: Callable[[], DeskRules],
         has_timers: Callable[[], bool],
         resolver: Resolver | None,
-        ours: OwnDns,
+        ours: Callable[[datetime], OwnDns],
     ):
         self._submit, self._rules, self._has_timers = submit, rules, has_timers
         self._resolver, self._ours = resolver, ours
@@ -38,11 +38,11 @@ class OwnDnsWorker:
         """Look at each tenant that was not looked at today; say how many codes somebody was advised about."""
         if self._resolver is None or not self._has_timers():
             return 0
-        advised = 0
+        advised, ours = 0, self._ours(now)
         for tenant_id, domains, today in await self._submit(partial(_tenants, rules=self._rules(), at=now), NOTHING):
             if self._looked.get(tenant_id) == today:
                 continue
-            seen = {domain: await look_at(self._resolver, domain, self._ours) for domain in domains}
+            seen = {domain: await look_at(self._resolver, domain, ours) for domain in domains}
             take = partial(take_look, tenant_id=tenant_id, seen=seen, at=now)
             advised += len(await self._submit(take, about(tenants=(tenant_id,))))
             self._looked[tenant_id] = today

@@ -146,6 +146,7 @@ async def test_dead_dns_is_no_finding_unless_the_chain_is_broken_anyway() -> Non
     assert (lost.outcome, lost.reason, lost.findings, lost.results) == (Outcome.TEMPERROR, "dns", (), ())
     spent = await ours(sealed(LETTER), dns=ZoneLookups(ZONE, budget=0))
     assert (spent.outcome, spent.reason) == (Outcome.TEMPERROR, "dns_budget")
+    assert [finding.code for finding in spent.findings] == ["dns.budget.spent"]
     broken = await ours(sealed(LETTER).replace(b"cv=none", b"cv=pass"), dns=ZoneLookups(dead))
     assert broken.outcome is Outcome.FOUND
 

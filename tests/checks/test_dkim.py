@@ -317,9 +317,10 @@ async def test_outbound_mail_is_verified_on_request() -> None:
     assert verdict.outcome is not Outcome.SKIPPED
 
 
-async def test_a_spent_budget_is_no_finding() -> None:
+async def test_a_spent_budget_is_temporary_and_said() -> None:
     verdict = await ours(sign(LETTER), dns=ZoneLookups(zone(), budget=0))
-    assert (verdict.outcome, verdict.reason, verdict.findings) == (Outcome.TEMPERROR, "dns_budget", ())
+    assert (verdict.outcome, verdict.reason) == (Outcome.TEMPERROR, "dns_budget")
+    assert [finding.code for finding in verdict.findings] == ["dns.budget.spent"]
 
 
 async def test_no_more_than_ten_keys_are_asked_for_and_each_once() -> None:

@@ -118,6 +118,10 @@ def test_targets_of_the_standard(domain: str, expected: tuple[str, ...]) -> None
         ({"mail.example.com": "", "example.com": ""}, "a.mail.example.com", "example.com"),
         ({"mail.example.com": "psd=n", "example.com": ""}, "a.mail.example.com", "mail.example.com"),
         ({"com": "psd=y"}, "a.mail.example.com", "example.com"),
+        # A public suffix that does not say what it is is the organisation of all below it, but who says psd=n (§11.8).
+        ({"com": "", "example.com": ""}, "a.mail.example.com", "com"),
+        ({"com": "", "example.com": "psd=n"}, "a.mail.example.com", "example.com"),
+        ({"com": "psd=u", "example.com": "psd=x"}, "a.mail.example.com", "com"),
         # A public suffix that sends mail of its own is its own organisation.
         ({"gov.example": "psd=y", "example": "psd=y"}, "gov.example", "gov.example"),
         ({}, "a.mail.example.com", "a.mail.example.com"),
@@ -212,7 +216,8 @@ async def test_a_strangers_temperror_is_no_escape() -> None:
 async def test_a_spent_budget_is_temporary() -> None:
     seen = mail(ZoneLookups(REJECT, budget=0), NO_SPF, NO_DKIM)
     actual = await dmarc.make().run(seen)
-    assert (actual.outcome, actual.reason, actual.findings) == (Outcome.TEMPERROR, "dns_budget", ())
+    assert (actual.outcome, actual.reason) == (Outcome.TEMPERROR, "dns_budget")
+    assert [finding.code for finding in actual.findings] == ["dns.budget.spent"]
 
 
 async def test_our_own_mail_is_not_judged() -> None:
@@ -280,6 +285,18 @@ async def test_a_silent_existence_gets_the_milder_policy() -> None:
         ('"<boss@bank.example>" <ann@example.org>', "hidden"),
         ("(<boss@bank.example>) ann@example.org", "hidden"),
         ("=?utf-8?b?PGJvc3NAYmFuay5leGFtcGxlPg==?= <ann@example.org>", "hidden"),
+        # An encoded word that decodes to an address, before the true one or behind it, whole or in part.
+        ("=?utf-8?q?boss=40bank=2Eexample?= <ann@example.org>", "hidden"),
+        ("=?utf-8?b?Ym9zc0BiYW5rLmV4YW1wbGUs?= <ann@example.org>", "hidden"),
+        ("=?utf-8?q?boss=40?= =?utf-8?q?bank.example?= <ann@example.org>", "hidden"),
+        ("=?utf-8?q?boss=40bank?=.example <ann@example.org>", "hidden"),
+        ('"=?utf-8?q?boss=40bank.example?=" <ann@example.org>', "hidden"),
+        ("=?utf-8?q?boss=40bank.example?= (boss@bank.example) <ann@example.org>", "hidden"),
+        ("ann@example.org (=?utf-8?q?boss_=40_bank.example?=)", "hidden"),
+        ("=?utf-8?q?boss=40-bank-.example?= <ann@example.org>", "hidden"),
+        ("=?utf-8?q?ann=40example=2Eorg?= <ann@example.org>", "example.org"),
+        ("=?utf-8?q?Ann_=40_Work?= <ann@example.org>", "example.org"),
+        ('=?utf-8?q?Ann?= "boss@bank.example" <ann@example.org>', "example.org"),
         ("ann@[192.0.2.1]", "literal"),
         ("ann@example.org.", "domain"),
         ("ann@example..org", "domain"),

@@ -26,6 +26,14 @@ ZONE = {
         # Some step over a line that is no field.
         b"From: a@evil.example\r\nno field\r\nFrom: ceo@bank.example",
         b"From: a@evil.example\r\nno field\r\nX: y\r\nFROM : ceo@bank.example",
+        # NUL and other octets that some drop from a name.
+        b"From: a@evil.example\r\nFrom\x00: ceo@bank.example",
+        b"From: a@evil.example\r\nX: y\r\nFr\x00om: ceo@bank.example",
+        b"From: a@evil.example\r\nno field\r\n\xef\xbb\xbfFrom: ceo@bank.example",
+        b"From\x00: ceo@bank.example\r\nFrom: a@evil.example",
+        # An address that whoever decodes first sees before the true one.
+        b"From: =?utf-8?q?ceo=40bank=2Eexample=2C?= <a@evil.example>",
+        b"From: =?utf-8?q?ceo=40bank=2Eexample?= <a@evil.example>",
         # Brackets within the name that are no address by the grammar.
         b'From: "<ceo@bank.example >" <a@evil.example>',
         b'From: "<ceo@bank.example" <a@evil.example>',
@@ -52,6 +60,8 @@ async def test_a_second_author_before_a_signed_mail_takes_its_pass() -> None:
     [
         b"From a@evil.example Mon Mar  2 01:00:00 2026\r\nFrom: a@evil.example",
         b"From: a@evil.example\r\nno field\r\nDear Bob",
+        b"From: a@evil.example\r\nno field\r\nX-From\x00: b",
+        b"From: =?utf-8?q?a=40evil.example?= <a@evil.example>",
         b'From: "a@evil.example" <a@evil.example>',
         b'From: "<a@evil.example>" <a@evil.example>',
         b'From: "a < b" <a@evil.example>',

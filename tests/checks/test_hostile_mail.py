@@ -29,7 +29,7 @@ from filterd.mail.author import Author, author
 from filterd.mail.names import canonical_domain
 from filterd.mail.parse import parse
 from filterd.model.verdict import Outcome
-from filterd.ports import DnsAnswer
+from filterd.ports import Asked, DnsAnswer
 from tests.checks.contexts import context
 
 pytestmark = pytest.mark.slow
@@ -198,7 +198,7 @@ class Endless:
         return DnsAnswer(records=((record,),))
 
     @property
-    def asked(self) -> tuple[tuple[str, str, str], ...]:
+    def asked(self) -> tuple[Asked, ...]:
         return ()
 
 

@@ -277,6 +277,27 @@ def test_likeness(host: str, expected: Likeness | None) -> None:
     assert Protected(["Example.com", ""]).likeness(host) == expected
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("tencent.net", Likeness("suffix", "tencent.*")),
+        ("login.tencent.co.uk", Likeness("suffix", "tencent.*")),
+        ("xn--" + "tеncent".encode("punycode").decode() + ".net", Likeness("suffix", "tencent.*")),
+        ("tencent.com", None),
+        ("mail.tencent.com", None),
+        ("tencent-fans.net", None),
+        ("co.uk", None),
+    ],
+)
+def test_a_name_protected_under_every_suffix(host: str, expected: Likeness | None) -> None:
+    assert Protected(["tencent.com", "tencent.*"]).likeness(host) == expected
+
+
+def test_a_star_is_no_host() -> None:
+    assert not Protected(["tencent.*"]).has("tencent.*")
+    assert Protected(["tencent.com"]).likeness("tencent.net") is None
+
+
 def test_of_two_protected_domains_that_look_alike_neither_imitates_the_other() -> None:
     both = Protected(["example.com", "examp1e.com"])
     assert both.likeness("www.example.com") is None

@@ -112,6 +112,77 @@ def test_the_shown_address_of_a_protected_domain() -> None:
     assert not guard.misuses_name("a@bank.example.other.example", "other.example", ())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "service @ bank.example",
+        "service@ bank.example",
+        "service @ bank . example",
+        "service @ bank . example . Thank you",
+        "s e r v i c e @ b a n k . e x a m p l e",
+        "service (at) bank.example",
+        "service [ AT ] Bank.Example",
+        "service＠bank。example",
+        # Cyrillic, Greek, digits, capitals, accents.
+        "service@bаnk.example",
+        "service @ ваnk.example",
+        "service@BΑNK.example",
+        "service@bànk.example",
+        "service@mail.bаnk.example (secure)",
+        "service@xn--bnk-5cd.example service@bank.exampIe",
+    ],
+)
+def test_the_shown_address_of_a_protected_domain_in_disguise(name: str) -> None:
+    guard = Guard(Protected(domains=("bank.example",)))
+    assert guard.misuses_name(name, "other.example", ())
+    assert guard.misuses_name(name, None, ())
+    # Its owner may write it as he likes.
+    assert not guard.misuses_name(name, "mail.bank.example", ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Ann",
+        "Ann @ Bank",
+        "Bank . Example",
+        "meet at bank.example",
+        "a@bank.example.other.example",
+        "a@riverbank.example",
+    ],
+)
+def test_a_name_that_shows_no_protected_address_is_left_alone(name: str) -> None:
+    assert not Guard(Protected(domains=("bank.example",))).misuses_name(name, "other.example", ())
+
+
+def test_ones_own_address_in_a_name_is_no_misuse_though_it_looks_like_another() -> None:
+    guard = Guard(Protected(domains=("mail.example",)))
+    assert not guard.misuses_name("a@rnail.example", "rnail.example", ())
+    assert guard.misuses_name("a@rnail.example", "other.example", ())
+
+
+@pytest.mark.parametrize(
+    ("domain", "like"),
+    [
+        ("tencent.example", "tencent.*"),
+        ("mail.tencent.co.uk", "tencent.*"),
+        ("tеncent.net".encode("idna").decode(), "tencent.*"),
+        ("tencent.com", None),
+        ("mail.tencent.com", None),
+        ("tencent-fans.net", None),
+        ("tencent.kites.example", None),
+        ("co.uk", None),
+    ],
+)
+def test_a_name_protected_under_every_suffix(domain: str, like: str | None) -> None:
+    assert Guard(Protected(domains=("tencent.com", "tencent.*"))).imitated(domain) == like
+
+
+def test_without_the_star_another_suffix_is_another_name() -> None:
+    assert Guard(Protected(domains=("tencent.com",))).imitated("tencent.net") is None
+
+
 class Asked:
     """A directory that notes what it is asked, or is away."""
 

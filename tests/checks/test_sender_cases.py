@@ -13,6 +13,8 @@
     "teapots.example" = "ten_2"
     [accounts]                       # of the tenant's mailboxes
     "bob@kites.example" = "acc_2"
+    [send_as]                        # from whose addresses an account may write
+    acc_1 = ["bob@kites.example"]
 
 Protected in all of them: the domains tencent, qq and mail.example, the name 系统管理员 for tencent.example and the
 tenant's own domains, the name Mail Service for tencent.example. Lent to kites.example: send.news.example.
@@ -54,12 +56,16 @@ async def test_case(folder: Path) -> None:
     async def account_of(login: str) -> str | None:
         return accounts.get(login)
 
+    async def may_send_as(account_id: str, address: str) -> bool:
+        return address in said.get("send_as", {}).get(account_id, [])
+
     check = sender.make(
         owner_of,
         protected=PROTECTED,
         delegated={"kites.example": ("send.news.example",)},
         is_declared=lambda _: bool(came.get("is_declared", True)),
         account_of=account_of,
+        may_send_as=may_send_as,
     )
     direction = Direction(came.get("direction", "outbound"))
     mail_from = came.get("mail_from", "alice@kites.example")

@@ -16,6 +16,7 @@ from filterd.checks import (
     pii,
     prohibited,
     rate,
+    replay,
     sender,
     spam,
     spf,
@@ -33,6 +34,7 @@ CHECKS: tuple[Builtin, ...] = (
     Builtin(name=dkim.NAME, codes=dkim.CODES, make=dkim.make),
     Builtin(name=dmarc.NAME, codes=dmarc.CODES, make=dmarc.make),
     Builtin(name=arc.NAME, codes=arc.CODES, make=arc.make),
+    Builtin(name=replay.NAME, codes=replay.CODES, make=replay.make),
     attachments.BUILTIN,
     links.BUILTIN,
     pii.BUILTIN,
@@ -40,7 +42,8 @@ CHECKS: tuple[Builtin, ...] = (
     *prohibited.BUILTINS,
 )
 
-CODES: tuple[Code, ...] = tuple(code for check in CHECKS for code in check.codes)
+# Some have one in common.
+CODES: tuple[Code, ...] = tuple(dict.fromkeys(code for check in CHECKS for code in check.codes))
 
 # What an agreement may name; start-up refuses one that names anything else.
 ALL_CODES: frozenset[str] = frozenset(code.code for code in CODES)

@@ -1,6 +1,7 @@
 """ARC: is the chain of custody of this mail unbroken?  RFC 8617 §5.2.
 
-Finds: auth.arc.fail. Temporary: no answer for a key (`dns`, `dns_budget`), while nothing else breaks the chain.
+Finds: auth.arc.fail, dns.budget.spent. Temporary: no answer for a key (`dns`, `dns_budget`), while nothing else breaks
+the chain.
 A mail without ARC fields is clean with the result `none`. Whether the sealers are to be believed is not asked here;
 the newest one's domain stands in the comment of the result.
 Verifies the newest ARC-Message-Signature and every seal (step 6 lets older message signatures be). Linear in the size
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from filterd.checks.budget import SPENT, spent
 from filterd.checks.dkim.canonical import Canonical, relaxed_field
 from filterd.checks.dkim.fate import Fate
 from filterd.checks.dkim.fetch import KeyAnswer, Keys, fetch
@@ -37,7 +39,7 @@ from filterd.model.verdict import AuthResult, FailMode, Finding, Outcome, Verdic
 
 NAME, VERSION = "arc", "1"
 FAIL = "auth.arc.fail"
-CODES = (Code(code=FAIL, label="The mail carries an ARC chain, and the chain does not hold."),)
+CODES = (Code(code=FAIL, label="The mail carries an ARC chain, and the chain does not hold."), SPENT)
 
 # RFC 8617 §4.2.1.
 MAX_SETS = 50
@@ -146,7 +148,8 @@ def judge(message: Message, canonical: Canonical, chain: tuple[Set, ...] | Broke
             return _failed(message, Broken(prefix + fate.code, instance))
     if lost := next((fate for fate, _, _ in fates if fate is not Fate.PASS), None):
         # RFC 8617 §10.1 registers no word for it, so the header says nothing.
-        return Verdict(check=NAME, version=VERSION, outcome=Outcome.TEMPERROR, reason=lost.code)
+        found = (spent("header.arc-seal"),) if lost is Fate.DNS_BUDGET else ()
+        return Verdict(check=NAME, version=VERSION, outcome=Outcome.TEMPERROR, findings=found, reason=lost.code)
     comment = f"i={len(chain)} d={newest.sealed.domain}"
     return _verdict(Outcome.CLEAN, AuthResult(method=NAME, result="pass", comment=comment))
 

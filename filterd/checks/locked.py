@@ -24,6 +24,8 @@ class LockedList(Listed, Protocol):
 
     @property
     def category(self) -> str: ...
+    @property
+    def on_hit(self) -> str: ...
 
 
 class LockedLists(Protocol):
@@ -34,12 +36,14 @@ class LockedLists(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedHit:
-    """One list that has enough entries in a mail. `entries` names them by number, never a term."""
+    """One list that has enough entries in a mail. `entries` names them by number, never a term; `on_hit`: what the list
+    wants of such mail."""
 
     list_id: str
     digest: str
     category: str
     entries: tuple[str, ...]
+    on_hit: str = "deliver"
 
 
 class LockedReader:
@@ -48,6 +52,10 @@ class LockedReader:
     def __init__(self, lists: LockedLists):
         self._lists = lists
         self._shelf: Shelf[LockedList] = Shelf()
+
+    async def wants(self, on_hit: str, is_locked: Callable[[str], bool]) -> bool:
+        """Say whether a list in force of a locked category wants this of mail that it finds."""
+        return any(one.on_hit == on_hit and is_locked(one.category) for one in await self._lists.current())
 
     async def read(self, message: Message, at: datetime, is_locked: Callable[[str], bool]) -> tuple[LockedHit, ...]:
         """Say which lists the mail has enough entries of. Raises ModelError where the lists cannot be compiled.
@@ -73,5 +81,9 @@ def hits(
         entries = named(hit)
         if len(entries) >= hit.list.at_least and is_locked(hit.list.category):
             one = hit.list
-            found.append(LockedHit(list_id=one.id, digest=one.digest, category=one.category, entries=entries))
+            found.append(
+                LockedHit(
+                    list_id=one.id, digest=one.digest, category=one.category, entries=entries, on_hit=one.on_hit
+                )
+            )
     return tuple(found)

@@ -42,6 +42,10 @@ class Signer:
         if self._seal is not None:
             yield self._seal
 
+    def in_force(self, at: datetime) -> tuple[SigningKey, ...]:
+        """Give the keys that would sign mail now, the seal's left out."""
+        return tuple(key for keys in self._keys.values() for key in _current(keys, at))
+
     async def signatures(
         self, message: Message, own_domains: Collection[str], at: datetime, owner_of: OwnerOf
     ) -> Fields:
@@ -55,6 +59,12 @@ class Signer:
         keys = self.keys_for(message, own_domains, at)
         if keys and await _is_anothers(author(message).domain or "", own_domains, owner_of):
             return []
+        return await _apart(message, _signatures, message, keys, int(at.timestamp())) if keys else []
+
+    async def letterhead(self, message: Message, at: datetime) -> Fields:
+        """Make the DKIM-Signature fields of a mail that filterd wrote itself, for its top: by the keys of its From
+        domain, or of the nearest one above it. Whose that is was the operator's choice."""
+        keys = self.keys_for(message, tuple(parents(author(message).domain or "")), at)
         return await _apart(message, _signatures, message, keys, int(at.timestamp())) if keys else []
 
     async def sealed(self, message: Message, found: str | None, results: str | None, at: datetime) -> Fields:

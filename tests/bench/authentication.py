@@ -42,7 +42,7 @@ class Row(NamedTuple):
 def measure(mails: list[bytes], rounds: int) -> dict[str, float]:
     """Run everything in turn and print the table; gives the median of CPU ms a mail, by row."""
     signers = Signers()
-    signed = [signers.sign(raw, domain) for n, raw in enumerate(mails) if (domain := signers.domain_of(n))]
+    signed = [signers.sign(_ended(raw), domain) for n, raw in enumerate(mails) if (domain := signers.domain_of(n))]
     with tempfile.TemporaryDirectory(prefix="filterd-bench-") as name:
         rows = _rows(signers, signed, Path(name))
         spent: dict[str, list[float]] = {row.name: [] for row in rows}
@@ -105,6 +105,11 @@ def _rows(signers: Signers, signed: list[bytes], folder: Path) -> list[Row]:
         Row("filterd, sign", sign),
         Row("filterd, SPF, cached", lambda: _spf(signers, len(signed))),
     ]
+
+
+def _ended(raw: bytes) -> bytes:
+    """SMTP knows no mail whose last line has no end; what its blanks are, verifiers say differently."""
+    return raw.removesuffix(b"\r\n") + b"\r\n"
 
 
 def _theirs(raw: bytes, known: dict[bytes, bytes]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from filterd.mail import fields
 from filterd.mail.lines import canonical
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,15 @@ def labelled(sample: int | None = None) -> Iterator[DevMail]:
         yield from mails[::step]
 
 
+def came_signed() -> Iterator[bytes]:
+    """Give every mail of the packs, of both splits, that bears a DKIM-Signature."""
+    for pack in _packs():
+        for mail in _members(pack, splits=("train", "dev")):
+            block = fields.split(mail.raw, limits=None)
+            if any(name.lower() == b"dkim-signature" for _, name, *_ in block.fields):
+                yield mail.raw
+
+
 def fixtures(shared: Path) -> Iterator[tuple[str, bytes]]:
     """Give every parser fixture by name, as it lies on disk."""
     with tarfile.open(shared / "data/mail_fixtures.tar.gz") as archive:
@@ -69,11 +79,11 @@ def _packs() -> list[Path]:
     return [pack for pack in packs if "fixtures" not in pack.name]
 
 
-def _members(pack: Path) -> Iterator[DevMail]:
+def _members(pack: Path, splits: tuple[str, ...] = ("dev",)) -> Iterator[DevMail]:
     name = pack.name.removeprefix("mail_").removesuffix(".tar.gz")
     with tarfile.open(pack) as archive:
         for member in archive:
-            if member.isfile() and "/dev/" in f"/{member.name}" and member.name.endswith(".eml"):
+            if member.isfile() and member.name.endswith(".eml") and set(member.name.split("/")[:-1]) & set(splits):
                 file = archive.extractfile(member)
                 if file is not None:
                     yield DevMail(name, member.name.split("/")[-2], canonical(file.read())[0])

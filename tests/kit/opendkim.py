@@ -11,7 +11,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_SAID = re.compile(r"^opendkim: (?P<file>\S+): verification \(.*?\) (?P<word>succeeded|failed)", re.MULTILINE)
+_SAID = re.compile(
+    r"^opendkim: \S+: (?:verification \(.*?\) (succeeded|failed)|(message not signed)|line \d+: (header malformed))",
+    re.MULTILINE,
+)
 
 
 class OpenDkim:
@@ -31,12 +34,12 @@ class OpenDkim:
         said = subprocess.run([self._program, "-V"], capture_output=True, text=True, timeout=60)
         return (said.stdout + said.stderr).splitlines()[0].removeprefix("opendkim: ")
 
-    def verifies(self, raw: bytes) -> bool | None:
-        """Say whether the signature of a mail holds; None: OpenDKIM does not read this mail, or sees no signature."""
+    def says(self, raw: bytes) -> str:
+        """Say what it prints of a mail: `succeeded`, `failed`, `message not signed`, `header malformed`, or nothing."""
         file = self._folder / "one.eml"
         file.write_bytes(raw)
         said = _SAID.search(self.run([file]))
-        return said["word"] == "succeeded" if said else None
+        return next(filter(None, said.groups())) if said else ""
 
     def run(self, files: Sequence[Path]) -> str:
         """Verify files in one process, in order, up to the first that it cannot read; give what it printed."""

@@ -193,3 +193,21 @@ async def test_held_mail_goes_on_signed_when_it_is_released(tmp_path: Path) -> N
         (mail,) = office.sink.messages
         assert [r.result for r in (await ours(mail.raw, ZONE, at=office.clock.now())).results] == ["pass"]
         assert mail.raw.endswith(letter("Offer"))
+
+
+async def test_a_report_about_returned_mail_is_signed_in_the_provider_s_name(tmp_path: Path) -> None:
+    file = str(write(tmp_path / "key.pem", RSA))
+    keys = [{"domain": name, "selector": "s", "file": file} for name in ("cust.example", "provider.example")]
+    notices = {"sender": "Mail desk <desk@provider.example>"}
+    async with open_holding(tmp_path / "office", signing={"key": keys}, notices=notices) as office:
+        office.script.codes = CONTESTABLE
+        await office.submit(letter("Offer"), BOB)
+        (row,) = await office.items()
+        await office.act("mona", "quarantine.return", item=row["item_id"], reason="spam")
+        await office.carry()
+        (mail,) = office.sink.messages
+        zone = {f"s._domainkey.{name}": {"TXT": [record(RSA)]} for name in ("cust.example", "provider.example")}
+        (result,) = (await ours(mail.raw, zone, at=office.clock.now())).results
+        assert (result.result, result.properties[0]) == ("pass", ("header.d", "provider.example"))
+        # The mail itself stands in it as it came.
+        assert letter("Offer") in mail.raw

@@ -2,7 +2,8 @@
 
 Looks at the first ten signatures, from the top; one good one makes the mail clean.
 Finds, when none is good: auth.dkim.fail, auth.dkim.partial (l= leaves part of the body unsigned), auth.dkim.weak
-(rsa-sha1, or a key below 1024 bits). Temporary: no answer for a key (`dns`, `dns_budget`), while none is good.
+(rsa-sha1, or a key below 1024 bits). Temporary: no answer for a key (`dns`, or `dns_budget`, with dns.budget.spent),
+while none is good.
 A mail without signature is clean with the result `none`. Findings name domains, codes and counts.
 
     tags, signature   what a field says           keys        what a record says
@@ -12,13 +13,16 @@ A mail without signature is clean with the result `none`. Findings name domains,
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from filterd.checks.budget import SPENT, spent
 from filterd.checks.dkim.canonical import Canonical
 from filterd.checks.dkim.fate import Fate
 from filterd.checks.dkim.fetch import KeyAnswer, Keys, fetch
-from filterd.checks.dkim.signature import Signature, Unread, read_dkim
+from filterd.checks.dkim.signature import SHOWN_CHARS, Signature, Unread, read_dkim
 from filterd.checks.dkim.verify import Checked, before_key, verify
 from filterd.checks.spec import Check, Code, Context, Prompt, in_place, skipped
 from filterd.model.message import Message
@@ -32,6 +36,7 @@ CODES = (
     Code(code=FAIL, label="The mail is DKIM-signed, and no signature holds."),
     Code(code=PARTIAL, label="A DKIM signature holds, but leaves part of the body unsigned."),
     Code(code=WEAK, label="A DKIM signature uses a key below 1024 bits or SHA-1."),
+    SPENT,
 )
 
 # FAULTS 15. RFC 6376 §6.1 lets a verifier bound the number; real mail has one to four.
@@ -92,7 +97,7 @@ def judge(message: Message, canonical: Canonical, examined: Sequence[Examined], 
         return UNSIGNED
     checked = [_check(one, canonical, keys) for one in examined]
     unseen = len(message.all("dkim-signature")) - len(examined)
-    results = [_result(one.signature, fate) for one, fate in zip(examined, checked, strict=True)]
+    results = [_result(signature, fate) for signature, fate in zip(_told_apart(examined), checked, strict=True)]
     if unseen:
         results[-1] = _with_count(results[-1], unseen)
     fates = [one.fate for one in checked]
@@ -101,7 +106,8 @@ def judge(message: Message, canonical: Canonical, examined: Sequence[Examined], 
     if Fate.PASS in fates or not counted:
         return _verdict(Outcome.CLEAN, tuple(results))
     if lost := next((fate for fate in fates if fate.word == "temperror"), None):
-        return _verdict(Outcome.TEMPERROR, tuple(results), reason=lost.code)
+        found = (spent("header.dkim-signature"),) if Fate.DNS_BUDGET in fates else ()
+        return _verdict(Outcome.TEMPERROR, tuple(results), findings=found, reason=lost.code)
     return _verdict(Outcome.FOUND, tuple(results), findings=_findings(examined, checked, unseen))
 
 
@@ -141,6 +147,30 @@ def _result(signature: Signature | Unread, checked: Checked) -> AuthResult:
     word = "pass" if fate is Fate.PASS else "neutral"
     comment = f"test key, {fate.comment}" if fate.comment else "test key"
     return AuthResult(method=NAME, result=word, properties=signature.properties, comment=comment)
+
+
+def _told_apart(examined: Sequence[Examined]) -> list[Signature | Unread]:
+    """Give the signatures with as much of each in header.b as tells it from the others (RFC 6008 §4)."""
+    if len(examined) < 2:
+        return [one.signature for one in examined]
+    texts = {b64encode(x.signature.signature).decode() for x in examined if isinstance(x.signature, Signature)}
+    told: list[Signature | Unread] = []
+    for one in examined:
+        if isinstance(one.signature, Signature):
+            text = b64encode(one.signature.signature).decode()
+            length = max((_alike(text, other) for other in texts if other != text), default=0) + 1
+            if length > SHOWN_CHARS:
+                longer = tuple((k, text[:length] if k == "header.b" else v) for k, v in one.signature.properties)
+                told.append(replace(one.signature, properties=longer))
+                continue
+        told.append(one.signature)
+    return told
+
+
+def _alike(one: str, other: str) -> int:
+    """Say how many characters two texts have in common at the start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _with_count(result: AuthResult, unseen: int) -> AuthResult:

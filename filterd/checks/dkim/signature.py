@@ -17,6 +17,10 @@ from filterd.mail.names import canonical_domain
 MAX_FIELD_BYTES = 16_384
 # RFC 1035 §2.3.4: text form without the root dot.
 MAX_NAME = 253
+# RFC 6008 §4: at least so many characters of b= in header.b.
+SHOWN_CHARS = 8
+# RFC 5321 §4.5.3.1.1.
+_MAX_LOCAL_PART = 64
 
 ALGORITHMS = {b"rsa-sha256": "rsa-sha256", b"ed25519-sha256": "ed25519-sha256", b"rsa-sha1": "rsa-sha1"}
 _FORMS = {b"simple": "simple", b"relaxed": "relaxed"}
@@ -129,10 +133,11 @@ class _Values:
         self.signature = base64(value.get(b"b", b""))
         said = (
             ("header.d", self.domain),
+            ("header.i", _told_identity(value.get(b"i", b""), self.domain)),
             ("header.s", self.selector),
             ("header.a", self.algorithm),
             # RFC 6008: enough of the signature to tell it from others.
-            ("header.b", b"".join(value[b"b"].split())[:8].decode("ascii") if self.signature else None),
+            ("header.b", b"".join(value[b"b"].split())[:SHOWN_CHARS].decode("ascii") if self.signature else None),
         )
         self.properties = tuple((name, text) for name, text in said if text is not None)
 
@@ -197,6 +202,17 @@ def _identity(value: bytes) -> str | None:
     """Say the domain of i=, which may have nothing before its `@`."""
     _, at, domain = value.rpartition(b"@")
     return domain_name(domain) if at else None
+
+
+def _told_identity(value: bytes, domain: str | None) -> str | None:
+    """Say i= for the record (RFC 8601 §2.7.1); None where it says no more than d= does, or is unsound."""
+    local_part = value.rpartition(b"@")[0]
+    of = _identity(value)
+    if of is None or domain is None or (of != domain and not of.endswith(f".{domain}")):
+        return None
+    if not (local_part or of != domain) or len(local_part) > _MAX_LOCAL_PART or not local_part.isascii():
+        return None
+    return f"{local_part.decode('ascii')}@{of}"
 
 
 def _forms(value: bytes) -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ from filterd.agreement.maintenance import Window, working_end
 from filterd.agreement.requests import TROUBLE, answer_of
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
-from filterd.model.complaints import Complained
+from filterd.model.complaints import Bounced, Complained
 from filterd.model.ids import derived_id
 from filterd.model.standing import History
 
@@ -53,9 +53,41 @@ def complained(
     )
 
 
+def bounced(
+    history: History, at: datetime, delivered: int, terms: Agreement, stream: r.StreamDeclared, percent: float
+) -> Bounced:
+    """Say how much of a stream's mail came back since it was declared, in the days that complaints count.
+
+    Args:
+        delivered: as of `complained`: those refused at once are not among them, and are added.
+    """
+    rules = terms.complaints
+    since = max(at - timedelta(days=rules.days), stream.at)
+    rows = [x for x in history.of(r.BounceCounted) if since <= x.at <= at and stream.key in x.stream]
+    back = {x.unit for x in rows if not x.is_refused}
+    refused: dict[str, int] = {}
+    for row in rows:
+        if row.is_refused:
+            # Tried again, it is the same mail.
+            refused[row.unit] = max(row.recipients, refused.get(row.unit, 0))
+    return Bounced(
+        bounced=len(back) + sum(refused.values()),
+        tried=delivered + sum(refused.values()),
+        least_tried=rules.delivered,
+        least_bounced=rules.complainants,
+        percent=percent,
+    )
+
+
 def unit_of(account_id: str, recipient: str) -> str:
     """Say who counts as one: the same recipient of another account cannot be told from it."""
     return derived_id("cu", account_id, recipient)
+
+
+def discounted(history: History, at: datetime) -> frozenset[str]:
+    """Say the cases whose complaints count for nothing, as the last person has found who looked."""
+    last = {x.complaint_id: x.is_back for x in history.of(r.ComplaintDiscounted) if x.at <= at}
+    return frozenset(name for name, is_back in last.items() if not is_back)
 
 
 def ignored(history: History, since: datetime, at: datetime) -> bool:
@@ -88,7 +120,7 @@ def _units(history: History, since: datetime, at: datetime, stream: str | None, 
     Args:
         at_most: of those that one person of ours took in by hand: nobody is found guilty on one person's word.
     """
-    off = {x.complaint_id for x in history.of(r.ComplaintDiscounted) if x.at <= at}
+    off = discounted(history, at)
     rows = [x for x in history.of(r.ComplaintCounted) if x.at <= at]
     # Of one mail, whichever was read first.
     withdrawn = {(x.unit, x.transaction_id) for x in rows if x.is_withdrawn}

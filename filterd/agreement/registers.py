@@ -8,11 +8,11 @@ log, and what no register speaks of is untouched.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from filterd.agreement.complaints import complained, ignored
+from filterd.agreement.complaints import bounced, complained, ignored
 from filterd.agreement.sections_registers import RegistersSection
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
@@ -23,9 +23,9 @@ from filterd.model.session import Direction
 from filterd.model.standing import History, Surroundings
 
 # The condition of a declared stream that each of its mails keeps or lacks, and those that are the whole stream's.
-_HEADER, _COMPLAINTS, _OPT_OUTS = "missing_header", "complaints", "opt_outs"
+_HEADER, _COMPLAINTS, _BOUNCES, _OPT_OUTS = "missing_header", "complaints", "bounces", "opt_outs"
 
-R = TypeVar("R", r.AuthorisationGiven, r.StreamDeclared, r.SenderProtected, r.MigrationOpened)
+R = TypeVar("R", r.AuthorisationGiven, r.StreamDeclared, r.SenderProtected, r.MigrationOpened, r.NotifierMuted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def relieve(
                 allowed=frozenset(allowed),
             )
         if (stream := _stream(case, tenant)) is not None:
-            noticed = (*_noticed(stream, case, rules, tenant), *_complained(stream, case, terms, tenant, history))
+            noticed = (*_noticed(stream, case, rules, tenant), *_failed(stream, case, terms, rules, tenant, history))
             if _is_good(stream, case, tenant, noticed):
                 kept = tuple(v for v in kept if v.category not in rules.streams)
                 why.append(("register.stream", stream.entry_id))
@@ -235,26 +235,33 @@ def _noticed(
     )
 
 
-def _complained(
-    stream: r.StreamDeclared, case: Case, terms: Agreement, tenant: History, history: History
+def _failed(
+    stream: r.StreamDeclared,
+    case: Case,
+    terms: Agreement,
+    rules: RegistersSection,
+    tenant: History,
+    history: History,
 ) -> Iterator[r.StreamNoticed]:
-    """Put a stream on notice that too many complain of, or that goes to people who have opted out; each once for a
-    declaration: made anew, it is looked at anew."""
+    """Put a stream on notice that too many complain of, of which too much comes back, or that goes to people who have
+    opted out; each once for a declaration: made anew, it is looked at anew."""
     known = {x.condition for x in tenant.of(r.StreamNoticed) if x.entry_id == stream.entry_id}
-    said = complained(history, case.at, case.facts.counts.recipients_month, terms, stream)
-    failed = ((_COMPLAINTS, said.is_above), (_OPT_OUTS, ignored(history, stream.at, case.at)))
-    rules = terms.registers
-    for condition, has_failed in failed:
-        if has_failed and condition not in known and rules is not None:
-            yield r.StreamNoticed(
-                at=case.at,
-                entry_id=stream.entry_id,
-                tenant_id=stream.tenant_id,
-                condition=condition,
-                repair_by=case.at + timedelta(days=rules.repair_days),
-                delivered=said.delivered if condition == _COMPLAINTS else None,
-                complainants=said.complainants if condition == _COMPLAINTS else None,
-            )
+    delivered = case.facts.counts.recipients_month
+    said = complained(history, case.at, delivered, terms, stream)
+    back = bounced(history, case.at, delivered, terms, stream, rules.bounce_percent)
+    noticed = r.StreamNoticed(
+        at=case.at,
+        entry_id=stream.entry_id,
+        tenant_id=stream.tenant_id,
+        condition=_OPT_OUTS,
+        repair_by=case.at + timedelta(days=rules.repair_days),
+    )
+    if said.is_above and _COMPLAINTS not in known:
+        yield replace(noticed, condition=_COMPLAINTS, delivered=said.delivered, complainants=said.complainants)
+    if back.is_above and _BOUNCES not in known:
+        yield replace(noticed, condition=_BOUNCES, delivered=back.tried, bounced=back.bounced)
+    if _OPT_OUTS not in known and ignored(history, stream.at, case.at):
+        yield noticed
 
 
 def _is_good(stream: r.StreamDeclared, case: Case, tenant: History, noticed: tuple[r.Record, ...]) -> bool:

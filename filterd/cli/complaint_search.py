@@ -7,21 +7,23 @@ sent and that was let go. Addresses leave here as keyed hashes, words as a diges
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from filterd.cli.finding import find, message_id_hashes
+from filterd.cli.finding import find
 from filterd.cli.keys import keys_of
 from filterd.cli.log_index import index_of
 from filterd.cli.mails import mails
 from filterd.cli.places import events_of
-from filterd.log.facts import pseudonym
+from filterd.log import message_id_hashes, pseudonym
 from filterd.log.read import events_about, stream_files
 from filterd.log.search import searched
 from filterd.mail.complaint import NOT_SPAM, Reported, read_complaint
 from filterd.model.found import FoundMail, JudgedMail, MailQuery
 from filterd.model.ids import derived_id, keyed_hash
+from filterd.pipeline.bounces import read_bounces
 from filterd.pipeline.headers import TRACE
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ _AT_ONCE = 500
 _MOST_FOUND = 5_000
 # Mails that the ledger is told of for one report: a Message-ID may have been used before.
 _MOST_SAID = 20
-# What has left us at once; other mail never reached anybody who could complain, or somebody has looked at it.
-_LET_GO = frozenset({"accept", "tag"})
-_OUR_WAY = frozenset({"outbound", "internal"})
 
 Found = dict[str, Any]
 
@@ -68,19 +67,35 @@ def by_reference(
 def reports(
     config: Config, paths: Iterable[str], *, is_feedback_loop: bool, now: datetime | None = None
 ) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """Say of every mail under the paths what `complaint.import` takes, or why it could not be read."""
-    day = (now or datetime.now(UTC)).date().isoformat()
+    """Say of every mail under the paths what `complaint.import` takes, or `bounce.import` for a delivery report (which
+    has the key `failed`), or why it could not be read."""
+    day, key = (now or datetime.now(UTC)).date().isoformat(), keys_of(config).pseudonym
     batch: list[tuple[str, Reported]] = []
     for mail in mails(paths, max_bytes=MAX_BYTES):
         where = mail.path if mail.member is None else f"{mail.path}:{mail.member}"
         if mail.error is not None:
             yield where, mail.error
             continue
+        if (bounced := read_bounces(mail.raw, key)) is not None:
+            yield where, {"found": _bounced(config, bounced), "failed": bounced["failed"]}
+            continue
         batch.append((where, read_complaint(mail.raw, TRACE)))
         if len(batch) == _AT_ONCE:
             yield from _looked_up(config, batch, day, is_feedback_loop=is_feedback_loop)
             batch = []
     yield from _looked_up(config, batch, day, is_feedback_loop=is_feedback_loop)
+
+
+def _bounced(config: Config, said: dict[str, Any]) -> list[Found]:
+    """Say the mails of our record that a delivery report may be about, one it names by our own id first."""
+    if not said["failed"]:
+        return []
+    named = {who for people in said["failed"] for who in people}
+    mails = [x for tx in said["transactions"] for x in _by_transaction(config, tx)]
+    if said["message_ids"]:
+        mails += _by_message_ids(config, said["message_ids"])
+    mine = (x for x in mails if x.was_sent and not named.isdisjoint(x.recipients))
+    return [x.as_sent() for x in itertools.islice(mine, _MOST_SAID)]
 
 
 def _looked_up(
@@ -145,6 +160,7 @@ def _request(
         "channel": "arf" if reported.is_arf else "plain",
         "found": _rows(found, people),
         "complainants": people,
+        "reporter": pseudonym(key, reported.author) if reported.author else None,
         "group": "" if is_feedback_loop or not reported.words else derived_id("cg", together),
         "is_withdrawn": reported.feedback == NOT_SPAM or None,
     }
@@ -152,20 +168,12 @@ def _request(
 
 def _rows(found: Iterable[JudgedMail], people: Iterable[str] = ()) -> list[Found]:
     """Say what the record has of the mails that count: those that one of these people got, where there are such."""
-    sent = [x for x in found if x.tx and x.account_id and x.disposition in _LET_GO and x.direction in _OUR_WAY]
+    sent = [x for x in found if x.was_sent]
     wanted = set(people)
     mine = [x for x in sent if not wanted.isdisjoint(x.recipients)] or sent
     # The first ones, and one of anybody else's: whose it is must stay open where two have sent it.
     other = next((x for x in mine[_MOST_SAID:] if x.account_id != mine[0].account_id), None)
-    return [
-        {
-            "transaction_id": x.tx,
-            "account_id": x.account_id,
-            "recipients": list(x.recipients),
-            "streams": list(x.streams),
-        }
-        for x in [*mine[:_MOST_SAID], *([other] if other is not None else [])]
-    ]
+    return [x.as_sent() for x in [*mine[:_MOST_SAID], *([other] if other is not None else [])]]
 
 
 def _search(config: Config, query: MailQuery) -> list[FoundMail]:

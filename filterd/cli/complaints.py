@@ -21,6 +21,9 @@ Answer = Annotated[
 Account = Annotated[str, typer.Argument(metavar="LOGIN|ID", help="Whose mail it is about.")]
 
 
+Unfounded = Annotated[str, typer.Option("--complaint", metavar="ID", help="The case that was closed as unfounded.")]
+
+
 # --- complaints -------------------------------------------------------------------------------------------------------
 
 
@@ -84,31 +87,41 @@ def complaint_import(
     state_dir: StateDir = None,
     as_json: Json = False,
 ) -> None:
-    """Read reports in: feedback reports (ARF) and mails that people forward or answer to.
+    """Read reports in: feedback reports (ARF), mails that people forward or answer to, and delivery reports (DSN).
 
     Reports about one account are one case. What a report says of the sender counts for nothing; nobody is written to.
+    A delivery report is no complaint: addresses that do not exist count for the declared stream the mail was of.
     """
     from filterd.cli import complaint_search as search
 
     settings, who = load_config(config, state_dir), find_token(token)
-    taken, errors = [], 0
+    taken, errors, bounces, bounced = [], 0, 0, 0
     for path, report in search.reports(settings, paths, is_feedback_loop=is_feedback_loop):
         if isinstance(report, str):
             errors += 1
             complain(f"{printable(path)}: {report}")
             continue
-        said = ask(settings, "complaint.import", token=who, **report)
-        taken.append(said)
+        if "failed" in report:
+            said = ask(settings, "bounce.import", token=who, **report)
+            bounces, bounced = bounces + 1, bounced + said["counted"]
+        else:
+            said = ask(settings, "complaint.import", token=who, **report)
+            taken.append(said)
         if as_json:
             print(dumps({"path": path, **said}))
-    if not taken and not errors:
+    if not taken and not errors and not bounces:
         raise UsageError("no mail in there")
     if not as_json:
         cases = {said["complaint_id"] for said in taken} - {None}
         matched = sum(said.get("account_id") is not None for said in taken)
         counted = sum(bool(said["is_counted"]) for said in taken)
+        unheard = sum(bool(said.get("is_muted")) for said in taken)
         head = f"{count(len(taken), 'report')}: {count(len(cases), 'case')}"
         print(f"{head}, {matched} about mail of ours, {counted} counted")
+        if unheard:
+            print(f"{count(unheard, 'report')} of people who are muted: on record, and no case")
+        if bounces:
+            print(f"{count(bounces, 'delivery report')}: {count(bounced, 'bounce')} of declared streams counted")
     if errors:
         raise typer.Exit(1)
 
@@ -163,6 +176,65 @@ def complaint_close(
         token=find_token(token),
     )
     result(said, as_json=as_json, text=lambda: _lines(said))
+
+
+@complaints.command("contest")
+def complaint_contest(
+    complaint: Annotated[str, typer.Argument(metavar="ID")],
+    reason: Reason,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Open a case again, once, that was closed without action: who complained says it was wrong. Another closes it."""
+    given: dict[str, Any] = {"complaint": complaint, "reason": reason, "token": find_token(token)}
+    said = ask(load_config(config, state_dir), "complaint.contest", **given)
+    result(said, as_json=as_json, text=lambda: _lines(said))
+
+
+@complaints.command("warn")
+def complaint_warn(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who complained; only a letter bears it.")],
+    complaint: Unfounded,
+    reason: Reason,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Warn somebody whose complaint was closed as unfounded: they get a letter, and may be muted for the next one."""
+    from filterd.cli import complaint_search as search
+
+    settings = load_config(config, state_dir)
+    given: dict[str, Any] = {"complaint": complaint, "reason": reason, "token": find_token(token)}
+    who = search.hashed(settings, address)
+    said = ask(settings, "complaint.warn", notifier=who, answer_to=address.strip(), **given)
+    result(said, as_json=as_json, text=lambda: _lines(said))
+
+
+@complaints.command("mute")
+def complaint_mute(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who complained, and was warned.")],
+    complaint: Unfounded,
+    reason: Reason,
+    days: Annotated[int, typer.Option("--days", help="For how long, at most 180.")] = 90,
+    token: Token = None,
+    config: ConfigFile = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Propose not to hear somebody's complaints for a while; another person approves. `register end` unmutes them."""
+    from filterd.cli import complaint_search as search
+
+    settings = load_config(config, state_dir)
+    given: dict[str, Any] = {"complaint": complaint, "days": days, "reason": reason, "token": find_token(token)}
+    who = search.hashed(settings, address)
+    said = ask(settings, "proposal.make", act="notifier.mute", subject="site", notifier=who, **given)
+    complain(
+        f"another person approves it: filterd proposal approve {said['proposal_id']} --digest {said['digest'][:12]}"
+    )
+    result(said, as_json=as_json, text=lambda: [f"{said['proposal_id']}  {said['act']}"])
 
 
 # --- opt-outs ---------------------------------------------------------------------------------------------------------
@@ -226,6 +298,8 @@ def optout_remove(
 
 
 def _case_line(said: dict[str, Any]) -> str:
+    if said.get("is_muted"):
+        return "no case: two people do not hear this complainant for a while (filterd register list); it is on record"
     whom = said["account_id"] or "nobody that our record knows"
     return f"case {said['complaint_id']}, due {said['due_at']}, about {whom}"
 

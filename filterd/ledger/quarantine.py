@@ -8,7 +8,7 @@ by model.held.NEXT, one row of the ledger a step, and each step only from the st
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from filterd.model import records as r
 from filterd.model.evidence import WHOLE, Kept, kept
 from filterd.model.held import (
     ENDS,
+    FOR_PERSON,
     NEXT,
     NO_FACTS,
     WAITING,
@@ -46,6 +47,8 @@ BY_ERASURE = "erasure"
 # As long as it is held.
 _NO_END = datetime(9999, 12, 31, tzinfo=UTC)
 _ERASED = b""
+# What no locked list holds.
+_is_other = QUARANTINE.c.reason != FOR_PERSON
 
 
 def hold(
@@ -100,9 +103,9 @@ def hold(
         recipients=len(envelope.forward_paths),
         due_at=due_at,
         direction=facts.direction.value,
-        incident_id=facts.incident_id,
+        incident_id=facts.incident_id if reason != FOR_PERSON else "",
     )
-    txn.append(record, account_id=account_id, tenant_id=tenant_id)
+    _append(txn, record, account_id, tenant_id, is_for_person=reason == FOR_PERSON)
     txn.after_commit.append(lambda: txn.equipment.spool.discard(transaction_id))
     return item_id
 
@@ -173,13 +176,17 @@ def items(
     due_before: datetime | None = None,
     account_id: str | None = None,
     limit: int | None = None,
+    is_for_person: bool | None = False,
 ) -> tuple[HeldMail, ...]:
     """Say the items in these states, the first due first.
 
     Args:
         due_before: only what is due then or earlier.
+        is_for_person: only those that locked lists hold; False: only the others; None: both.
     """
     query = select(QUARANTINE).where(QUARANTINE.c.state.in_([state.value for state in states]))
+    if is_for_person is not None:
+        query = query.where(~_is_other if is_for_person else _is_other)
     if due_before is not None:
         query = query.where(QUARANTINE.c.due_at <= due_before)
     if account_id is not None:
@@ -189,14 +196,14 @@ def items(
 
 
 def alike(
-    connection: Connection, account_id: str, *, message_key: str = "", campaign: str = "", incident_id: str = ""
+    connection: Connection, account_id: str, wanted: Mapping[str, str], *, is_for_person: bool
 ) -> tuple[HeldMail, ...]:
     """Say an account's items of the same mail, the same campaign or the same incident, the oldest first; "" is none."""
-    wanted = {"message_key": message_key, "campaign": campaign, "incident_id": incident_id}
     either = [QUARANTINE.c[name] == value for name, value in wanted.items() if value]
     if not either:
         return ()
-    query = select(QUARANTINE).where(QUARANTINE.c.account_id == account_id, or_(*either))
+    whose = QUARANTINE.c.account_id == account_id
+    query = select(QUARANTINE).where(whose, ~_is_other if is_for_person else _is_other, or_(*either))
     ordered = query.order_by(QUARANTINE.c.held_at, QUARANTINE.c.item_id)
     return tuple(_held(row) for row in connection.execute(ordered))
 
@@ -204,28 +211,28 @@ def alike(
 def holders(connection: Connection, after: str, limit: int) -> tuple[str, ...]:
     """Say the accounts, by id and after `after`, that have something held."""
     mine = select(QUARANTINE.c.account_id).where(
-        QUARANTINE.c.state == HeldState.HELD.value, QUARANTINE.c.account_id > after
+        QUARANTINE.c.state == HeldState.HELD.value, QUARANTINE.c.account_id > after, _is_other
     )
     return tuple(connection.execute(mine.distinct().order_by(QUARANTINE.c.account_id).limit(limit)).scalars())
 
 
 def oldest(connection: Connection) -> datetime | None:
     """Say since when the oldest item waits that nobody has decided about, None where there is none."""
-    waiting = select(QUARANTINE.c.held_at).where(QUARANTINE.c.state == HeldState.HELD.value)
+    waiting = select(QUARANTINE.c.held_at).where(QUARANTINE.c.state == HeldState.HELD.value, _is_other)
     found: datetime | None = connection.execute(waiting.order_by(QUARANTINE.c.held_at).limit(1)).scalar()
     return found
 
 
 def counts(connection: Connection) -> dict[HeldState, int]:
     """Say how many items are in each state."""
-    query = select(QUARANTINE.c.state, func.count()).group_by(QUARANTINE.c.state)
+    query = select(QUARANTINE.c.state, func.count()).where(_is_other).group_by(QUARANTINE.c.state)
     found = {HeldState(state): number for state, number in connection.execute(query)}
     return {state: found.get(state, 0) for state in HeldState}
 
 
 def close_all(txn: Txn, account_id: str) -> int:
     """The account is being erased: what it has held is gone, and the record says so. Says how many items."""
-    waiting = items(txn.connection, WAITING, account_id=account_id)
+    waiting = items(txn.connection, WAITING, account_id=account_id, is_for_person=None)
     for held in waiting:
         move(txn, held.item_id, held.state, HeldState.DELETED, by=BY_ERASURE, reason="subject.erased")
     return len(waiting)
@@ -293,9 +300,16 @@ def _tell(txn: Txn, held: HeldMail, state: HeldState, by: str, reason: str) -> N
         account_id=held.account_id,
         state=state.value,
         by=by,
-        reason=reason,
+        reason=reason if held.reason != FOR_PERSON else FOR_PERSON,
     )
-    txn.append(record, account_id=held.account_id, tenant_id=held.tenant_id)
+    _append(txn, record, held.account_id, held.tenant_id, is_for_person=held.reason == FOR_PERSON)
+
+
+def _append(
+    txn: Txn, record: r.MailHeld | r.HeldMailMoved, account_id: str, tenant_id: str | None, *, is_for_person: bool
+) -> None:
+    """Add a row about an item. One that locked lists hold is the site's: an account's rows are read by its tenant."""
+    txn.append(record, account_id=None if is_for_person else account_id, tenant_id=None if is_for_person else tenant_id)
 
 
 def _row(connection: Connection, item_id: str) -> Row[Any] | None:

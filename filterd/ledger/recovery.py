@@ -35,7 +35,7 @@ _EPOCH = 1_000_000
 _MARGIN = 10_000
 _REVIEW_WITHIN = timedelta(days=3)
 # What the directory knows of an account and rows only say in their sealed part.
-_SEALED_FIELDS = frozenset({"login", "aliases", "contact", "external_id"})
+_SEALED_FIELDS = frozenset({"login", "aliases", "send_as", "contact", "external_id"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,10 @@ def name_what_rows_hide(txn: Txn, plan: Plan) -> None:
                 why = f"mail held after the backup is lost: {transaction_id}"
             case _:
                 pass
-        if why is not None and told.row.account_id is not None:
-            plan.affected.setdefault(str(told.row.account_id), set()).add(why)
+        # Of mail that locked lists held the row is the site's, and names its account.
+        whose = told.row.account_id or getattr(told.record, "account_id", None)
+        if why is not None and whose is not None:
+            plan.affected.setdefault(str(whose), set()).add(why)
 
 
 class Recovery:

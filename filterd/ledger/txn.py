@@ -250,19 +250,24 @@ class Txn:
         due_before: datetime | None = None,
         limit: int | None = None,
         account_id: str | None = None,
+        is_for_person: bool = False,
     ) -> tuple[HeldMail, ...]:
         """Say the held mails in these states, the first due first."""
-        return quarantine.items(
-            self._open(), states, due_before=due_before, limit=limit, account_id=account_id
-        )
+        wanted: dict[str, Any] = {"due_before": due_before, "limit": limit, "account_id": account_id}
+        return quarantine.items(self._open(), states, **wanted, is_for_person=is_for_person)
 
     def held_alike(
-        self, account_id: str, *, message_key: str = "", campaign: str = "", incident_id: str = ""
+        self,
+        account_id: str,
+        *,
+        message_key: str = "",
+        campaign: str = "",
+        incident_id: str = "",
+        is_for_person: bool = False,
     ) -> tuple[HeldMail, ...]:
         """Say an account's held mails of the same message, campaign or incident, the oldest first."""
-        return quarantine.alike(
-            self._open(), account_id, message_key=message_key, campaign=campaign, incident_id=incident_id
-        )
+        wanted = {"message_key": message_key, "campaign": campaign, "incident_id": incident_id}
+        return quarantine.alike(self._open(), account_id, wanted, is_for_person=is_for_person)
 
     def holders(self, after: str = "", limit: int = 1000) -> tuple[str, ...]:
         """Say the accounts, by id and after `after`, that have something held."""

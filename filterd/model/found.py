@@ -11,6 +11,7 @@ from typing import Any
 
 JUDGED = ("decided", "bypassed", "denied")
 ANSWERED = ("delivered", "refused", "held", "relay_failed")
+_LET_GO, _OUR_WAY = frozenset({"accept", "tag"}), frozenset({"outbound", "internal"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,22 @@ class JudgedMail:
     text_fp: str | None = None
     recipients: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether an account of ours sent it and it left us at once: other mail never reached anybody, or somebody has
+        looked at it."""
+        is_ours = self.tx is not None and self.account_id is not None
+        return is_ours and self.disposition in _LET_GO and self.direction in _OUR_WAY
+
+    def as_sent(self) -> dict[str, Any]:
+        """Say what the ledger is told of a mail of ours that somebody writes about."""
+        return {
+            "transaction_id": self.tx,
+            "account_id": self.account_id,
+            "recipients": list(self.recipients),
+            "streams": list(self.streams),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,9 @@ class HeldState(StrEnum):
 
 
 ENDS = (HeldState.DELIVERED, HeldState.RETURNED, HeldState.DELETED)
+# Why a mail is held that a locked (C1) list has found: it goes on by itself (pipeline/locked_hold), and nobody finds it
+# among other held mail.
+FOR_PERSON = "hold.person"
 # What is still in our hands.
 WAITING = (HeldState.HELD, HeldState.RELEASED, HeldState.RETURNING)
 
@@ -142,3 +145,20 @@ class InboundHold:
     request: HoldRequest
     campaign: str = ""
     is_harmful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedHold:
+    """A mail to be held for a person because of locked lists.
+
+    Args:
+        case_id: under which the hit lies in the spool.
+        lists: id, digest and category of each list that has found it.
+    """
+
+    case_id: str
+    account_id: str
+    transaction_id: str
+    evidence_key: str
+    lists: tuple[tuple[str, str, str], ...]
+    request: HoldRequest

@@ -33,5 +33,6 @@ def give_advice(txn: LedgerTxn, decision: Decision, account_id: str, at: datetim
                     "repair_by": record.repair_by,
                     "delivered": record.delivered,
                     "complainants": record.complainants,
+                    "bounced": record.bounced,
                 },
             )

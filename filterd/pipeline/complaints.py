@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from filterd.agreement.complaints import ABOUT_US, AGAINST, BY_PERSON, KINDS, SPAM, answer_until, unit_of
+from filterd.agreement.complaints import ABOUT_US, AGAINST, BY_PERSON, KINDS, SPAM, answer_until, discounted, unit_of
 from filterd.agreement.due_site import reminder_of
 from filterd.agreement.maintenance import windows
 from filterd.errors import RefusedError, UsageError
@@ -25,13 +25,14 @@ from filterd.model.ids import random_id
 from filterd.model.principal import Account
 from filterd.pipeline.desk import Desk, iso, plain, reason_in
 from filterd.pipeline.notice_events import Facts, announce_event
+from filterd.pipeline.notifiers import ACTED, UNFOUNDED, muted, not_heard, refuse_the_same
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.register_acts import required
 from filterd.pipeline.roles import LOOK, is_scoped, permitted
 from filterd.ports import LedgerTxn
 
 CHANNELS = ("arf", "plain")
-ACTED, REVIEWED, UNFOUNDED = "acted", "reviewed", "unfounded"
+REVIEWED = "reviewed"
 OUTCOMES = (ACTED, REVIEWED, UNFOUNDED)
 
 
@@ -95,6 +96,9 @@ class ComplaintVerbs:
         if kind in ABOUT_US and arguments.get("account"):
             account = self._desk.account(txn, str(arguments["account"]))
         self._refuse_unless_reached(txn, actor, account)
+        entry = muted(txn, [str(arguments.get("complainant") or "")]) if kind in AGAINST else None
+        if entry is not None:
+            return not_heard(txn, entry, about.mail.transaction_id if about is not None else "", BY_PERSON, actor.name)
         filed = self._filed(txn, kind, BY_PERSON, account, about, actor)
         counted = about is not None and self._count(txn, filed, about, arguments, actor)
         answer_to = str(arguments.get("answer_to") or "")
@@ -105,7 +109,7 @@ class ComplaintVerbs:
 
     def take_report(self, txn: LedgerTxn, arguments: Arguments) -> Any:
         """Take one report in that came by mail: its `channel`, the mail `found` for it, keyed hashes of who may have
-        complained (`complainants`) and of what came together (`group`).
+        complained (`complainants`), of who wrote the report (`reporter`) and of what came together (`group`).
 
         With `is_withdrawn` a recipient says that it was no spam. Nobody is written to: who a report is from is not
         proved. What was read before opens no case, also where that one was closed.
@@ -117,6 +121,9 @@ class ComplaintVerbs:
         about = _about(txn, arguments)
         if arguments.get("is_withdrawn"):
             return {"complaint_id": None, "is_new": False, "is_counted": self._withdraw(txn, about, actor, channel)}
+        people = [arguments.get("reporter"), *(arguments.get("complainants") or ())]
+        if (entry := muted(txn, [str(x) for x in people if x])) is not None:
+            return not_heard(txn, entry, about.mail.transaction_id if about is not None else "", channel, actor.name)
         known = _read_before(txn, about, channel) if about is not None else None
         if known is not None:
             return _said_before(txn, known)
@@ -158,7 +165,7 @@ class ComplaintVerbs:
             return False
         history = txn.history(account.account_id)
         since = txn.now - timedelta(days=self._desk.terms(txn, account).complaints.days)
-        off = {x.complaint_id for x in history.of(r.ComplaintDiscounted)}
+        off = discounted(history, txn.now)
         rows = [x for x in history.of(r.ComplaintCounted) if x.unit == about.unit]
         back = {x.transaction_id for x in rows if x.is_withdrawn}
         counting = {x.transaction_id for x in rows if x.at >= since and x.complaint_id not in off} - back
@@ -228,6 +235,7 @@ class ComplaintVerbs:
             "transactions": list(dict.fromkeys(x.transaction_id for x in counted)),
             "taken_in_by": sorted({x.by for x in counted if x.by}),
             "filed_by": case.by,
+            "contested": case.contested or None,
             "closed_by": end.by if end is not None else None,
             "reason": end.reason if end is not None else None,
         }
@@ -247,6 +255,8 @@ class ComplaintVerbs:
         account = txn.account(case.account_id) if case.account_id is not None else None
         if account is not None:
             self._desk.refuse_unless_reached(txn, actor, "complaint.close", account)
+        if case.contested:
+            refuse_the_same(txn, actor, wanted)
         closed = r.ComplaintClosed(
             at=txn.now,
             complaint_id=wanted,
@@ -256,9 +266,13 @@ class ComplaintVerbs:
             reason=reason_in(arguments),
         )
         txn.append(closed, account_id=None, tenant_id=None)
-        if outcome == UNFOUNDED and account is not None:
-            off = r.ComplaintDiscounted(at=txn.now, complaint_id=wanted, account_id=account.account_id, by=actor.name)
-            self._desk.append(txn, account, off)
+        if account is not None:
+            was_off = wanted in discounted(txn.history(account.account_id), txn.now)
+            if (outcome == UNFOUNDED) != was_off:
+                off = r.ComplaintDiscounted(
+                    at=txn.now, complaint_id=wanted, account_id=account.account_id, by=actor.name, is_back=was_off
+                )
+                self._desk.append(txn, account, off)
         _close_reminder(txn, closed)
         answer_to = str(arguments.get("answer_to") or "")
         if answer_to:
@@ -300,7 +314,7 @@ def _read_before(txn: LedgerTxn, about: _About, channel: str) -> r.ComplaintCoun
     What a person took in by hand stands in nobody's way who reports it himself, unless nothing was in it.
     """
     made = [x for x in _of_mail(txn, about) if not x.is_withdrawn]
-    off = {x.complaint_id for x in txn.history(about.account.account_id).of(r.ComplaintDiscounted)} if made else set()
+    off = discounted(txn.history(about.account.account_id), txn.now)
     return next((x for x in made if channel == BY_PERSON or x.channel != BY_PERSON or x.complaint_id in off), None)
 
 
@@ -329,16 +343,18 @@ def _cases(txn: LedgerTxn, *, is_all: bool) -> tuple[tuple[r.ComplaintFiled, ...
     if not is_all:
         return txn.history(SITE).of(r.ComplaintFiled), {}
     records = txn.records(SITE)
+    is_open = {x.complaint_id for x in txn.history(SITE).of(r.ComplaintFiled)}
     closed = {x.complaint_id: x for x in records if isinstance(x, r.ComplaintClosed)}
-    return tuple(x for x in records if isinstance(x, r.ComplaintFiled)), closed
+    filed = {x.complaint_id: x for x in records if isinstance(x, r.ComplaintFiled)}
+    return tuple(filed.values()), {name: x for name, x in closed.items() if name not in is_open}
 
 
 def _close_reminder(txn: LedgerTxn, closed: r.ComplaintClosed) -> None:
     """Take the reminder off the list where there is one."""
-    task_id = reminder_of(closed.complaint_id)
-    if txn.account_of(task_id) is not None:
-        done = r.TaskClosed(at=txn.now, task_id=task_id, by=closed.by, outcome="done", reason=closed.reason)
-        txn.append(done, account_id=None, tenant_id=None)
+    for task_id in (reminder_of(closed.complaint_id), reminder_of(closed.complaint_id, is_contested=True)):
+        if txn.account_of(task_id) is not None:
+            done = r.TaskClosed(at=txn.now, task_id=task_id, by=closed.by, outcome="done", reason=closed.reason)
+            txn.append(done, account_id=None, tenant_id=None)
 
 
 def _for_the_platform(txn: LedgerTxn, arguments: Arguments) -> None:

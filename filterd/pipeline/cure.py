@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from filterd.agreement.clocks import cure_answer_until
 from filterd.agreement.cure import ACCEPTED, REFUSED, CureFile, cures, missing
 from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
@@ -59,7 +60,7 @@ class CureVerbs:
             has_compensation=bool(texts["compensation"]),
             has_waiver=bool(texts["waiver"]),
             by=actor.name,
-            due_at=terms.calendar.term_end(txn.now, terms.lifecycle.cure_answer_days),
+            due_at=cure_answer_until(txn.now, terms),
         )
         if lacking := missing(filed):
             raise RefusedError(

@@ -26,16 +26,17 @@ from filterd.pipeline.admission import Admission
 from filterd.pipeline.adviser import Adviser
 from filterd.pipeline.attribution import attribute
 from filterd.pipeline.author import Author, Authors
+from filterd.pipeline.bounces import Bounces
 from filterd.pipeline.bypass import marked, message_id
 from filterd.pipeline.counting import Counting
 from filterd.pipeline.exceptions import ExceptionDesk, ExceptionSource
 from filterd.pipeline.facts import FactFinder
 from filterd.pipeline.gate_rules import GateRules as GateRules
 from filterd.pipeline.gate_rules import ListenerRule as ListenerRule
-from filterd.pipeline.holding import Holding
+from filterd.pipeline.holding import Holding, hold_request
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.judging import Judge
-from filterd.pipeline.locked import LockedDesk
+from filterd.pipeline.locked import LockedDesk, taken_reply
 from filterd.pipeline.notice_reports import ReportReader
 from filterd.pipeline.optouts import OptOuts
 from filterd.pipeline.passing import passed
@@ -88,6 +89,7 @@ class MailGate:
         self._rules, self._recorder, self._resolver = rules, recorder, resolver
         self._bypass, self._holding, self._listed = bypass, Holding(ledger, spool), exceptions
         self._acquaintances = Acquaintances(ledger, keys, lambda err: recorder.troubled(None, "acquaintances", err))
+        self._bounces = Bounces(ledger, keys, lambda err: recorder.troubled(None, "bounces", err))
         self._adviser = Adviser(ledger, lambda err: recorder.troubled(None, "adviser", err))
         self._shown = Shown(ledger, lambda err: recorder.troubled(None, "case.shown", err))
         self._notes = RefusalNotes(ledger, lambda err: recorder.troubled(None, "refusal.notes", err))
@@ -254,9 +256,30 @@ class MailGate:
             envelope = item.transaction.envelope
             at = item.transaction.received_at
             await self._acquaintances.note(item.message, envelope, assessment, at, item.text_fp)
+            await self._bounces.reported(item)
+        await self._bounces.refused(item, case, author)
         if not self._judge.is_for_the_desk(item.transaction, author):
+            waits = await self._for_person(item, author, direction, rule)
+            if waits is not None:
+                return waits
             self._locked_desk.note(self._locked, item, author, direction, self._rules.keeping)
         return await self._passed(intake, item, author, direction, decision, assessment)
+
+    async def _for_person(
+        self, item: Read, author: Author, direction: Direction, rule: ListenerRule
+    ) -> Answer | None:
+        """Answer for a mail that a locked list holds for a person; None for all others, which go on."""
+        tx, request = item.transaction.id, hold_request(item.transaction, rule)
+        try:
+            is_held = await self._locked_desk.hold(self._locked, item, author, direction, self._rules.keeping, request)
+        except LedgerUnavailable as err:
+            # It may be held all the same: delivered now it could come twice.
+            self._recorder.troubled(tx, "ledger", err)
+            return Answer(transaction_id=tx, reply=LEDGER_AWAY)
+        if not is_held:
+            return None
+        markers.reach("gate.held")
+        return Answer(transaction_id=tx, reply=taken_reply(tx), is_plain=True)
 
     async def _refusal_of(self, intake: Intake, item: Read, author: Author) -> Reply | None:
         """Say why an account's mail is not even looked into: its standing, or a recipient who asked it to stop."""

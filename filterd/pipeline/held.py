@@ -52,7 +52,7 @@ def settle(txn: LedgerTxn, case: Case, decision: Decision, terms: Agreement, *, 
         direction=case.direction,
         campaign=case.text_fp if case.text_fp != NO_TEXT else "",
         incident_id=wanted.incident_id or "",
-        message_key=_key(txn, case.evidence_key, request.envelope),
+        message_key=message_key(txn, case.evidence_key, request.envelope),
         is_harmful=_is_harmful(wanted, terms),
     )
     alike = txn.held_alike(
@@ -110,7 +110,7 @@ def hold_inbound(txn: LedgerTxn, given: InboundHold, terms_of: Mapping[str, Agre
         facts = HoldFacts(
             direction=Direction.INBOUND,
             campaign=given.campaign if given.campaign != NO_TEXT else "",
-            message_key=_key(txn, f"{name}/{given.request.message_fp}", envelope),
+            message_key=message_key(txn, f"{name}/{given.request.message_fp}", envelope),
             is_harmful=given.is_harmful,
         )
         same = txn.held_alike(name, message_key=facts.message_key)
@@ -202,7 +202,7 @@ def _held(decision: Decision, item_id: str, held_at: datetime, terms: Agreement,
     return replace(decision, held_id=item_id, held_until=return_at(held_at, terms), is_held_by_mta=is_by_mta)
 
 
-def _key(txn: LedgerTxn, message: str, envelope: Envelope) -> str:
+def message_key(txn: LedgerTxn, message: str, envelope: Envelope) -> str:
     """Say what a mail and its recipients have in common with every other try to send them."""
     recipients = sorted(txn.pseudonym(to.path.address) for to in envelope.forward_paths)
     return derived_id("hk", message, *recipients)

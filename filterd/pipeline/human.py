@@ -10,6 +10,7 @@ from filterd.pipeline.accounts import AccountVerbs
 from filterd.pipeline.adopting import ADOPT_TERMS, RAISE_CATEGORY
 from filterd.pipeline.appeals import AppealVerbs
 from filterd.pipeline.automation import AutomationVerbs
+from filterd.pipeline.bounces import BounceVerbs
 from filterd.pipeline.changes import ChangeVerbs
 from filterd.pipeline.claims import REPORTED, ClaimVerbs
 from filterd.pipeline.complaints import ComplaintVerbs
@@ -22,6 +23,7 @@ from filterd.pipeline.locked import VERB as LOCKED_NOTE
 from filterd.pipeline.locked import LockedNotes
 from filterd.pipeline.locked_acts import ADOPT_LOCKED, ENABLE_LOCKED
 from filterd.pipeline.locked_cases import LockedCaseVerbs
+from filterd.pipeline.notifiers import MUTE_NOTIFIER, NotifierVerbs
 from filterd.pipeline.optouts import OptOutVerbs
 from filterd.pipeline.people import PlainVerb
 from filterd.pipeline.proposals import Acts, ProposalVerbs
@@ -62,6 +64,7 @@ ACTS = (
     ADOPT_LOCKED,
     EXPORT_EVIDENCE,
     REPORTED,
+    MUTE_NOTIFIER,
     *REGISTER_ACTS,
 )
 
@@ -94,6 +97,8 @@ def human_verbs(rules: DeskRules, mail: MailVerbs) -> dict[str, PlainVerb]:
         tenant_history.table(),
         ClaimVerbs(desk).table(),
         ComplaintVerbs(desk).table(),
+        BounceVerbs(desk).table(),
+        NotifierVerbs(desk).table(),
         OptOutVerbs(desk).table(),
         ChangeVerbs(rules).table(),
         RequestVerbs(desk).table(),

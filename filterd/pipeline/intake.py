@@ -22,12 +22,13 @@ IN_PLACE_MAX_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """A transaction, its parsed message, and the fingerprint of its text. `queue_id`: as in ports.Intake."""
+    """A transaction, its parsed message, and the fingerprint of its text. The others: as in ports.Intake."""
 
     transaction: Transaction
     message: Message
     text_fp: str
     unknown_recipients: int = 0
+    bad_addresses: int = 0
     queue_id: str | None = None
 
 
@@ -54,5 +55,6 @@ def _read(intake: Intake, at: datetime, keys: Keys) -> Read:
         message=message,
         text_fp=text_fp(prose(message)),
         unknown_recipients=intake.unknown_recipients,
+        bad_addresses=intake.bad_addresses,
         queue_id=intake.queue_id,
     )

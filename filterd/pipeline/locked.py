@@ -2,6 +2,7 @@
 
 CLAUSES §1, STANDING 5.8. A mail is looked at once it has been decided about, recorded and let go on, beside the answer
 and not before it: nothing that a list finds can reach the decision, the reply, the fields we add, an event or a metric.
+Only where a list wants mail held for a person (locked_hold) it is looked at before the answer, which is the same.
 Outbound mail of an account that strong attribution names is looked at; mail of strangers, mail that stays with its
 tenant, mail to our own desks, and what a bypass lets through is not.
 
@@ -16,22 +17,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from filterd.agreement.adopted import locked_lists
+from filterd.agreement.adopted import HOLD_FOR_PERSON, locked_lists
+from filterd.agreement.clocks import locked_hit_kept_until
 from filterd.agreement.proposal import staffing_of
 from filterd.agreement.terms import Agreement
 from filterd.checks.locked import LockedHit, LockedReader
 from filterd.errors import FilterdError, LedgerUnavailable, PortError
 from filterd.mail.excerpt import excerpt, header_block
+from filterd.mail.fingerprint import evidence_key
 from filterd.model.decision import NO_TEXT
 from filterd.model.entry import SITE
 from filterd.model.evidence import EXCERPT_BYTES, LOCKED_CASE, Kept
+from filterd.model.held import HoldRequest
 from filterd.model.ids import derived_id
-from filterd.model.principal import Strength
+from filterd.model.principal import Account, Strength
+from filterd.model.reply import Reply
 from filterd.model.sanction import Mode
 from filterd.model.session import Direction
 from filterd.model.staffing import Staffing
@@ -42,8 +47,8 @@ from filterd.pipeline.roles import deciders
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import EvidenceSpool, Ledger, LedgerTxn
 
-VERB = "locked.note"
-# CLAUSES §1: so long, unless a person opened the case.
+VERB, HOLD = "locked.note", "locked.hold"
+# CLAUSES §1: so long, unless a person opened the case, where the agreement has no `locked_hit_days` of its own.
 KEPT_FOR = timedelta(days=30)
 # Of one account: more hits within a day make no more cases, so that a flood fills neither the vault nor the queue.
 CASES_AT_MOST = 20
@@ -98,6 +103,51 @@ class LockedDesk:
         self._looking.add(task)
         task.add_done_callback(self._looking.discard)
 
+    async def hold(
+        self,
+        reader: LockedReader | None,
+        item: Read,
+        author: Author,
+        direction: Direction,
+        keep: Keeping,
+        request: HoldRequest,
+    ) -> bool:
+        """Have a mail that goes on held for a person, where a list wants that; say whether it is, and durable.
+
+        Whatever else is in the way, the mail goes on. Raises LedgerUnavailable: nobody knows whether it is held.
+        """
+        known = author.known
+        if reader is None or known is None or direction is not Direction.OUTBOUND:
+            return False
+        if author.principal.strength is not Strength.STRONG:
+            return False
+        terms, transaction = known.terms, item.transaction
+        try:
+            if not await reader.wants(HOLD_FOR_PERSON, lambda x: is_locked(terms, x)):
+                return False
+            found = await reader.read(item.message, transaction.received_at, lambda x: is_locked(terms, x))
+            if not any(x.on_hit == HOLD_FOR_PERSON for x in found):
+                return False
+            one = await asyncio.to_thread(_sealed, item, known.account.account_id, found, keep)
+            await asyncio.to_thread(self._spool.put, one.case_id, one.content)
+            await asyncio.to_thread(self._spool.put, transaction.id, item.message.raw)
+            given = {
+                "case_id": one.case_id,
+                "account_id": known.account.account_id,
+                "transaction_id": transaction.id,
+                "evidence_key": evidence_key(known.account.account_id, direction.value, transaction.message_fp),
+                "lists": [[x.list_id, x.digest, x.category] for x in found],
+                "request": request,
+            }
+            if await self._ledger.call(HOLD, given):
+                return True
+            await asyncio.to_thread(self._spool.discard, transaction.id)
+        except LedgerUnavailable:
+            raise
+        except Exception as err:
+            self._on_error(err)
+        return False
+
     async def flush(self) -> None:
         """Look at everything that waits, and hand over what was found."""
         while self._looking:
@@ -141,6 +191,12 @@ class LockedDesk:
         await asyncio.sleep(_RETRY_S)
         self._later = None
         await self._hand_over()
+
+
+def taken_reply(transaction_id: str) -> Reply:
+    """Say what the next hop would have said of a mail that waits for a person."""
+    name = derived_id("q", transaction_id).partition("_")[2][:10].upper()
+    return Reply(code=250, enhanced="2.0.0", text=f"Ok: queued as {name}")
 
 
 def is_locked(terms: Agreement, category: str) -> bool:
@@ -203,20 +259,35 @@ class LockedNotes:
         """Move a hit from the spool into the vault, if two people have let every list of it run; say whether."""
         txn.stay_uncounted()
         account = txn.account(str(arguments["account"]))
-        if account is None or staffing_of(self._rules.staffing, len(deciders(txn))) is Staffing.SOLO:
+        if account is None or not approved(txn, self._rules, account, arguments["lists"]):
             return False
-        terms = self._rules.terms_for(txn.tenant(account.tenant_id), txn.now)
-        approved = locked_lists(txn.history(SITE))
-        for list_id, digest, category in arguments["lists"]:
-            row = approved.get(list_id)
-            if row is None or (row.digest, row.category) != (digest, category) or row.until <= txn.now:
-                return False
-            if not is_locked(terms, category):
-                return False
         case_id = str(arguments["case"])
         if txn.locked_case(case_id) is not None:
             # Known, and kept no longer because it came again.
             return False
         if txn.count_locked_cases(account.account_id, txn.now - CASES_WITHIN) >= CASES_AT_MOST:
             return False
-        return txn.promote_evidence(case_id, account.account_id, txn.now + KEPT_FOR) is not None
+        terms = self._rules.terms_for(txn.tenant(account.tenant_id), txn.now)
+        return promote(txn, account, case_id, terms)
+
+
+def promote(txn: LedgerTxn, account: Account, case_id: str, terms: Agreement) -> bool:
+    """Move a hit from the spool into the vault; say whether it was there."""
+    kept_until = txn.now + KEPT_FOR if terms.lifecycle is None else locked_hit_kept_until(txn.now, terms)
+    return txn.promote_evidence(case_id, account.account_id, kept_until) is not None
+
+
+def approved(txn: LedgerTxn, rules: DeskRules, account: Account, lists: Iterable[Sequence[str]]) -> bool:
+    """Say whether two people, who are still two, have let just these lists run, each of a locked category of the
+    account's agreement. `lists`: id, digest and category of each."""
+    if staffing_of(rules.staffing, len(deciders(txn))) is Staffing.SOLO:
+        return False
+    terms = rules.terms_for(txn.tenant(account.tenant_id), txn.now)
+    rows = locked_lists(txn.history(SITE))
+    for list_id, digest, category in lists:
+        row = rows.get(list_id)
+        if row is None or (row.digest, row.category) != (digest, category) or row.until <= txn.now:
+            return False
+        if not is_locked(terms, category):
+            return False
+    return True

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from filterd.agreement.adopted import locked_lists, locked_lists_are_enabled
+from filterd.agreement.adopted import DELIVER, HOLD_FOR_PERSON, locked_lists, locked_lists_are_enabled
 from filterd.agreement.proposal import staffing_of
 from filterd.agreement.versions import versions
 from filterd.errors import RefusedError
@@ -71,6 +71,9 @@ def _prepare_list(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Argum
         raise RefusedError("entries is how many terms and patterns the list has")
     if not any(is_locked(item, category) for head in desk.rules.terms.values() for item in versions(head)):
         raise RefusedError(f"{category!r} is no locked category of an agreement here")
+    on_hit = str(arguments.get("on_hit") or DELIVER)
+    if on_hit not in (DELIVER, HOLD_FOR_PERSON):
+        raise RefusedError(f"on_hit is {DELIVER} or {HOLD_FOR_PERSON}")
     if _approved(txn, list_id) == digest:
         raise RefusedError(f"just this content of {list_id} is approved already")
     return {
@@ -81,6 +84,7 @@ def _prepare_list(desk: Desk, txn: LedgerTxn, subject: Subject, arguments: Argum
         "entries": int(entries),
         "legal_basis": required(arguments, "legal_basis"),
         "scope": required(arguments, "scope"),
+        "on_hit": on_hit,
     }
 
 
@@ -103,6 +107,8 @@ def _adopt(desk: Desk, txn: LedgerTxn, decided: Decided) -> Said:
         until=datetime.fromisoformat(said["until"]),
         by=decided.proposal.by,
         approver=decided.approved.by,
+        # A proposal of an older program says nothing of it.
+        on_hit=said.get("on_hit", DELIVER),
     )
     txn.append(adopted, account_id=None, tenant_id=None)
     return {"entry_id": adopted.entry_id, "runs": adopted.list_id in locked_lists(txn.history(SITE))}

@@ -20,6 +20,7 @@ from filterd.model.evidence import Evidence
 from filterd.model.principal import Account
 from filterd.pipeline.desk import Desk, iso, reason_in
 from filterd.pipeline.locked import opened
+from filterd.pipeline.locked_hold import RELEASE, held_of, settle
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.roles import MATRIX, permitted
 from filterd.ports import LedgerTxn
@@ -62,6 +63,9 @@ class LockedCaseVerbs:
             if due_hours is None:
                 continue
             due_at, reader = case.stored_at + timedelta(hours=due_hours), _about(read, case)
+            if held := held_of(txn, case.account_id, case.transaction_id):
+                # Afterwards it is gone, and nobody has looked.
+                due_at = min(due_at, held[0].due_at)
             rows.append(
                 {
                     "kind": "sealed",
@@ -87,6 +91,7 @@ class LockedCaseVerbs:
         reason, content = reason_in(arguments), txn.read_evidence(case.transaction_id)
         if content is None:
             raise UsageError(f"of {case.transaction_id} nothing is kept any more")
+        held = held_of(txn, account.account_id, case.transaction_id)
         row = r.LockedCaseOpened(at=txn.now, case_id=case.transaction_id, by=actor.name, reason=reason)
         txn.append(row, account_id=None, tenant_id=None)
         if case.retention_until < txn.now + KEPT_WHILE_OPEN:
@@ -96,12 +101,17 @@ class LockedCaseVerbs:
             "case_id": case.transaction_id,
             "account_id": account.account_id,
             "login": account.login,
+            "held": len(held),
+            "held_until": iso(held[0].due_at) if held else None,
             **head,
             "mail": base64.b64encode(mail).decode("ascii"),
         }
 
     def close(self, txn: LedgerTxn, arguments: Arguments) -> Any:
-        """Close a `case` one has read, with a `reason`: as `nothing`, or as `acted` with the id of the `decision`."""
+        """Close a `case` one has read, with a `reason`: as `nothing`, or as `acted` with the id of the `decision`.
+
+        Mail that is held for it goes on, at once; with a decision `mail` may also say `return` or `delete`.
+        """
         actor, case, account = self._acting(txn, arguments, CLOSE)
         if _closed(txn, case):
             raise RefusedError(f"{case.transaction_id} is closed already")
@@ -112,6 +122,8 @@ class LockedCaseVerbs:
             raise RefusedError(f"outcome is {NOTHING} or {ACTED}")
         if outcome == ACTED and (not decision or txn.account_of(decision) != account.account_id):
             raise RefusedError("say the id of what a person decided about this account: --decision ID")
+        wanted = str(arguments.get("mail") or RELEASE)
+        mail = settle(txn, account, case.transaction_id, wanted, by=actor.name, has_decided=outcome == ACTED)
         row = r.LockedCaseClosed(
             at=txn.now,
             case_id=case.transaction_id,
@@ -119,10 +131,11 @@ class LockedCaseVerbs:
             decision=decision if outcome == ACTED else "",
             by=actor.name,
             reason=reason_in(arguments),
+            mail=mail,
         )
         txn.append(row, account_id=None, tenant_id=None)
         txn.keep_until(case.transaction_id, txn.now + (KEPT_AFTER_ACT if outcome == ACTED else timedelta()))
-        return {"case_id": case.transaction_id, "outcome": outcome, "by": actor.name}
+        return {"case_id": case.transaction_id, "outcome": outcome, "mail": mail, "by": actor.name}
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 

@@ -120,7 +120,7 @@ EVENTS: Mapping[str, Event] = {
     ),
     "advice": Event(about=EITHER, to=_ALL, facts=_of("code:code count:number since:instant"), every=_DAY),
     "recipient_warning": Event(
-        about=ACCOUNT, to=(Audience.ACCOUNT,), facts=_of("received_at:instant kind:code is_moved:flag")
+        about=ACCOUNT, to=(Audience.ACCOUNT,), facts=_of("received_at:instant kind:code is_taken_back:flag")
     ),
     # What became of a sanction.
     "stepped_down": _sanction(
@@ -232,7 +232,9 @@ EVENTS: Mapping[str, Event] = {
     "stream_on_notice": Event(
         about=ACCOUNT,
         to=_ALL,
-        facts=_of("entry_id:id condition:code repair_by:instant delivered:number? complainants:number?"),
+        facts=_of(
+            "entry_id:id condition:code repair_by:instant delivered:number? complainants:number? bounced:number?"
+        ),
         can_object=True,
     ),
     "stream_undeclared": Event(
@@ -245,6 +247,7 @@ EVENTS: Mapping[str, Event] = {
     "complaint_closed": Event(
         about=NOBODY, to=(Audience.OTHER,), facts=_of("complaint_id:id outcome:code closed_at:instant")
     ),
+    "notifier_warned": Event(about=NOBODY, to=(Audience.OTHER,), facts=_of("complaint_id:id warned_at:instant")),
     # A rights holder whose notice lacks something: what, and of which of the rights (TX-3.3.2 tail-f).
     "rights_incomplete": Event(
         about=NOBODY, to=(Audience.OTHER,), facts=_of("rights_id:id right:code missing:codes received_at:instant")

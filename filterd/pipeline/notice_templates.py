@@ -14,6 +14,7 @@ import hashlib
 import re
 import unicodedata
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -161,7 +162,9 @@ def _registers(folder: Path) -> dict[str, Register]:
     return {register.agreement: register for register in found}
 
 
+@lru_cache(maxsize=4)
 def _environment(folder: Path) -> ImmutableSandboxedEnvironment:
+    # Kept, for it holds the compiled templates; at every use it looks whether a file has changed.
     # Plain text: there is no markup to escape, and `plain` goes over every value.
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(folder),

@@ -7,7 +7,7 @@ from typing import Any
 
 from filterd.errors import UsageError
 from filterd.model import records as r
-from filterd.model.held import WAITING, HeldMail, HeldState
+from filterd.model.held import FOR_PERSON, WAITING, HeldMail, HeldState
 from filterd.model.principal import Tenant
 from filterd.pipeline.evidence import named, reason_of
 from filterd.pipeline.held import close_task
@@ -81,7 +81,7 @@ def _tenant_of(txn: LedgerTxn, held: HeldMail) -> Tenant | None:
 def find(txn: LedgerTxn, item_id: str) -> HeldMail:
     """Say an item. Raises UsageError when there is none."""
     held = txn.held_mail(item_id)
-    if held is None:
+    if held is None or held.reason == FOR_PERSON:
         raise UsageError(f"no held mail {item_id}")
     return held
 

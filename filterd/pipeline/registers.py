@@ -37,6 +37,7 @@ _ENTRIES = (
     r.CategoryRaised,
     r.LockedListsEnabled,
     r.LockedListAdopted,
+    r.NotifierMuted,
 )
 # What the tenant's side does not learn of: that somebody may not be told, and what was handed out about them.
 SECRET = (r.NoticeDelayed, r.LegalRequestFiled)

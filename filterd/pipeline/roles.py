@@ -90,6 +90,7 @@ urgent.open           .   x   x   x   x   .   .   .   .   o   .   .
 complaint.file        .   x   x   x   x   .   .   x   o   o   .   .
 complaint.import      .   x   x   x   x   .   .   x   .   .   .   .
 complaint.close       .   .   x   x   x   .   .   .   .   .   .   .
+complaint.contest     .   x   x   x   x   .   .   x   .   .   .   .
 optout.file           .   x   x   x   x   .   .   x   o   o   .   .
 optout.end            .   .   x   x   x   .   .   .   .   .   .   .
 clock.run             .   .   x   x   .   .   .   x   .   .   .   x

@@ -10,6 +10,7 @@ from typing import Any
 
 from filterd import app
 from filterd.app.held import OnlyHeld
+from filterd.app.mailer import CurrentSigner, SigningMailer
 from filterd.app.parts import notice_settings
 from filterd.clients.mailer import RelayMailer
 from filterd.clients.relay import NextHopRelay
@@ -59,6 +60,8 @@ class HoldingOffice(Office):
             self.rules, Templates(path("policies/notices")), notice_settings(self.config), KEYS.token
         )
         self.errors: list[str] = []
+        # What the event stream would hear of mail that had waited for a person.
+        self.delivered: list[tuple[str, int, int]] = []
         self.anew()
         self.clocks = ClockWorker(
             self.engine.submit, lambda: self.rules, lambda: True, steady=lambda: self.clock.now().timestamp()
@@ -67,7 +70,7 @@ class HoldingOffice(Office):
 
     def anew(self) -> None:
         """Start the workers anew, as after a crash: what they remembered is gone."""
-        mailer = RelayMailer(self.relay)
+        mailer = SigningMailer(RelayMailer(self.relay), CurrentSigner(lambda: self.config.signing), self.clock)
         self.worker = OutboxWorker(
             OnlyHeld(self.engine),
             self.engine.submit,
@@ -76,7 +79,11 @@ class HoldingOffice(Office):
             self.clock,
             carriers={
                 RELEASE_TOPIC: Releases(
-                    self.engine.submit, self.relay, self.queue, lambda: app.make_signer(self.config.signing)
+                    self.engine.submit,
+                    self.relay,
+                    self.queue,
+                    lambda: app.make_signer(self.config.signing),
+                    lambda tx, reply, refused: self.delivered.append((tx, reply.code, refused)),
                 ),
                 DROP_TOPIC: Drops(self.queue),
                 RETURN_TOPIC: Returns(self.engine.submit, lambda: self.desk, mailer, hostname="mx.example"),

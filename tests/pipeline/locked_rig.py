@@ -71,6 +71,7 @@ def said(office: Office, file: Path) -> dict[str, Any]:
         "entries": str(len(one.terms) + len(one.patterns)),
         "legal_basis": one.legal_basis,
         "scope": one.scope,
+        "on_hit": one.on_hit,
     }
 
 

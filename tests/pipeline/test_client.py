@@ -57,6 +57,7 @@ def test_what_is_no_client_has_none(address: str) -> None:
 
 def test_a_peer_that_speaks_for_others_is_not_the_client() -> None:
     assert of("192.0.2.9", is_trusted_peer=True) is None
+    assert of("192.0.2.9", is_trusted_peer=True, client_address="192.0.2.9") is None
     assert of("192.0.2.9", is_trusted_peer=True, client_address="192.0.2.1") == of("192.0.2.1")
 
 
@@ -80,7 +81,7 @@ async def asked(house: House, monkeypatch: pytest.MonkeyPatch, recipient: str, *
 
     monkeypatch.setattr(house.ledger, "count", look)
     login = {"login": "alice@cust.example", "login_source": "xclient", "is_trusted_peer": True}
-    session = replace(SESSION, **({"client_address": "192.0.2.1"} | login | changes))
+    session = replace(SESSION, **({"client_address": "192.0.2.5"} | login | changes))
     forward = ForwardPath(path=parse_forward_path(f"<{recipient}>".encode()))
     envelope = Envelope(reverse_path=None, forward_paths=(forward,))
     await house.gate.enforce(Intake(session=session, envelope=envelope, raw=letter()))

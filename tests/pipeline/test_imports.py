@@ -11,7 +11,7 @@ import pytest
 from filterd.errors import RefusedError, UsageError
 from filterd.ledger.engine import LedgerEngine
 from filterd.model.principal import Account, Tenant
-from filterd.pipeline import person_acts
+from filterd.pipeline import person_acts, senders
 from filterd.pipeline.import_rows import MAX_ROWS
 from filterd.pipeline.imports import ImportVerbs
 from filterd.pipeline.verbs import AccountQuery, DeskRules, MailVerbs
@@ -356,6 +356,30 @@ def test_a_list_brings_ids_aliases_plans_and_last_days(desk: Desk) -> None:
     account = desk.account("ann@acme.example")
     assert account is not None
     assert (account.aliases, account.expires_on, account.external_id) == ((), None, "7")
+
+
+def test_a_list_says_from_whose_addresses_an_account_may_write(desk: Desk) -> None:
+    desk.tenants(ACME)
+    said = {"login": "ann@acme.example", "aliases": "a@acme.example"}
+    desk.accounts({**said, "send_as": "Sales@Acme.example; boss@acme.example, a@acme.example"})
+    account = desk.account("ann@acme.example")
+    # Its own addresses need no leave.
+    assert account is not None
+    assert account.send_as == ("boss@acme.example", "sales@acme.example")
+    granted = {"account_id": account.account_id, "address": "sales@acme.example"}
+    is_granted = senders.table()["senders.granted"]
+
+    def ask(given: dict[str, Any]) -> Any:
+        return desk.engine.run(lambda txn: is_granted(txn, given))
+
+    assert ask(granted) is True
+    assert ask({**granted, "address": "bea@acme.example"}) is False
+    assert ask({**granted, "account_id": "a_nobody"}) is False
+    # A column that is not there keeps it, an empty cell takes it away.
+    assert desk.accounts(said)["unchanged"] == 1
+    assert desk.accounts({**said, "send_as": None})["changed"] == 1
+    assert ask(granted) is False
+    assert errors(desk.accounts({**said, "send_as": "two@at@signs"})) == [(2, "send_as")]
 
 
 def test_the_same_id_under_another_login_is_a_rename(desk: Desk) -> None:

@@ -109,7 +109,8 @@ async def test_lists_never_run_on_mail_of_strangers_nor_within_a_tenant(office: 
     await sent(office, "appeals@provider.example")
     assert (lists.asked, cases(office)) == (0, ())
     await sent(office, INSIDE, BOB)
-    assert (lists.asked, len(cases(office))) == (1, 1)
+    # Does one want mail held, and then: what do they find?
+    assert (lists.asked, len(cases(office))) == (2, 1)
 
 
 async def test_lists_never_run_where_nobody_proved_who_sent_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +146,18 @@ async def test_the_same_mail_tried_again_is_one_case_and_is_not_kept_longer(offi
     await sent(office)
     assert cases(office) == (first,)
     assert first.retention_until == first.stored_at + KEPT_FOR
+
+
+@pytest.mark.parametrize(("said", "kept"), [(9, timedelta(days=9)), (None, KEPT_FOR)])
+async def test_a_hit_is_kept_as_long_as_the_agreement_says(office: Office, said: int | None, kept: timedelta) -> None:
+    await running(office)
+    terms = office.terms()
+    assert terms.lifecycle is not None
+    lifecycle = None if said is None else terms.lifecycle.model_copy(update={"locked_hit_days": said})
+    office.swap_terms(terms.model_copy(update={"lifecycle": lifecycle}))
+    await sent(office)
+    (hit,) = cases(office)
+    assert hit.retention_until == hit.stored_at + kept
 
 
 async def test_a_category_that_the_account_s_agreement_has_not_locked_is_not_looked_for(office: Office) -> None:

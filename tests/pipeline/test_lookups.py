@@ -67,6 +67,7 @@ async def test_an_unknown_login_comes_in_with_all_that_the_directory_says(direct
     directory.book.people[ANN] = facts(
         external_id="7",
         aliases=("a@acme.example", "boss@acme.example"),
+        send_as=("sales@acme.example",),
         contact="ann@home.example",
         language="zh-CN",
         expires_on=date(2027, 5, 1),
@@ -95,6 +96,7 @@ async def test_an_unknown_login_comes_in_with_all_that_the_directory_says(direct
         language="zh-Hans",
         contact="ann@home.example",
         aliases=("a@acme.example", "boss@acme.example"),
+        send_as=("sales@acme.example",),
         external_id="7",
         expires_on=date(2027, 5, 1),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -438,6 +439,19 @@ def test_a_missing_or_broken_template_is_found_at_the_start(tmp_path: Path, brok
     file = folder / "zh-Hans" / "hold.j2"
     file.unlink() if broken is None else file.write_text(broken, encoding="utf-8")
     with pytest.raises(ModelError, match="zh-Hans/hold"):
+        Templates(folder)
+
+
+def test_a_template_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    """What was read is kept between reloads; an editor's new text counts all the same."""
+    folder = tmp_path / "notices"
+    shutil.copytree(FOLDER, folder)
+    Templates(folder)
+    file = folder / "en" / "hold.j2"
+    file.write_text("{% if %}", encoding="utf-8")
+    # Also where the file system counts time in whole seconds.
+    os.utime(file, (0, 0))
+    with pytest.raises(ModelError, match="en/hold"):
         Templates(folder)
 
 

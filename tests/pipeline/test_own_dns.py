@@ -6,15 +6,21 @@ The ledger, the gate and the evaluation are real; DNS is a zone in memory.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from filterd.checks.dkim.sign import SigningKey
 from filterd.checks.spf_query import read_client
 from filterd.demo.zone import Zone
 from filterd.model import records as r
 from filterd.pipeline.own_dns import DKIM, DMARC, SPF, OwnDns, look_at
+from filterd.pipeline.signing import Signer
 from filterd.workers.own_dns import OwnDnsWorker
 from tests.kit.dkim_keys import DkimKey
 from tests.kit.house import letter
@@ -28,10 +34,11 @@ OURS = "192.0.2.25"
 ADDRESS = read_client(OURS)
 assert ADDRESS is not None
 HERE = OwnDns(addresses=(ADDRESS,), selectors=("s1",))
+KEY = DkimKey.make(DOMAIN, "s1")
 RIGHT: dict[str, dict[str, Any]] = {
     DOMAIN: {"TXT": [f"v=spf1 ip4:{OURS} -all"]},
     f"_dmarc.{DOMAIN}": {"TXT": ["v=DMARC1; p=none"]},
-    f"s1._domainkey.{DOMAIN}": {"TXT": [DkimKey.make(DOMAIN, "s1").record.decode()]},
+    f"s1._domainkey.{DOMAIN}": {"TXT": [KEY.record.decode()]},
 }
 
 
@@ -74,6 +81,63 @@ async def test_what_nobody_has_said_is_not_asked() -> None:
     assert (await look_at(zone(spf=None), DOMAIN, OwnDns()))[SPF] is True
 
 
+def private_of(key: DkimKey) -> RSAPrivateKey:
+    private = load_pem_private_key(key.private_pem, None)
+    assert isinstance(private, RSAPrivateKey)
+    return private
+
+
+OURS_KEY = SigningKey(domain=DOMAIN, selector="s1", private=private_of(KEY))
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys", "expected"),
+    [
+        ({}, (OURS_KEY,), False),
+        ({"key": None}, (OURS_KEY,), True),
+        # Somebody else's public half: what we sign fails everywhere.
+        ({"key": {"TXT": [DkimKey.make(DOMAIN, "s1").record.decode()]}}, (OURS_KEY,), True),
+        ({"key": DEAD}, (OURS_KEY,), None),
+        ({}, (OURS_KEY, replace(OURS_KEY, selector="s2")), True),
+        # That of another domain is that domain's matter.
+        ({"key": None}, (replace(OURS_KEY, domain="other.example"),), None),
+        ({"key": None}, (), None),
+    ],
+    ids=range(7),
+)
+async def test_the_keys_we_sign_with_are_to_be_published(
+    changes: dict[str, Any], keys: tuple[SigningKey, ...], expected: bool | None
+) -> None:
+    assert (await look_at(zone(**changes), DOMAIN, OwnDns(keys=keys)))[DKIM] is expected
+
+
+async def test_only_keys_that_sign_now_are_asked_for() -> None:
+    later = replace(OURS_KEY, selector="s2", since=date(2026, 12, 1))
+    before = replace(OURS_KEY, selector="s0", since=date(2025, 12, 1))
+    signer = Signer([OURS_KEY, later, before])
+    assert [x.selector for x in signer.in_force(datetime(2026, 11, 1, tzinfo=UTC))] == ["s0"]
+    assert [x.selector for x in signer.in_force(datetime(2026, 12, 1, tzinfo=UTC))] == ["s2"]
+    assert [x.selector for x in Signer([OURS_KEY]).in_force(datetime(2026, 12, 1, tzinfo=UTC))] == ["s1"]
+
+
+@pytest.mark.parametrize(
+    ("above", "own", "is_wrong"),
+    [
+        ("v=DMARC1; p=none", "v=DMARC1; p=reject", True),
+        ("v=DMARC1; p=none", None, True),
+        ("v=DMARC1; p=none; psd=y", "v=DMARC1; p=reject", False),
+        ("v=DMARC1; p=none", "v=DMARC1; p=reject; psd=n", False),
+    ],
+)
+async def test_a_public_suffix_that_does_not_say_what_it_is_is_worth_an_advice(
+    above: str, own: str | None, is_wrong: bool
+) -> None:
+    records = {"_dmarc.co.uk": {"TXT": [above]}}
+    if own is not None:
+        records["_dmarc.kites.co.uk"] = {"TXT": [own]}
+    assert (await look_at(ZoneResolver(Zone(records)), "kites.co.uk", OwnDns()))[DMARC] is is_wrong
+
+
 class Looked(Office):
     """An office whose tenant has declared its domain, and the daily look."""
 
@@ -85,7 +149,7 @@ class Looked(Office):
 
     def looks_at(self, resolver: ZoneResolver | None) -> OwnDnsWorker:
         """The look of a process that has just begun."""
-        return OwnDnsWorker(self.engine.submit, lambda: self.rules, lambda: True, resolver, HERE)
+        return OwnDnsWorker(self.engine.submit, lambda: self.rules, lambda: True, resolver, lambda _: HERE)
 
     async def advice(self) -> list[dict[str, Any]]:
         pending = [item.payload for item, _, _ in await self.engine.pending()]

@@ -331,6 +331,28 @@ async def test_an_agreement_without_a_custody_clause_gives_advice_and_a_task(hou
     assert any("written notice" in x.what for x in house.rows(r.TaskOpened, account.account_id))
 
 
+async def test_t_al_3_2_under_a_supplement_the_tenant_answers_for_the_second_time(house: Guarded) -> None:
+    signed = {
+        "supplement": "aliyun-supplement", "supplement_document": "C-17",
+        "supplement_signed_by_provider": "2026-02-01", "supplement_signed_by_tenant": "2026-02-20",
+    }  # fmt: skip
+    row = {"line": 2, "name": "Bare", "domains": "bare.example", "agreement": "aliyun-mail", "seats": 9, **signed}
+    await house.ledger.call("tenant.import", {"token": house.tokens["dana"], "rows": [row]})
+    login, charged = "b@bare.example", []
+    for subject in ("a", "b"):
+        house.script.codes = (LINK, NEW)
+        await house.send(letter(subject, sender=login), BOB, login=login)
+        house.clock.advance(3600)
+        said = await house.do("mo", "hold.attest", hold=login)
+        assert (said["standing"], said["points"], len(said["excused"])) == ("good", 0, 1)
+        account: Any = house.engine.run(lambda txn: txn.find_account(login))
+        charged.append([x.half_points for x in house.rows(r.CustodyCharged, account.tenant_id)])
+        house.clock.advance(10 * DAY_S)
+    assert charged == [[], [8]]
+    events = [x.get("event") for x in await house.promised()]
+    assert (events.count("custody_warning"), events.count("advice")) == (1, 0)
+
+
 # --- by a person ------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import filterd.pipeline
 from filterd.agreement.terms import FEATURES
+from filterd.doors import smtp_replies
 from filterd.model.decision import Decision, Disposition, Reason
 from filterd.model.exception import Applied, Denial
 from filterd.model.lifecycle import EXPIRY, Lifecycle, Service
@@ -179,6 +180,35 @@ def test_the_catalogue_has_every_code_and_no_other_and_every_kind_an_objection()
 
 def test_every_code_is_said_by_a_reply_and_every_reply_says_one() -> None:
     assert {reply.text.split(" ", 1)[0] for reply in every_reply().values()} == {why.value for why in Why}
+
+
+@pytest.mark.parametrize(
+    ("label", "code", "enhanced"),
+    [
+        ("category.spam.outbound", 550, "5.7.1"),
+        ("inbound.spam", 550, "5.7.1"),
+        # RFC 7372 §3.3: neither SPF nor DKIM vouches; filterd refuses for nothing less.
+        ("inbound.dmarc", 550, "5.7.26"),
+        ("check.clamd", 451, "4.7.1"),
+        ("recipients_per_hour False True", 451, "4.7.28"),
+        ("recipients_per_message False True", 452, "4.5.3"),
+        ("recipients_per_message False False", 550, "5.5.3"),
+        ("suspended", 550, "5.7.13"),
+        ("locked", 550, "5.7.13"),
+        ("closed", 550, "5.7.13"),
+        ("organisation suspended", 550, "5.7.13"),
+        ("unserved False", 550, "5.2.1"),
+        ("unserved True", 450, "4.2.1"),
+        ("held", 250, "2.0.0"),
+        ("too big", 552, "5.3.4"),
+        ("overload", 421, "4.3.2"),
+    ],
+)
+def test_the_codes_are_those_that_operators_know(label: str, code: int, enhanced: str) -> None:
+    """MAIL-PATH 4g; RFC 3463, RFC 5248, RFC 7372."""
+    found = every_reply() | {"too big": smtp_replies.TOO_BIG, "overload": smtp_replies.TOO_MANY_CONNECTIONS}
+    found["check.clamd"] = found["defer"]
+    assert (found[label].code, found[label].enhanced) == (code, enhanced)
 
 
 def test_no_other_room_of_the_pipeline_words_a_reply() -> None:

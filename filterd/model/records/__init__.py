@@ -41,11 +41,15 @@ from filterd.model.records.claims import ReportSettled as ReportSettled
 from filterd.model.records.claims import RightsNoticeAdded as RightsNoticeAdded
 from filterd.model.records.claims import RightsNoticeFiled as RightsNoticeFiled
 from filterd.model.records.claims import VerificationNoted as VerificationNoted
+from filterd.model.records.complaints import BounceCounted as BounceCounted
 from filterd.model.records.complaints import ComplaintClosed as ComplaintClosed
 from filterd.model.records.complaints import ComplaintCounted as ComplaintCounted
 from filterd.model.records.complaints import ComplaintDiscounted as ComplaintDiscounted
 from filterd.model.records.complaints import ComplaintFiled as ComplaintFiled
+from filterd.model.records.complaints import ComplaintMuted as ComplaintMuted
 from filterd.model.records.complaints import ComplaintRecord as ComplaintRecord
+from filterd.model.records.complaints import NotifierMuted as NotifierMuted
+from filterd.model.records.complaints import NotifierWarned as NotifierWarned
 from filterd.model.records.complaints import OptOutEnded as OptOutEnded
 from filterd.model.records.complaints import OptOutFiled as OptOutFiled
 from filterd.model.records.complaints import OptOutIgnored as OptOutIgnored

@@ -20,6 +20,7 @@ class ComplaintFiled:
         account_id: whom it is about, found by our own record of the mail, or named where the case can count against
             nobody; None: nobody was found.
         transaction_id: our own record of the mail, "" for none.
+        contested: why the case is open again after it was closed without action, once; "" for the first time.
         source: only in older rows, of a report about no mail of ours: keyed hash of the domain it said it was from.
     """
 
@@ -32,6 +33,7 @@ class ComplaintFiled:
     due_at: datetime
     by: str
     source: str = ""
+    contested: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,71 @@ class ComplaintCounted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComplaintDiscounted:
-    """A person found that nothing was in it: what was counted for the case counts no more."""
+    """A person found that nothing was in it: what was counted for the case counts no more; with `is_back` another one
+    found, the case contested, that it does."""
 
     at: datetime
     complaint_id: str
     account_id: str
     by: str
+    is_back: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierWarned:
+    """Somebody was told that a complaint of theirs was without cause. `notifier`: keyed hash of their address."""
+
+    at: datetime
+    notifier: str
+    complaint_id: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierMuted:
+    """Two people do not hear the complaints of somebody whom they have warned. `complaint_id`: the one after that."""
+
+    at: datetime
+    entry_id: str
+    notifier: str
+    complaint_id: str
+    until: datetime
+    by: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplaintMuted:
+    """Somebody complained who is muted by `entry_id`: it opens no case and counts for nothing. At most one row a day
+    and mail, and so many a day."""
+
+    at: datetime
+    entry_id: str
+    transaction_id: str
+    channel: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BounceCounted:
+    """Mail of a declared stream that somebody's mail server has no such address for (RFC 3463, X.1.x).
+
+    Args:
+        transaction_id: our own record of the mail.
+        unit: derived of mail and recipient; of recipients refused at once, of the mail alone.
+        stream: keyed hashes by which declared streams know the mail.
+        recipients: how many, refused at once; of one unit the row with most of them counts.
+        is_refused: the next hop refused them at RCPT; else a delivery report said so (RFC 3464).
+    """
+
+    at: datetime
+    account_id: str
+    transaction_id: str
+    unit: str
+    stream: tuple[str, ...]
+    recipients: int = 1
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +189,10 @@ ComplaintRecord = (
     | ComplaintClosed
     | ComplaintCounted
     | ComplaintDiscounted
+    | BounceCounted
+    | NotifierWarned
+    | NotifierMuted
+    | ComplaintMuted
     | OptOutFiled
     | OptOutEnded
     | OptOutIgnored
@@ -138,6 +203,10 @@ KINDS: dict[str, type[ComplaintRecord]] = {
     "complaint.closed": ComplaintClosed,
     "complaint.counted": ComplaintCounted,
     "complaint.discounted": ComplaintDiscounted,
+    "bounce.counted": BounceCounted,
+    "notifier.warned": NotifierWarned,
+    "notifier.muted": NotifierMuted,
+    "complaint.muted": ComplaintMuted,
     "optout.filed": OptOutFiled,
     "optout.ended": OptOutEnded,
     "optout.ignored": OptOutIgnored,

@@ -29,6 +29,7 @@ class LockedListAdopted:
         list_id, digest: the list and the SHA-256 of its file, hex.
         category: what whoever judges a hit judges it by.
         until: the end the list itself names.
+        on_hit: deliver, or hold_for_person: what it finds waits some hours for a person.
     """
 
     at: datetime
@@ -39,6 +40,7 @@ class LockedListAdopted:
     until: datetime
     by: str
     approver: str
+    on_hit: str = "deliver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class LockedCaseClosed:
     Args:
         outcome: nothing (what was kept is erased), or acted (it is kept).
         decision: the id of what a person decided because of it, "" for nothing.
+        mail: what became of mail that was held for it: release, return or delete; "" where none was.
     """
 
     at: datetime
@@ -66,6 +69,7 @@ class LockedCaseClosed:
     decision: str
     by: str
     reason: str
+    mail: str = ""
 
 
 LockedRecord = LockedListsEnabled | LockedListAdopted | LockedCaseOpened | LockedCaseClosed

@@ -56,6 +56,7 @@ class StreamNoticed:
 
     Args:
         delivered, complainants: recipients and distinct complainants, where these are the condition.
+        bounced: of the recipients, those whose address does not exist, where these are.
     """
 
     at: datetime
@@ -65,6 +66,7 @@ class StreamNoticed:
     repair_by: datetime
     delivered: int | None = None
     complainants: int | None = None
+    bounced: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

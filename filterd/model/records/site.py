@@ -68,12 +68,13 @@ class BreakerReset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectReported:
-    """What an effector outside did: `mta_queue`, `credentials`, `mailbox`.
+    """What an effector outside did: `mta_queue`, `credentials`, `mailbox` (letters about campaign copies), `claw_back`.
 
     Args:
         owner_id: the sanction or hold it was done for; empty where a person asked for it.
-        outcome: applied, failed, nothing (there was nothing to do).
-        count: how many mails; `ids` are theirs in the queue, at most 500 a row.
+        outcome: applied, failed, nothing (there was nothing to do), unavailable (nobody could be asked).
+        count: how many mails; `ids` are theirs in the queue, at most 500 a row. Of delivered copies they are
+            transactions, with the account whose mailbox it is behind a slash for `claw_back`.
         detail: `verified`, or what went wrong, in our own words.
         by: "system" or a person's name.
     """

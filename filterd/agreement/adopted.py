@@ -16,6 +16,9 @@ from filterd.model import records as r
 from filterd.model.decision import Disposition
 from filterd.model.standing import History
 
+# What becomes of mail that a locked list finds (CLAUSES §1).
+DELIVER, HOLD_FOR_PERSON = "deliver", "hold_for_person"
+
 _NO_LISTS: Mapping[str, str] = MappingProxyType({})
 _NO_LOCKED: Mapping[str, r.LockedListAdopted] = MappingProxyType({})
 _Row = TypeVar("_Row", r.TermListAdopted, r.LockedListAdopted)

@@ -8,7 +8,6 @@ so. Days go in and come out as dates, ends as instants, aware and UTC: the first
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -69,10 +68,6 @@ class Calendar:
         while self._is_off(day) or (day.weekday() >= _SATURDAY and day not in self.working):
             day += _ONE_DAY
         return day
-
-    def days_between(self, first: date, last: date) -> Iterable[date]:
-        """Say every day from `first` to `last`, both included."""
-        return (first + n * _ONE_DAY for n in range((last - first).days + 1))
 
     def _is_off(self, day: date) -> bool:
         if day in self.working:

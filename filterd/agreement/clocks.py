@@ -77,8 +77,9 @@ def registration_kept_until(terminated_at: datetime, terms: Agreement) -> dateti
 
 
 def locked_hit_kept_until(hit_at: datetime, terms: Agreement) -> datetime:
-    """Say until when a sealed hit is kept that nobody opened a case for (CLAUSES §1)."""
-    return terms.calendar.term_end(hit_at, of(terms).locked_hit_days)
+    """Say until when a sealed hit is kept that nobody opened a case for, to the minute (CLAUSES §1): to the end of its
+    last day would be longer than said."""
+    return hit_at + timedelta(days=of(terms).locked_hit_days)
 
 
 # --- conduct ----------------------------------------------------------------------------------------------------------
@@ -161,12 +162,6 @@ def complaint_until(
     """
     start = received_at if held_at is None else min(received_at, held_at)
     return working_end(start, timedelta(hours=of(terms).complaint_hours), windows)
-
-
-def question_until(received_at: datetime, terms: Agreement, windows: Collection[Window] = ()) -> datetime | None:
-    """Say until when any other question is answered (AL-2.1); None: nobody promised."""
-    hours = of(terms).question_hours
-    return None if hours is None else working_end(received_at, timedelta(hours=hours), windows)
 
 
 def of(terms: Agreement) -> LifecycleSection:

@@ -44,8 +44,8 @@ def run_out(history: History, terms: Agreement, at: datetime, around: Surroundin
         return None
     if life.state is Service.DELETION_ELIGIBLE and life.keep_until is not None:
         return Kept(clock=SERVICE, due_at=life.keep_until)
-    ends = [x for x in (_termination(history, terms, at),) if x is not None and x <= at]
-    return Kept(clock=TERMINATION, due_at=ends[0]) if ends else None
+    end = _termination(history, terms, at)
+    return Kept(clock=TERMINATION, due_at=end) if end is not None and end <= at else None
 
 
 def _termination(history: History, terms: Agreement, at: datetime) -> datetime | None:

@@ -19,9 +19,9 @@ CHANGED = "change.effective"
 CLOSED, ERASED = "site.closed", "site.erased"
 
 
-def reminder_of(complaint_id: str) -> str:
+def reminder_of(complaint_id: str, *, is_contested: bool = False) -> str:
     """Say the id of the task by which people are reminded of a complaint whose time is over."""
-    return derived_id("w", complaint_id)
+    return derived_id("w", complaint_id, "contested") if is_contested else derived_id("w", complaint_id)
 
 
 def of_site(history: History, at: datetime) -> tuple[Due, ...]:
@@ -44,12 +44,13 @@ def _of_site(history: History) -> Iterator[Due]:
         yield Due(
             clock="complaint.overdue",
             subject_id=SITE,
-            object_id=case.complaint_id,
+            # Opened again it has a clock of its own.
+            object_id=named(case.complaint_id, case.due_at) if case.contested else case.complaint_id,
             due_at=case.due_at,
             is_alarm=True,
             task=r.TaskOpened(
                 at=case.due_at,
-                task_id=reminder_of(case.complaint_id),
+                task_id=reminder_of(case.complaint_id, is_contested=bool(case.contested)),
                 incident_id="",
                 account_id="",
                 what=f"complaint {case.complaint_id} is overdue",

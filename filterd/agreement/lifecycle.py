@@ -61,7 +61,7 @@ def service_at(history: History, expires_on: date | None, terms: Agreement, at: 
         )
     is_expiry = because == EXPIRY and expires_on is not None
     over_on = expires_on if is_expiry and expires_on is not None else terms.calendar.day_of(over_at)
-    noticed_at = notice_received(history, expires_on) if is_expiry and expires_on is not None else None
+    noticed_at = notice_received(history, expires_on) if expires_on is not None else None
     kept = keep_until(over_on, noticed_at, terms, is_expiry=is_expiry)
     is_kept = kept is None or at < kept
     over = Service(terms.lifecycle.at_expiry) if is_expiry else Service.ENDED

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from functools import lru_cache
 
 from filterd.agreement.examples import run_example
 from filterd.agreement.terms import Agreement
 from filterd.agreement.when import fault
 from filterd.model.toml_source import TomlSource, validate
 
+# More files than a site has agreements and versions of them.
+_REMEMBERED = 32
+
 
 def load(data: bytes, name: str, known_codes: Collection[str]) -> Agreement:
-    """Read an agreement and run its examples.
+    """Read an agreement and run its examples; octets that this process has read before are not read again.
 
     Args:
         data: the file's octets; their SHA-256 becomes the agreement's digest.
@@ -22,6 +26,12 @@ def load(data: bytes, name: str, known_codes: Collection[str]) -> Agreement:
     Raises:
         ConfigError: for the first thing wrong, including an example that does not come out.
     """
+    return _load(data, name, frozenset(known_codes))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _load(data: bytes, name: str, known_codes: frozenset[str]) -> Agreement:
+    # Nothing but the octets decides what comes out, and an agreement does not change: a reload reads what is new.
     source = TomlSource.of(data, name)
     agreement = _read(source, data, known_codes)
     for index, example in enumerate(agreement.example):

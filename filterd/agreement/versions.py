@@ -7,7 +7,7 @@ once imposed is a record: no version ends it, and none brings it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -18,7 +18,6 @@ from filterd.agreement.offence import Outcome
 from filterd.agreement.terms import Agreement
 from filterd.model import records as r
 from filterd.model.decision import Case, Decision
-from filterd.model.principal import Tenant
 from filterd.model.sanction import Preset, Rung
 from filterd.model.standing import ALONE, History, Surroundings
 
@@ -157,28 +156,3 @@ def _pinned(decision: Decision, at_act: str, at_decision: str) -> Decision:
         for x in decision.records
     )
     return replace(decision, records=records, policy_digest_act=at_act, policy_digest_decision=at_decision)
-
-
-# --- who has to be told of a change -----------------------------------------------------------------------------------
-
-
-def came_into_force(terms: Mapping[str, Agreement], since: datetime, until: datetime) -> tuple[Agreement, ...]:
-    """Say the versions that replaced an earlier one after `since`, at `until` at the latest (TX-1.2: notice on change).
-
-    The first version of an agreement replaces nothing.
-    """
-    later = [item for head in terms.values() for item in versions(head)[1:]]
-    return tuple(sorted((x for x in later if since < begins_at(x) <= until), key=begins_at))
-
-
-def tenants_bound(changed: Agreement, tenants: Iterable[Tenant]) -> tuple[str, ...]:
-    """Say which tenants have to be told of a new version: bound by it, or by a supplement to it that both signed."""
-    return tuple(tenant.tenant_id for tenant in tenants if _is_bound(changed, tenant))
-
-
-def _is_bound(changed: Agreement, tenant: Tenant) -> bool:
-    if changed.supplements is None:
-        return tenant.agreement == changed.id
-    signed = tenant.supplement
-    is_this = signed is not None and signed.agreement == changed.id and signed.first_day is not None
-    return is_this and tenant.agreement == changed.supplements

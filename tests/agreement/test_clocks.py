@@ -543,8 +543,6 @@ def test_t_al_2_1_trouble_with_mail_is_solved_in_two_hours_that_maintenance_paus
 
 def test_t_al_2_1_for_our_own_hold_the_time_runs_from_the_hold_and_not_from_the_complaint() -> None:
     assert clocks.complaint_until(OVER, AL, held_at=OVER - timedelta(hours=1)) == OVER + timedelta(hours=1)
-    assert clocks.question_until(OVER, AL) == OVER + timedelta(hours=5)
-    assert clocks.question_until(OVER, TX) is None
 
 
 def test_a_held_mail_goes_back_after_a_day_and_maintenance_delays_no_return() -> None:
@@ -555,7 +553,11 @@ def test_inbound_mail_is_held_for_thirty_days_and_told_of_three_days_before() ->
     held = at("2026-06-01T10:00:00+08:00")
     assert clocks.inbound_hold_until(held, TX) == at("2026-07-02T00:00:00+08:00")
     assert clocks.inbound_last_digest_at(held, TX) == at("2026-06-28T00:00:00+08:00")
-    assert clocks.locked_hit_kept_until(held, TX) == at("2026-07-02T00:00:00+08:00")
+
+
+def test_a_sealed_hit_is_kept_for_thirty_days_to_the_minute() -> None:
+    held = at("2026-06-01T10:00:00+08:00")
+    assert clocks.locked_hit_kept_until(held, TX) == at("2026-07-01T10:00:00+08:00")
 
 
 @given(

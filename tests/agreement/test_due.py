@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from filterd.agreement.clocks import relooks as times_due
 from filterd.agreement.due import Due, of_account
 from filterd.agreement.due_service import of_deletion, of_service
 from filterd.agreement.due_tenant import of_tenant_steps
@@ -176,6 +177,13 @@ def test_a_review_of_an_automatic_sanction_is_owed_within_a_day(file: SanctionFi
 
 def relooks(file: SanctionFile, at: datetime) -> list[tuple[str, datetime]]:
     return [(x.object_id, x.due_at) for x in struck(history(file), at, "suspension.relook")]
+
+
+def test_a_relook_is_due_when_its_whole_days_are_over_however_few() -> None:
+    lifecycle = TERMS.lifecycle
+    assert lifecycle is not None
+    daily = TERMS.model_copy(update={"lifecycle": lifecycle.model_copy(update={"relook_days": 1})})
+    assert [times_due(sanction(), T0 + n * DAY, daily) for n in range(4)] == [0, 0, 1, 2]
 
 
 def test_case_5_11_a_person_looks_again_at_an_open_ended_suspension_every_thirty_days() -> None:

@@ -40,6 +40,25 @@ def order(entries: tuple[ExceptionEntry, ...], about: MailTraits, topic: str = "
     return [m.entry.id for m in settle(ExceptionTable(entries).matching(about)).get(topic, ())]
 
 
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        ("192.0.2.7", ["one"]),
+        ("198.51.100.9", ["one"]),
+        ("2001:db8::1", ["one"]),
+        ("198.51.100.10", []),
+        ("2001:db8:1::1", []),
+        (None, []),
+    ],
+)
+def test_of_several_networks_one_has_to_hold_the_client(client: str | None, expected: list[str]) -> None:
+    """Also where the entry is found by something else: its sender."""
+    networks = ("192.0.2.0/24", "198.51.100.9/32", "2001:db8::/48")
+    one = entry("one", sender=("ann@partner.example",), client=networks)
+    more = {"client": client} if client else {}
+    assert order((one,), mail(sender="ann@partner.example", **more)) == expected
+
+
 # --- the order --------------------------------------------------------------------------------------------------------
 
 BOB = "bob@sub.cust.example"

@@ -215,3 +215,19 @@ def test_of_a_long_run_the_first_marks_are_kept_and_every_message_counts() -> No
     half = MAX_LINKS // 2
     assert incident.links == {f"{kind}_{n}" for kind in "ex" for n in range(half)}
     assert (incident.message_count, incident.delivery_count) == (MAX_LINKS, 2 * MAX_LINKS)
+
+
+def test_the_task_of_a_request_is_kept_and_that_of_a_case_is_its_incidents() -> None:
+    said: dict[str, Any] = {
+        "at": START,
+        "incident_id": "i_1",
+        "account_id": "a_1",
+        "warranted": "none",
+        "imposed": "none",
+        "due_at": hour(2),
+    }
+    request = r.TaskOpened(task_id="w_1", what="question", alert_at=hour(1), **said)
+    case = r.TaskOpened(task_id="w_2", what="review", **said)
+    found = fold("a_1", [opened("i_1"), request, case])
+    assert found.of(r.TaskOpened) == (request,)
+    assert [i.tasks for i in found.incidents] == [frozenset({"w_2"})]

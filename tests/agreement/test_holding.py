@@ -79,6 +79,21 @@ def test_behind_the_queue_a_refusal_for_what_it_is_is_held(code: str, effect: Di
     assert behind_queue(decision((code, R))).disposition is effect
 
 
+@pytest.mark.parametrize("effect", [D, Q, Disposition.TAG, A])
+def test_behind_the_queue_only_a_refusal_is_another(effect: Disposition) -> None:
+    """What was refused for itself and waits for another reason is not held: it comes again."""
+    given = decision(("category.spam.advert", effect))
+    assert behind_queue(given) == given
+    waits = replace(decision(("category.malware", R)), disposition=D)
+    assert behind_queue(waits) == waits
+
+
+def test_where_it_cannot_be_held_what_has_another_effect_keeps_it(terms: Agreement) -> None:
+    found = unheld(decision(("category.abuse.harass", Q), ("inbound.spam", Disposition.TAG)), terms)
+    assert [x.disposition for x in found.reasons] == [A, Disposition.TAG]
+    assert found.disposition is Disposition.TAG
+
+
 def test_what_waits_for_a_check_is_not_held_yet() -> None:
     assert STRENGTH.index(D) > STRENGTH.index(Q) > STRENGTH.index(Disposition.TAG)
 
@@ -114,6 +129,16 @@ def test_a_c2_category_is_never_refused_for_its_copies(terms: Agreement) -> None
     assert beyond(decision(("category.spam.advert", Q)), Room.REFUSE, terms).disposition is R
 
 
+def test_one_more_that_there_is_room_for_is_held_as_it_was_decided(terms: Agreement) -> None:
+    held = decision(("category.spam.advert", Q))
+    assert beyond(held, Room.HOLD, terms) == held
+
+
+def test_an_agreement_without_clocks_holds_nothing(terms: Agreement) -> None:
+    with pytest.raises(ValueError, match="nothing is held under these terms"):
+        room([], "text", terms.model_copy(update={"lifecycle": None}), NOON)
+
+
 def test_the_time_to_decide_is_the_shorter_of_two_promises(terms: Agreement) -> None:
     assert decide_until(NOON, terms) == NOON + 2 * HOUR
     lifecycle = terms.lifecycle
@@ -130,6 +155,13 @@ def test_a_campaign_goes_back_with_its_oldest_mail(terms: Agreement) -> None:
     assert to_return(group, terms, NOON + 23 * HOUR) == ()
     # The last one has not had the time to be decided about.
     assert [x.item_id for x in to_return(group, terms, NOON + 24 * HOUR)] == ["q_1", "q_2"]
+
+
+def test_a_decision_is_missed_for_the_oldest_of_what_is_held(terms: Agreement) -> None:
+    group = [item(2, held_at=NOON + HOUR), item(1), item(3, facts=HoldFacts(direction=Direction.INBOUND))]
+    assert of_decisions(group, terms, NOON + 2 * HOUR - timedelta(seconds=1)) == ()
+    (missed,) = of_decisions(group, terms, NOON + 2 * HOUR)
+    assert (missed.object_id, missed.due_at, missed.is_alarm) == ("q_1", NOON + 2 * HOUR, True)
 
 
 def test_inbound_mail_has_clocks_of_its_own(terms: Agreement) -> None:

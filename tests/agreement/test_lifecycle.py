@@ -155,6 +155,15 @@ def test_a_term_asks_for_its_renewal_ends_and_may_be_cleared(terms: Any) -> None
     assert (life.because, life.keep_until, life.is_over) == ("expiry", kept, True)
 
 
+def test_whoever_is_ended_before_the_term_is_asked_for_no_renewal() -> None:
+    over = AL.calendar.end_of(LAST)
+    at = over - 3 * DAY
+    assert service_at(history(), LAST, AL, at).state is Service.RENEWAL_DUE
+    ends = history(further=(ended(T0, "mx", over - DAY),))
+    found = service_at(ends, LAST, AL, at)
+    assert (found.state, found.since, found.over_at) == (Service.ACTIVE, None, over - DAY)
+
+
 def test_t_al_2_2_without_a_provable_notice_nothing_may_ever_be_cleared() -> None:
     life = service_at(history(), LAST, AL, OVER + 900 * DAY)
     assert (life.state, life.keep_until) == (Service.STOPPED, None)

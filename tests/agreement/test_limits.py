@@ -86,13 +86,16 @@ ROWS: list[tuple[Table, Limits, str]] = [
     (ComplaintsSection, HOURS, "answer_hours"),
     (LifecycleSection, DAYS, "renewal_notice_days keep_days keep_after_notice_days inbound_wait_days mx_bad_days"),
     (LifecycleSection, DAYS, "mx_unknown_days law_change_days inbound_hold_days inbound_digest_days relook_days"),
-    (LifecycleSection, DAYS, "cure_answer_days cooling_off_days appeal_days appeal_warning_days locked_hit_days"),
+    (LifecycleSection, DAYS, "cure_answer_days cooling_off_days appeal_days appeal_warning_days"),
+    # What nobody opened is gone in a month, whatever a file says (CLAUSES §1).
+    (LifecycleSection, (0, 1, 30, 31), "locked_hit_days"),
     (LifecycleSection, MONTH_AT_LEAST, "termination_keep_days shutdown_notice_days"),
     # Two readings a day apart, whatever a file says (STANDING 5.4 row 12).
     (LifecycleSection, (23, 24, 24 * 366, 24 * 366 + 1), "reading_hours"),
     (LifecycleSection, HOURS, "complaint_hours question_hours hold_decision_hours outbound_hold_hours"),
     (LifecycleSection, (0, 1, 10, 11), "registration_years"),
     (LifecycleSection, (0, 1, 1000, 1001), "hold_copies"),
+    (LifecycleSection, (0, 1, 4, 5), "locked_hold_hours"),
     (RegistersSection, DAYS, "authorisation_days repair_days opt_out_days migration_days received_days"),
     (RegistersSection, PERCENT, "bounce_percent"),
     (RegistersSection, HOURS, "protected_due_hours"),
@@ -368,6 +371,7 @@ def test_a_protection_stops_only_where_the_file_says(key: str) -> None:
 def test_a_lifecycle_that_says_no_more_owes_nothing_and_knows_no_free_plans() -> None:
     said = {key: field.default for key, field in LifecycleSection.model_fields.items() if not field.is_required()}
     flags = {"owes_renewal_notice": False, "maintenance_is_announced": False, "free_plans": (), "hold_copies": 25}
+    flags |= {"locked_hold_hours": 4}
     assert said == flags | dict.fromkeys(said.keys() - flags.keys())
 
 

@@ -38,6 +38,7 @@ REGISTRATION, LIFECYCLE = table_text("tenant.registration"), table_text("lifecyc
 CURE = '[cure]\nclause = "7.9"\n\n'
 LAST_STEP = '[[ladder]]\nat = 90\nrung = "suspend"\npropose_termination = true\n'
 FIRST_STEP = '[[ladder]]\nat = 0.5\nrung = "warn"'
+ATTENDED = "[preset.attended]\nrestrict_lapse_hours = 72\nsuspend_max_hours = 168\nsuspend_lapse_hours = 72\n"
 
 
 # (what is changed, into what, what the error says, the key it names)
@@ -102,6 +103,7 @@ FAULTS = [
     ("at = 0.5\n", "at = 0\n", "ladder steps start above 0 and rise", None),
     (FIRST_STEP, FIRST_STEP.replace('"warn"', '"suspend"'), "ladder rungs never fall", None),
     ('dsa = ["CYBER_VIOLENCE"]', 'dsa = ["cyber violence"]', "should match pattern", "category.20.dsa.0"),
+    (ATTENDED, "", "preset 'attended' is missing", None),
 ]
 
 
@@ -177,3 +179,17 @@ def test_a_code_nobody_names_is_told() -> None:
 def test_the_digest_follows_the_octets() -> None:
     other = load(TEXT.replace("# The Tencent", "# the Tencent").encode(), "terms.toml", KNOWN)
     assert other.digest != shipped().digest
+
+
+def test_octets_that_were_read_before_are_the_same_agreement_and_others_are_read() -> None:
+    data = TEXT.encode()
+    first = load(data, "a.toml", KNOWN)
+    assert load(bytes(bytearray(data)), "a.toml", list(KNOWN)) is first
+    other = load(data + b"# new\n", "a.toml", KNOWN)
+    assert (other.id, other.digest == first.digest) == (first.id, False)
+    # A fault is a fault each time, in the file that has it, and what one check does not give is one, too.
+    for name in ("a.toml", "a.toml", "b.toml"):
+        with pytest.raises(ConfigError, match=name):
+            load(data + b"[[rule]]\n", name, KNOWN)
+    with pytest.raises(ConfigError, match="no check gives"):
+        load(data, "a.toml", KNOWN - {"virus.signature.match"})

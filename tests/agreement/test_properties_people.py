@@ -152,6 +152,22 @@ async def _reported(office: Office) -> tuple[str, dict[str, Any]]:
     return "", {"report": opened["report_id"], "document": "letter of 3 March"}
 
 
+async def _without_cause(office: Office) -> tuple[str, dict[str, Any]]:
+    """Somebody who was warned and has complained again without cause."""
+    notifier = "0" * 32
+
+    async def unfounded() -> str:
+        said = await office.act("ana", "complaint.file", kind="spam")
+        case = str(said["complaint_id"])
+        await office.act("ana", "complaint.close", complaint=case, outcome="unfounded", reason="nothing in it")
+        return case
+
+    given = {"notifier": notifier, "answer_to": "zoe@victim.example", "reason": "nothing in it"}
+    await office.act("ana", "complaint.warn", complaint=await unfounded(), **given)
+    office.clock.advance(hours=1)
+    return "site", {"notifier": notifier, "complaint": await unfounded(), "days": 30}
+
+
 Ready = Callable[[Office], Awaitable[tuple[str, dict[str, Any]]]]
 # What a proposal of each act takes: the subject and the terms, once the house is ready for it.
 READY: dict[str, Ready] = {
@@ -170,6 +186,7 @@ READY: dict[str, Ready] = {
     "locked_list.adopt": _locked_kites,
     "evidence.export": _handed_out,
     "report.made": _reported,
+    "notifier.mute": _without_cause,
     "register.authorise": _drill,
     "register.protect": _hospital,
     "register.order": _order,

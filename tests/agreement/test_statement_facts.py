@@ -224,6 +224,12 @@ def test_mail_was_refused_where_every_category_refuses() -> None:
     ]
 
 
+def test_spam_that_only_one_sign_speaks_of_was_held_and_not_refused() -> None:
+    """One category, refused in mode A and contestable in mode B: what is told is what was done."""
+    recipients = [(("spam.outbound", 9, in_mode_a),) for in_mode_a in (9, 0)]
+    assert [said(history(incident(recipients=x))).mail_refused for x in recipients] == [True, False]
+
+
 def test_a_category_that_the_agreement_has_no_more_cannot_be_told_of() -> None:
     with pytest.raises(UsageError, match=r"has no category 'spam\.gone'"):
         said(history(incident(recipients=(("malware", 1, 1), ("spam.gone", 1, 1)))))

@@ -6,10 +6,11 @@ tests/pipeline/test_terminate.py has the same from outside; here stands every or
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 
+from filterd.agreement.due import TERMINATED, of_account
 from filterd.agreement.fold import apply
 from filterd.agreement.standing import half_points_at, in_effect, standing_at
 from filterd.agreement.termination import cooling_off, outlook, threshold
@@ -167,6 +168,30 @@ def test_it_is_not_there_until_the_instant_it_begins() -> None:
     almost = ENDS - (day(1) - day(0)) / 86_400
     assert standing_at(found, TERMS, almost).conduct is Conduct.GOOD
     assert standing_at(found, TERMS, ENDS).conduct is Conduct.TERMINATED
+
+
+def test_its_beginning_is_told_once_when_what_held_it_up_is_over() -> None:
+    """The day stands in it until which data is kept: thirty whole ones after the day it began, 9 March."""
+
+    def struck(at: float, *records: r.Record) -> list[tuple[datetime, dict[str, object]]]:
+        found = of_account(history(*TOLD, *records), TERMS, day(at), since=DECIDED)
+        return [(x.due_at, dict(x.facts)) for x in found if x.clock == TERMINATED]
+
+    said = {"incident_id": "i_1", "sanction_id": "s_end", "at": ENDS}
+    assert struck(6.9) == []
+    assert struck(7) == [(ENDS, said | {"kept_until": date(2026, 4, 8)})]
+    # An appeal of two days stops it for two days.
+    assert struck(8.9, filed(2), denied(4)) == []
+    assert [due for due, _ in struck(9, filed(2), denied(4))] == [day(9)]
+    assert struck(20, filed(2)) == []
+    clock = r.ClockStruck(at=ENDS, clock=TERMINATED, subject_id="a_1", object_id="s_end", due_at=ENDS)
+    assert struck(8, clock) == []
+
+
+def test_a_termination_without_clocks_says_no_day() -> None:
+    bare = TERMS.model_copy(update={"lifecycle": None})
+    found = [x for x in of_account(history(*TOLD), bare, day(8), since=DECIDED) if x.clock == TERMINATED]
+    assert [x.facts["kept_until"] for x in found] == [None]
 
 
 def test_one_that_has_yet_to_begin_hides_nothing_that_is_in_force() -> None:

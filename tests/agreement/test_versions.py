@@ -1,4 +1,4 @@
-"""Several versions of one agreement: which counts, what a change does to an act before it, who is told of it."""
+"""Several versions of one agreement: which counts, and what a change does to an act before it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ from filterd.agreement.supplement import effective_terms, pinned_terms, terms_at
 from filterd.agreement.terms import Agreement
 from filterd.agreement.versions import (
     begins_at,
-    came_into_force,
     conflict,
     decide_between,
     in_force,
     milder,
     shelved,
-    tenants_bound,
     versions,
 )
 from filterd.config import Config
@@ -381,26 +379,6 @@ def test_a_pinned_version_stays_pinned_and_its_successor_is_known() -> None:
 def test_another_agreement_is_no_version_of_this_one() -> None:
     """A tenant that moved is not judged by what did not bind it at the act, however mild."""
     assert terms_at_decision(BASE, TERMS, None, CHANGE + timedelta(days=1)).id == "base"
-
-
-# --- whoever is bound is told (TX-1.2) --------------------------------------------------------------------------------
-
-
-def test_a_change_names_itself_once_and_those_it_binds() -> None:
-    month = timedelta(days=30)
-    assert [x.version for x in came_into_force(TERMS, CHANGE - month, CHANGE)] == ["new"]
-    assert came_into_force(TERMS, CHANGE, CHANGE + month) == ()
-    # The first version replaces nothing.
-    assert came_into_force(TERMS, CHANGE - timedelta(days=900), CHANGE - timedelta(days=1)) == ()
-    tenants = [
-        Tenant(tenant_id="n_signed", name="a", agreement="base", supplement=SIGNED),
-        Tenant(tenant_id="n_half", name="b", agreement="base", supplement=replace(SIGNED, signed_by_tenant=None)),
-        Tenant(tenant_id="n_plain", name="c", agreement="base"),
-        Tenant(tenant_id="n_other", name="d", agreement="other", supplement=SIGNED),
-    ]
-    (changed,) = came_into_force(TERMS, CHANGE - month, CHANGE)
-    assert tenants_bound(changed, tenants) == ("n_signed",)
-    assert tenants_bound(BASE, tenants) == ("n_signed", "n_half", "n_plain")
 
 
 # --- on a real ledger -------------------------------------------------------------------------------------------------

@@ -145,6 +145,11 @@ def test_what_may_not_stand_in_a_when_is_refused_with_file_line_and_key(when: st
     assert caught.value.line == text[: text.index("when = '''")].count("\n") + 1
 
 
+def test_a_condition_has_400_characters_and_no_more() -> None:
+    assert fault("has_links".ljust(400), ()) is None
+    assert fault("has_links".ljust(401), ()) == "is longer than 400 characters: make two rules of it"
+
+
 def test_a_loop_over_a_declared_name_never_reaches_the_compiler() -> None:
     """`references()` says nothing of the macro, and nested ones run for minutes: the text alone has to refuse it."""
     nested = "codes.map(codes, codes.map(codes, codes))"

@@ -17,7 +17,9 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Test processes at once, at most.
 JOBS ?= 4
-SPREAD := -n auto --maxprocesses $(JOBS)
+SPREAD := -n auto --maxprocesses $(JOBS) --dist worksteal
+# Each process has servers of its own, in folders and on ports of its own; the tests of a file share them.
+SERVERS := -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 # Both halves of `make test` write here what they ran; the last one prints the sum.
 RECORD := .venv/.filterd/test-run
 
@@ -48,8 +50,8 @@ test: install lint ## everything but nightly, with real servers; at most 15 min
 	export FILTERD_ORACLE_EXAMPLES=60; \
 	echo "== tests without servers"; \
 	$(PYTEST) $(SPREAD) -m 'not (server or nightly)' $(ARGS) || status=$$?; \
-	echo "== tests with servers: one at a time"; \
-	$(PYTEST) -m 'server and not nightly' $(ARGS) || status=$$?; \
+	echo "== tests with servers"; \
+	$(PYTEST) $(SERVERS) -m 'server and not nightly' $(ARGS) || status=$$?; \
 	exit $$status
 
 nightly: test ## the long runs too

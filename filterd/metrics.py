@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 import filterd
 from filterd.model.decision import Decision
+from filterd.model.held import FOR_PERSON
 from filterd.model.records import (
     AppealDecided,
     BreakerTripped,
@@ -327,6 +328,9 @@ def observe_record(record: Record) -> None:
             OPT_OUTS_IGNORED.inc()
         case RootActed():
             ROOT_ACTS.inc()
+        case MailHeld(reason=reason) | HeldMailMoved(reason=reason) if reason == FOR_PERSON:
+            # What locked lists hold is in no metric (HOUSE rule 9).
+            pass
         case MailHeld():
             MAILS_HELD.labels(record.direction).inc()
         case HeldMailMoved():

@@ -63,6 +63,12 @@ class DnsAnswer:
     exists: bool = True
 
 
+# Name, type, and what came: the records as text, or a word for why there are none (`nodata`, `nxdomain`, `servfail` …).
+# Of TXT the strings of a record joined, its octets as Latin-1, what is not printable ASCII escaped as in Python; of MX
+# preference, blank, host.
+Asked = tuple[str, str, str | tuple[str, ...]]
+
+
 class Lookups(Protocol):
     """The DNS questions of one message: they share a budget and a deadline, and the resolver's cache."""
 
@@ -76,8 +82,8 @@ class Lookups(Protocol):
         ...
 
     @property
-    def asked(self) -> tuple[tuple[str, str, str], ...]:
-        """Say what was asked and what came: (name, type, answer in brief), for the log (HOUSE rule 15)."""
+    def asked(self) -> tuple[Asked, ...]:
+        """Say what was asked and what came, for the log (HOUSE rule 15)."""
         ...
 
 
@@ -112,9 +118,13 @@ class RelaySession(Protocol):
 
     async def rcpt(self, forward: ForwardPath) -> Reply: ...
 
-    async def data(self, raw: bytes) -> tuple[Reply, ...]:
+    async def data(self, raw: bytes, *, within_s: float | None = None) -> tuple[Reply, ...]:
         """Send DATA and the octets (canonical; dot-stuffed here); say the reply after the dot, or to DATA when that is
-        a refusal, once for each recipient that was accepted, in their order: in LMTP they may differ."""
+        a refusal, once for each recipient that was accepted, in their order: in LMTP they may differ.
+
+        Args:
+            within_s: whoever asks does not wait longer for it; None: as long as the configuration says.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -150,6 +160,7 @@ class Intake:
     """What a door has read after the dot. `raw` is canonical (mail/lines); `is_normalised`: stray CR/LF were mended.
 
     `unknown_recipients`: how many RCPT of this transaction the next hop refused for good (5xx).
+    `bad_addresses`: how many of these it said do not exist (mail/report.has_no_address).
     `queue_id`: under which the MTA that asks can keep the mail on hold; None: it cannot, or is not to.
     """
 
@@ -158,6 +169,7 @@ class Intake:
     raw: bytes
     is_normalised: bool = False
     unknown_recipients: int = 0
+    bad_addresses: int = 0
     queue_id: str | None = None
 
 
@@ -178,6 +190,7 @@ class HeaderEdits:
 class Answer:
     """What the door must do: relay `raw` when `reply` is None, otherwise give `reply` and relay nothing.
 
+    `is_plain`: the reply is what the next hop would have said, and the client is to be told it the same way.
     A door that has the MTA edit its own copy (milter) finds `edits` in place of `raw`. `hold`: the MTA keeps that copy
     on hold, for this reason.
     """
@@ -187,6 +200,7 @@ class Answer:
     raw: bytes = b""
     edits: HeaderEdits | None = None
     hold: str | None = None
+    is_plain: bool = False
 
 
 class Gate(Protocol):
@@ -362,6 +376,23 @@ class Credentials(Protocol):
 
         Raises PortError for anything but a clear yes.
         """
+        ...
+
+
+class MailStore(Protocol):
+    """Where the mailboxes of our accounts are."""
+
+    async def take_back(self, request: Mapping[str, str]) -> int:
+        """Ask it to move one copy of a mail out of a mailbox into its quarantine; say how many it moved, 0 where there
+        is none any more. Asking again is harmless. Raises PortError for anything but a clear yes."""
+        ...
+
+
+class DeliveryLog(Protocol):
+    """The mail server's own log."""
+
+    async def recipients(self, queue_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Say to whom each of these mails was delivered, as far as the log still knows. Raises PortError."""
         ...
 
 
@@ -602,15 +633,23 @@ class LedgerTxn(Protocol):
         due_before: datetime | None = None,
         limit: int | None = None,
         account_id: str | None = None,
+        is_for_person: bool = False,
     ) -> tuple[HeldMail, ...]:
-        """Say the held mails in these states, the first due first."""
+        """Say the held mails in these states, the first due first; `is_for_person`: those that locked lists hold, which
+        are among no others."""
         ...
 
     def held_alike(
-        self, account_id: str, *, message_key: str = "", campaign: str = "", incident_id: str = ""
+        self,
+        account_id: str,
+        *,
+        message_key: str = "",
+        campaign: str = "",
+        incident_id: str = "",
+        is_for_person: bool = False,
     ) -> tuple[HeldMail, ...]:
         """Say an account's held mails, in whatever state, of the same message, campaign or incident, the oldest first;
-        "" is none of these."""
+        "" is none of these. `is_for_person`: as of `held_mails`; `incident_id` is then the case."""
         ...
 
     def holders(self, after: str = "", limit: int = 1000) -> tuple[str, ...]:

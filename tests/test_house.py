@@ -10,6 +10,7 @@ import pytest
 
 import filterd
 from filterd.checks import ALL_CODES, CHECKS
+from filterd.checks.budget import SPENT
 from filterd.model.records import KIND_OF, KINDS, Record
 
 ROOT = Path(filterd.__file__).parent
@@ -100,7 +101,8 @@ def test_every_record_has_a_kind_and_every_kind_a_record() -> None:
 
 
 def test_codes_are_area_subject_state_and_belong_to_one_check() -> None:
-    codes = [code.code for check in CHECKS for code in check.codes]
+    # Whoever asks DNS can find that the mail has asked too much.
+    codes = [code.code for check in CHECKS for code in check.codes if code is not SPENT] + [SPENT.code]
     assert len(codes) == len(set(codes))
     assert set(codes) == set(ALL_CODES)
     assert all(len(code.split(".")) == 3 for code in codes)

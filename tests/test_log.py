@@ -171,7 +171,13 @@ def fail_on_broken(file: FilePath, number: int, why: str) -> None:
 
 
 def decide(log: Log, **changes: Any) -> None:
-    asked = (("_dmarc.example.com", "TXT", "v=DMARC1; p=none"),)
+    # One for each field there may be.
+    asked = (
+        ("_dmarc.example.com", "TXT", ("v=DMARC1; p=none",)),
+        ("example.com", "TXT", ("token=1",)),
+        ("gone.example.com", "A", "nxdomain"),
+        ("s._domainkey.example.com", "TXT", ("v=DKIM1; p=" + "A" * 6_000,)),
+    )
     log.decided(
         transaction(), case(), decision(**changes), message_id="<1@example.com>", elapsed_ms=12.0, asked=asked
     )

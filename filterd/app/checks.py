@@ -20,6 +20,7 @@ from filterd.checks import (
     prohibited,
     psl,
     rate,
+    replay,
     sender,
     spam,
     spf,
@@ -28,7 +29,7 @@ from filterd.checks import (
 from filterd.checks.locked import LockedReader
 from filterd.checks.opinion import Reader
 from filterd.checks.run import arrange
-from filterd.checks.sender_facts import AccountOf, OwnerOf
+from filterd.checks.sender_facts import AccountOf, MaySendAs, OwnerOf
 from filterd.checks.sender_names import Protected
 from filterd.checks.spec import Check, Context
 from filterd.clients.adopted_lists import FOLDER, Adopted, AdoptedLists, TermCopies, Waiting
@@ -54,7 +55,7 @@ class Neighbours:
 
     Args:
         scanner: None: there is no virus check.
-        owner_of, account_of: the directory; None: nobody is asked who owns what (`filterd scan`).
+        owner_of, account_of, may_send_as: the directory; None: nobody is asked who owns what (`filterd scan`).
         term_lists: what two people have approved (`make_lists`); None: every list of the folder is tried, where nothing
             follows from it (`filterd scan`).
     """
@@ -63,6 +64,7 @@ class Neighbours:
     clock: Clock
     owner_of: OwnerOf | None = None
     account_of: AccountOf | None = None
+    may_send_as: MaySendAs | None = None
     term_lists: terms.TermLists | None = None
 
 
@@ -209,11 +211,21 @@ def _claims(config: Config) -> list[Check]:
     # A little more than the resolver gives a message, so that its own answer comes first.
     deadline_s = config.dns.deadline_s + 1
     return [
-        spf.make(deadline_s=deadline_s, check_helo=config.authentication.check_helo),
+        spf.make(
+            deadline_s=deadline_s,
+            check_helo=config.authentication.check_helo,
+            tells_local_part=config.authentication.spf_local_part,
+        ),
         dkim.make(deadline_s=deadline_s, is_public_suffix=psl.registries().is_public_suffix),
         dmarc.make(deadline_s=deadline_s, rfc7489=config.authentication.rfc7489),
         arc.make(deadline_s=deadline_s),
+        replay.make(_sightings(config), deadline_s=deadline_s),
     ]
+
+
+def _sightings(config: Config) -> replay.Sightings:
+    said = config.authentication
+    return replay.Sightings(recipients=said.replay_recipients, networks=said.replay_networks)
 
 
 def _parts(config: Config, files: Files) -> list[Check]:
@@ -245,6 +257,7 @@ def _sender(config: Config, neighbours: Neighbours) -> list[Check]:
         delegated=config.sender.delegated,
         is_declared=_is_declared,
         account_of=neighbours.account_of,
+        may_send_as=neighbours.may_send_as,
     )
     return [check]
 

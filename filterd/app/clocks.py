@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 from filterd import metrics
 from filterd.checks.spf_query import read_client
@@ -14,6 +15,7 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.log import service_log
 from filterd.pipeline.clockwork import Struck
 from filterd.pipeline.own_dns import OwnDns
+from filterd.pipeline.signing import Signer
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import Clock
 from filterd.workers.clocks import ClockWorker
@@ -43,8 +45,14 @@ def mx_resolvers(config: Config) -> tuple[DnsResolver, ...]:
         return ()
 
 
-def own_dns_worker(config: Config, engine: LedgerEngine, rules: Callable[[], DeskRules]) -> OwnDnsWorker:
-    """Make the daily look at tenants' own domains; without a DNS it looks at nobody. Inside the loop that runs it."""
+def own_dns_worker(
+    config: Config, engine: LedgerEngine, rules: Callable[[], DeskRules], signer: Callable[[], Signer]
+) -> OwnDnsWorker:
+    """Make the daily look at tenants' own domains; without a DNS it looks at nobody. Inside the loop that runs it.
+
+    Args:
+        signer: has the keys with which their mail is signed here.
+    """
     given = config.own_domains
     addresses = tuple(x for text in given.sending_addresses if (x := read_client(str(text))) is not None)
     resolver = None
@@ -54,7 +62,10 @@ def own_dns_worker(config: Config, engine: LedgerEngine, rules: Callable[[], Des
         except ConfigError as err:
             effect = "the DNS records of tenants' own domains are not looked at (TX-3.1.4)"
             service_log().warning("own_domains_unlooked", error=str(err), effect=effect)
-    ours = OwnDns(addresses=addresses, selectors=given.dkim_selectors)
+
+    def ours(at: datetime) -> OwnDns:
+        return OwnDns(addresses=addresses, selectors=given.dkim_selectors, keys=signer().in_force(at))
+
     return OwnDnsWorker(engine.submit, rules, lambda: engine.has_timers, resolver, ours)
 
 

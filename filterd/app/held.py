@@ -8,7 +8,6 @@ from datetime import datetime
 from filterd import metrics
 from filterd.app.current import CurrentDesk
 from filterd.app.effects import HELD_TOPICS, mta_queue
-from filterd.clients.mailer import RelayMailer
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.relay_connection import Address
 from filterd.config import Config, NextHopConfig
@@ -16,8 +15,9 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.log import service_log
 from filterd.model.about import NOTHING, About
 from filterd.model.held import HeldState
+from filterd.model.reply import Reply
 from filterd.pipeline.signing import Signer
-from filterd.ports import Clock, LedgerTxn, OutboxItem
+from filterd.ports import Clock, LedgerTxn, Mailer, OutboxItem
 from filterd.workers.mta_held import DROP_TOPIC, Drops
 from filterd.workers.outbox import OutboxWorker
 from filterd.workers.releasing import RELEASE_TOPIC, Releases
@@ -60,14 +60,15 @@ def held_worker(
     config: Config,
     engine: LedgerEngine,
     desk: CurrentDesk,
-    mailer: RelayMailer,
+    mailer: Mailer,
     relay: NextHopRelay,
     clock: Clock,
     signer: Callable[[], Signer],
+    on_delivered: Callable[[str, Reply, int], None],
 ) -> OutboxWorker:
-    """Make the worker. `signer`: says the keys in force."""
+    """Make the worker. `signer`: says the keys in force; `on_delivered`: as of Releases."""
     queue = mta_queue(config)
-    releases = Releases(engine.submit, relay, queue, signer)
+    releases = Releases(engine.submit, relay, queue, signer, on_delivered)
     returns = Returns(engine.submit, lambda: desk.desk, mailer, hostname=config.next_hop.helo)
     return OutboxWorker(
         OnlyHeld(engine),

@@ -16,8 +16,9 @@ from filterd.app.announced import AnnouncedWatch
 from filterd.app.clocks import clock_worker, keep_clocks, keep_own_dns, own_dns_worker
 from filterd.app.current import CurrentDesk, CurrentVerbs
 from filterd.app.directory import directory_lookups
-from filterd.app.effects import effects_worker
+from filterd.app.effects import claw_back_worker, effects_worker
 from filterd.app.held import held_worker, measure_held
+from filterd.app.mailer import CurrentSigner, SigningMailer
 from filterd.app.notices import notice_verbs, outbox_worker
 from filterd.app.paging import UrgentWatch, follow_ups, paging_carriers
 from filterd.app.parts import (
@@ -26,7 +27,6 @@ from filterd.app.parts import (
     desk_rules,
     fold,
     make_log,
-    make_signer,
     notice_settings,
     record,
     socket_path,
@@ -35,7 +35,6 @@ from filterd.app.parts import (
 from filterd.app.policy import Policy
 from filterd.app.raised import RaisedWatch
 from filterd.app.watching import appeal_page, breaker_watch
-from filterd.clients.mailer import RelayMailer
 from filterd.clients.relay import NextHopRelay
 from filterd.clients.verdict_index import open_index
 from filterd.doors.http import start_http
@@ -49,11 +48,13 @@ from filterd.model.about import NOTHING
 from filterd.model.entry import Entry
 from filterd.model.records import KINDS
 from filterd.model.sanction import Mode
+from filterd.pipeline.bounces import TOPIC as BOUNCE
 from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.notices import Templates
 from filterd.pipeline.verbs import DeskRules
-from filterd.ports import Clock, Keys, LedgerTxn
+from filterd.ports import Clock, Keys, LedgerTxn, Mailer, VerdictIndex
 from filterd.share import path
+from filterd.workers.bounces import BounceSearch
 from filterd.workers.bypass import BypassWatch
 from filterd.workers.indexer import start_indexer
 from filterd.workers.retention import RetentionWorker
@@ -109,8 +110,15 @@ class LedgerHalf:
         self._feed = EntryFeed(self.log, self.engine.writer_name, self.engine.entries_after)
         _allow(policy)
 
-    async def run(self, stack: AsyncExitStack, mailer: RelayMailer, relay: NextHopRelay) -> None:
-        """Start everything; the stack ends it in reverse order. `relay`: where released mail goes."""
+    async def run(self, stack: AsyncExitStack, bare: Mailer, relay: NextHopRelay) -> None:
+        """Start everything; the stack ends it in reverse order.
+
+        Args:
+            bare: sends mail of our own as it is; what can be signed is signed before.
+            relay: where released mail goes.
+        """
+        signer = CurrentSigner(lambda: self.policy.config.signing)
+        mailer = SigningMailer(bare, signer, self._clock)
         stack.push_async_callback(self.engine.close)
         if self._lookups is not None:
             stack.push_async_callback(self._lookups.close)
@@ -142,7 +150,8 @@ class LedgerHalf:
             mailer,
             relay,
             self._clock,
-            lambda: make_signer(self.policy.config.signing),
+            signer,
+            self.log.delivered,
         )
         start_worker(stack, held.run)
         effects = effects_worker(
@@ -154,10 +163,20 @@ class LedgerHalf:
             pseudonym_key=self._keys.pseudonym,
         )
         start_worker(stack, effects.run)
+        claw_backs = claw_back_worker(
+            self._config,
+            self.engine,
+            lambda: _rules(self.policy),
+            self._desk,
+            self._clock,
+            mailer,
+            pseudonym_key=self._keys.pseudonym,
+        )
+        start_worker(stack, claw_backs.run)
         spawn(stack, self._upkeep())
         worker = clock_worker(self._config, self.engine, lambda: _rules(self.policy), self._clock)
         spawn(stack, keep_clocks(worker, self._clock))
-        own_dns = own_dns_worker(self._config, self.engine, lambda: _rules(self.policy))
+        own_dns = own_dns_worker(self._config, self.engine, lambda: _rules(self.policy), signer)
         spawn(stack, keep_own_dns(own_dns, self._clock))
         self._start_index(stack)
         if self._config.http.enabled:
@@ -241,17 +260,21 @@ class LedgerHalf:
 
     # --- work that goes on --------------------------------------------------------------------------------------------
 
-    async def _start_outbox(self, stack: AsyncExitStack, mailer: RelayMailer) -> None:
-        carriers = paging_carriers(self._config, self.engine)
+    async def _start_outbox(self, stack: AsyncExitStack, mailer: Mailer) -> None:
+        carriers = paging_carriers(self._config, self.engine) | {BOUNCE: BounceSearch(self._index())}
         worker = outbox_worker(self._config, self.engine, self._desk, mailer, self._clock, carriers)
         start_worker(stack, worker.run)
 
     def _start_index(self, stack: AsyncExitStack) -> None:
         config = self._config
-        if config.index.enabled:
-            index = open_index(config.node.state_dir, url=config.index.url)
+        if (index := self._index()) is not None:
             events = config.node.state_dir / EVENTS_DIR
             start_indexer(stack, index, events, self._clock, retention_days=config.index.retention_days)
+
+    def _index(self) -> VerdictIndex | None:
+        """Open the search index, None where none is kept."""
+        config = self._config
+        return open_index(config.node.state_dir, url=config.index.url) if config.index.enabled else None
 
     def _breaker_rules(self) -> BreakerSection:
         return self.policy.agreements[self.policy.config.agreement.default].breaker

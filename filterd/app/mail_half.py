@@ -14,6 +14,7 @@ from filterd.agreement.adopted import adopted_lists, locked_lists
 from filterd.agreement.load import unmapped
 from filterd.app.checks import Neighbours, build_checks, dns_resolver, make_lists, make_locked, make_scanner
 from filterd.app.current import CurrentGate
+from filterd.app.identities import account_of, may_send_as
 from filterd.app.parts import bypass_file, mail_rules, make_log, record
 from filterd.app.policy import Policy
 from filterd.checks import ALL_CODES
@@ -227,7 +228,8 @@ class MailHalf:
             scanner=scanner,
             clock=self._clock,
             owner_of=self.ledger.domain_owner,
-            account_of=self._account_of,
+            account_of=account_of(self.ledger),
+            may_send_as=may_send_as(self.ledger),
             term_lists=await make_lists(config, policy.files, self._clock, self._adopted),
         )
         checks = await asyncio.to_thread(build_checks, config, neighbours, policy.files)
@@ -277,11 +279,6 @@ class MailHalf:
             return await self.ledger.history(SITE)
         except LedgerUnavailable:
             return self.ledger.last_history(SITE)
-
-    async def _account_of(self, login: str) -> str | None:
-        """Say whose a canonical login is."""
-        account = await self.ledger.account_for(login, may_create=False)
-        return account.account_id if account is not None else None
 
 
 async def _close_later(resolver: DnsResolver) -> None:

@@ -7,7 +7,6 @@ from functools import partial
 
 from filterd import metrics
 from filterd.app.effects import NoEffects
-from filterd.clients.mailer import RelayMailer
 from filterd.clients.secret import secret_from
 from filterd.clients.webhook import Endpoint, post
 from filterd.config import Config
@@ -18,7 +17,7 @@ from filterd.log import service_log
 from filterd.pipeline import locking
 from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.notice_verbs import NoticeVerbs
-from filterd.ports import Clock
+from filterd.ports import Clock, Mailer
 from filterd.workers.outbox import Carrier, OutboxWorker
 from filterd.workers.webhook import TOPIC, Webhooks
 
@@ -35,7 +34,7 @@ def outbox_worker(
     config: Config,
     engine: LedgerEngine,
     desk: NoticeDesk,
-    mailer: RelayMailer,
+    mailer: Mailer,
     clock: Clock,
     carriers: Mapping[str, Carrier] | None = None,
 ) -> OutboxWorker:

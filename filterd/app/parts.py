@@ -31,9 +31,10 @@ from filterd.errors import ConfigError, PortError
 from filterd.ledger import backup_copy
 from filterd.ledger.link import Verb
 from filterd.log import EventStream, Log, service_log
+from filterd.model.about import EVERYTHING
 from filterd.model.decision import Case, Decision, Disposition
 from filterd.model.evidence import kept
-from filterd.model.held import InboundHold
+from filterd.model.held import InboundHold, LockedHold
 from filterd.model.records import Record
 from filterd.model.sanction import Preset
 from filterd.model.staffing import Staffing, StaffingRules
@@ -43,7 +44,9 @@ from filterd.pipeline.attribution import AttributionRule
 from filterd.pipeline.gate import GateRules, ListenerRule
 from filterd.pipeline.human import human_verbs
 from filterd.pipeline.imports import ImportVerbs
+from filterd.pipeline.locked import HOLD as LOCKED_HOLD
 from filterd.pipeline.locked import Keeping
+from filterd.pipeline.locked_hold import LockedHolds
 from filterd.pipeline.notices import NoticeSettings
 from filterd.pipeline.people import guarded
 from filterd.pipeline.reach import Reach
@@ -152,6 +155,7 @@ def verbs(rules: DeskRules) -> dict[str, Verb]:
         "hold_inbound": Verb(
             request=InboundHold, response=str | None, run=mail.hold_inbound, about=locking.of_recipients
         ),
+        LOCKED_HOLD: Verb(request=LockedHold, response=bool, run=LockedHolds(rules).hold, about=lambda _: EVERYTHING),
         "object_by_mail": Verb(
             request=None,
             response=None,

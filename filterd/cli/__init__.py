@@ -26,6 +26,8 @@ only training needs. Options and exit codes are stable (entry, options).
 
 from __future__ import annotations
 
+import sys
+from copy import copy
 from typing import Annotated
 
 import typer
@@ -157,4 +159,16 @@ def _options(
 
 def main() -> None:
     """The console script."""
-    app()
+    _of(sys.argv[1:2])()
+
+
+def _of(called: list[str]) -> typer.Typer:
+    """Say the program with the groups that are called: laying them all out takes longer than most commands."""
+    groups = [group for group in app.registered_groups if [group.name] == called]
+    alone = [info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands]
+    if not groups and called not in [[name] for name in alone]:
+        # Help, or a mistake, which is told what there is.
+        return app
+    small = copy(app)
+    small.registered_groups = groups
+    return small

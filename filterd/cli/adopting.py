@@ -120,6 +120,7 @@ def locked_rows(config: Config, entries: Iterable[Mapping[str, Any]]) -> list[di
             {
                 "list": one.id,
                 "category": one.category,
+                "on_hit": one.on_hit,
                 "file": str(one.file),
                 "digest": one.digest,
                 "approved": approved.get(one.id),

@@ -18,7 +18,6 @@ from filterd.log.follow import Follower
 from filterd.log.read import read_events, steadily, stream_files, writer_of
 from filterd.log.search import Search, instant, look_of
 from filterd.model.found import FoundMail, MailQuery, StreamPosition
-from filterd.model.ids import keyed_hash
 
 if TYPE_CHECKING:
     from filterd.ports import VerdictIndex
@@ -92,13 +91,6 @@ def _in_index(directory: Path, index: VerdictIndex, query: MailQuery) -> Found:
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
-
-
-def message_id_hashes(key: bytes, text: str) -> frozenset[str]:
-    """Say under which hashes a Message-ID may stand: people copy it with and without its brackets."""
-    bare = text.strip().removeprefix("<").removesuffix(">")
-    written = (bare, f"<{bare}>", text)
-    return frozenset(keyed_hash(key, "message-id", t.encode("utf-8", "surrogateescape")) for t in written)
 
 
 def moment(text: str, now: datetime) -> datetime:

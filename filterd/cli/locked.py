@@ -30,7 +30,7 @@ def locked_list(
     entries = ask(settings, "register.list", token=find_token(token))
     enabled = [x for x in entries if x["register"] == LOCKED_ENABLED]
     lists = locked_rows(settings, entries)
-    head = ("list", "category", "entries", "expires", "digest", "state")
+    head = ("list", "category", "on_hit", "entries", "expires", "digest", "state")
 
     def lines() -> Iterable[str]:
         for x in enabled:
@@ -40,7 +40,15 @@ def locked_list(
         yield from table(
             head,
             (
-                (x["list"], x["category"], x["entries"], x["expires_at"], x["digest"][:12], LOCKED_STATES[x["state"]])
+                (
+                    x["list"],
+                    x["category"],
+                    x["on_hit"],
+                    x["entries"],
+                    x["expires_at"],
+                    x["digest"][:12],
+                    LOCKED_STATES[x["state"]],
+                )
                 for x in lists
             ),
         )
@@ -92,6 +100,7 @@ def locked_propose(
         entries=str(len(one.terms) + len(one.patterns)),
         legal_basis=one.legal_basis,
         scope=one.scope,
+        on_hit=one.on_hit,
     )
 
 

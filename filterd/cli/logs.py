@@ -95,6 +95,7 @@ def find(
     from filterd.cli import finding
     from filterd.cli.keys import keys_of
     from filterd.cli.log_index import index_of
+    from filterd.log import message_id_hashes
     from filterd.log.search import micros
     from filterd.model.found import MailQuery
 
@@ -112,7 +113,7 @@ def find(
         code=code,
         disposition=disposition,
         sender_domain=None if sender_domain is None else sender_domain.lower(),
-        message_ids=None if message_id is None else finding.message_id_hashes(keys_of(settings).pseudonym, message_id),
+        message_ids=None if message_id is None else message_id_hashes(keys_of(settings).pseudonym, message_id),
         queue_id=queue_id,
         incident_id=incident,
         limit=number,

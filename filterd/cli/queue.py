@@ -16,7 +16,7 @@ from filterd.cli.options import AsRoot, ConfigFile, Json, Reason, StateDir, Toke
 from filterd.cli.places import find_token, load_config
 from filterd.cli.proposals import Digest, approve_proposal
 from filterd.cli.review import Features, Ground, Hours, Notice, Provision, RestsOn
-from filterd.cli.say import printable, result, table
+from filterd.cli.say import count, printable, result, table
 
 reviews = typer.Typer(help="The queue: what waits for a person, and taking it in hand.")
 
@@ -158,6 +158,8 @@ def review_read(
         yield f"{case}: mail {said['transaction_id']} of {printable(said['login'])} at {said['at']}"
         for x in said["lists"]:
             yield f"{x['category']}: list {x['list']}, {x['digest'][:12]}, entries {', '.join(x['entries'])}"
+        if said["held"]:
+            yield f"{count(said['held'], 'mail')} held for you, which go on by themselves by {said['held_until']}"
         yield f"when done: filterd review settle {case} nothing --reason WHY"
 
     result(said, as_json=as_json, text=lines)
@@ -171,6 +173,9 @@ def review_settle(
     decision: Annotated[
         str | None, typer.Option("--decision", metavar="ID", help="Of acted: the sanction or incident it led to.")
     ] = None,
+    mail: Annotated[
+        str, typer.Option("--mail", help="What is held for it: release; or, of acted alone, return or delete.")
+    ] = "release",
     token: Token = None,
     config: ConfigFile = None,
     state_dir: StateDir = None,
@@ -183,10 +188,13 @@ def review_settle(
         case=case,
         outcome=outcome,
         decision=decision,
+        mail=mail,
         reason=reason,
         token=find_token(token),
     )
-    result(said, as_json=as_json, text=lambda: [f"{case} is closed by {printable(said['by'])}: {said['outcome']}"])
+    held = {"release": ", its mail goes on", "return": ", its mail goes back", "delete": ", its mail is deleted"}
+    line = f"{case} is closed by {printable(said['by'])}: {said['outcome']}{held.get(said['mail'], '')}"
+    result(said, as_json=as_json, text=lambda: [line])
 
 
 def write_new(file: Path, octets: bytes) -> None:

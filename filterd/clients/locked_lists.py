@@ -3,7 +3,8 @@
 filterd ships none. A file has the keys of any list (term_lists) but for two: in place of `label` it has `category`, one
 of the agreement's own that only people judge, and there is no `confidence`, for nothing is computed of a hit. A legal
 basis, a scope in words and an end within 180 days have to be there. `on_hit` is "deliver", which is also what it is
-when it is left out: mail goes on as if nothing had been found. Nothing else loads.
+when it is left out: mail goes on as if nothing had been found; or "hold_for_person": it waits some hours for a person
+and goes on then. Nothing else loads.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from filterd.clients.term_lists import Entries, ListFolder, load_lists, read_ent
 
 # Where the copies of approved ones lie, in the state directory.
 LOCKED_FOLDER = "locked-lists"
-# CLAUSES §1. "hold_for_person" is the other one it knows; it is not built, and refused by name.
+# CLAUSES §1.
 DELIVER, HOLD_FOR_PERSON = "deliver", "hold_for_person"
 
 
@@ -42,6 +43,7 @@ class LockedList:
     legal_basis: str
     scope: str
     file: Path
+    on_hit: str = DELIVER
 
 
 class _File(Entries):
@@ -49,15 +51,16 @@ class _File(Entries):
 
     category: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$", max_length=80)
     scope: str = Field(min_length=10, max_length=1_000)
-    on_hit: Literal["deliver"] = "deliver"
+    on_hit: Literal["deliver", "hold_for_person"] = "deliver"
 
     @field_validator("on_hit", mode="before")
     @classmethod
-    def _is_built(cls, said: Any) -> Any:
-        if said == HOLD_FOR_PERSON:
-            raise ValueError(f"{HOLD_FOR_PERSON!r} is not built: mail that a locked list finds is delivered")
-        if said != DELIVER:
-            raise ValueError(f"on_hit is {DELIVER!r}: a locked category has no effect on mail; no file can give it one")
+    def _has_no_effect(cls, said: Any) -> Any:
+        if said not in (DELIVER, HOLD_FOR_PERSON):
+            raise ValueError(
+                f"on_hit is {DELIVER!r} or {HOLD_FOR_PERSON!r}: a locked category has no effect on mail; no file can"
+                " give it one"
+            )
         return said
 
 
@@ -76,6 +79,7 @@ def read_locked(file: Path, now: datetime) -> LockedList:
         legal_basis=said.legal_basis,
         scope=said.scope,
         file=file,
+        on_hit=said.on_hit,
     )
 
 

@@ -1,5 +1,8 @@
 """One question to the name servers, one answer or a PortError: UDP, TCP when truncated.  RFC 1035, 2308, 6891, 7766.
 
+A server that says it cannot do EDNS is asked once more without it (RFC 6891 §7); one that is silent is not, for
+silence says nothing.
+
 A reply with another id, another question, or no DNS in it is passed over, and the wait goes on (CVE-2023-29483): a
 forged packet must not end a look-up. Temporary: silence, SERVFAIL and every other code but NOERROR and NXDOMAIN.
 A server that was silent three times running is asked last, and with little patience, until it answers again.
@@ -35,6 +38,8 @@ SUSPECT_FOR_S = 10.0
 TRIES = 2
 # DNS flag day 2020: what passes without fragments.
 EDNS_BYTES = 1232
+# What servers without EDNS say to a question with it.
+NO_EDNS = (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
 # BIND follows 16 before it gives up.
 MAX_CHAIN = 16
 TYPES = {name: dns.rdatatype.from_text(name) for name in ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT")}
@@ -86,30 +91,41 @@ class NameServers:
         question = dns.name.Name((*labels, b""))
         problem = "no answer"
         for server in self._order():
-            query = dns.message.make_query(question, TYPES[rdtype], use_edns=0, payload=EDNS_BYTES)
-            try:
-                response, _ = await dns.asyncquery.udp_with_fallback(
-                    query,
-                    server.host,
-                    timeout=self._patience(server),
-                    port=server.port,
-                    ignore_unexpected=True,
-                    ignore_errors=True,
-                    backend=self._sockets,
-                )
-            except dns.exception.Timeout:
-                self._note_silence(server)
-                problem = "no answer in time"
-                continue
-            # Over TCP a reply that is no DNS cannot be passed over; the parser's own exceptions are many.
-            except (OSError, EOFError, ValueError, dns.exception.DNSException):
-                problem = "broken answer"
+            said = await self._exchange(server, question, TYPES[rdtype])
+            if not isinstance(said, str) and said.rcode() in NO_EDNS:
+                said = await self._exchange(server, question, TYPES[rdtype], edns=False)
+            if isinstance(said, str):
+                problem = said
                 continue
             server.silent, server.suspect_until = 0, 0.0
-            if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-                return read_response(response, question, TYPES[rdtype])
-            problem = dns.rcode.to_text(response.rcode()).lower()
+            if said.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                return read_response(said, question, TYPES[rdtype])
+            problem = dns.rcode.to_text(said.rcode()).lower()
         raise PortError(f"DNS: {problem}", temporary=True)
+
+    async def _exchange(
+        self, server: _Server, question: dns.name.Name, rdtype: dns.rdatatype.RdataType, *, edns: bool = True
+    ) -> dns.message.Message | str:
+        """Ask one server once; says its response, or why there is none."""
+        options = {"use_edns": 0, "payload": EDNS_BYTES} if edns else {"use_edns": False}
+        query = dns.message.make_query(question, rdtype, **options)
+        try:
+            response, _ = await dns.asyncquery.udp_with_fallback(
+                query,
+                server.host,
+                timeout=self._patience(server),
+                port=server.port,
+                ignore_unexpected=True,
+                ignore_errors=True,
+                backend=self._sockets,
+            )
+        except dns.exception.Timeout:
+            self._note_silence(server)
+            return "no answer in time"
+        # Over TCP a reply that is no DNS cannot be passed over; the parser's own exceptions are many.
+        except (OSError, EOFError, ValueError, dns.exception.DNSException):
+            return "broken answer"
+        return response
 
     def _order(self) -> list[_Server]:
         now = self._clock()

@@ -56,7 +56,18 @@ class AuthenticationConfig(Section):
 
     enabled: bool = True
     check_helo: bool = Field(True, description="SPF of the HELO name beside that of the sender.")
+    spf_local_part: bool = Field(
+        True,
+        description="Whether an SPF record may put the sender's local part into a DNS question, as RFC 7208 §7 has it; "
+        "false: a record that wants to is neutral.",
+    )
     rfc7489: bool = Field(False, description="DMARC by the Public Suffix List (RFC 7489), not by RFC 9989's tree walk.")
+    replay_recipients: int = Field(
+        100, ge=2, le=1000, description="From so many recipients a day on, one DKIM signature is replayed, if it came"
+    )
+    replay_networks: int = Field(
+        5, ge=2, le=100, description="from so many networks that its signer's SPF does not vouch for."
+    )
 
 
 class OwnDomainsConfig(Section):
@@ -92,7 +103,9 @@ class LinksConfig(Section):
         None, description="File of known bad hosts, URLs or `sha256:` digests, one a line; read again when it changes."
     )
     protected_domains: tuple[str, ...] = Field(
-        (), description="Domains whose look-alikes are to be found, besides the tenant's own."
+        (),
+        description="Domains whose look-alikes are to be found, besides the tenant's own; `name.*`: the name under any "
+        "public suffix but those listed.",
     )
     timeout_s: Seconds = 5
 
@@ -133,7 +146,11 @@ class ProtectedNameConfig(Section):
 class SenderConfig(Section):
     """`[sender]`: whose name a mail bears."""
 
-    protected_domains: tuple[str, ...] = Field((), description="Domains whose look-alikes in From are to be found.")
+    protected_domains: tuple[str, ...] = Field(
+        (),
+        description="Domains nobody else may write from, nor from what looks like one; `name.*`: the name under any "
+        "public suffix but those listed.",
+    )
     protected_name: tuple[ProtectedNameConfig, ...] = ()
     delegated: dict[str, tuple[str, ...]] = Field(
         {}, description="Further domains a tenant may send from, by one of its own domains; `*`: every tenant."

@@ -10,9 +10,8 @@ from email.policy import compat32
 from pathlib import Path
 from typing import Any
 
-from filterd.cli.finding import message_id_hashes
 from filterd.demo.sample import HELD, Expected, Sample
-from filterd.log import read_events, stream_files
+from filterd.log import message_id_hashes, read_events, stream_files
 
 
 @dataclass(slots=True, kw_only=True)

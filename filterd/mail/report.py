@@ -16,6 +16,7 @@ _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 # RFC 3464 §2.3.3.
 ACTIONS = frozenset({"failed", "delayed", "delivered", "relayed", "expanded"})
 _TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_NO_ADDRESS = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"})
 # More groups than recipients of any notice of ours.
 _MOST_GROUPS = 100
 _MOST_LINES = 2_000
@@ -23,10 +24,17 @@ _MOST_LINES = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What happened for one recipient. `status` is an enhanced code such as 5.1.1."""
+    """What happened for one recipient.
+
+    Args:
+        status: an enhanced code such as 5.1.1.
+        recipients: the address that it was sent to, and the one it was for in the end, in small letters, where the
+            report names them: the same twice is one.
+    """
 
     action: str
     status: str
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +70,24 @@ def is_their_fault(status: str) -> bool:
     return status.startswith("5.1.") or status == "5.2.1"
 
 
+def has_no_address(status: str) -> bool:
+    """Say whether there is no such address at all, as far as an enhanced code tells (RFC 3463 §3.2, RFC 7505 §4.2):
+    what an old or a bought list of addresses is full of. What is wrong with a sender's address is not among them."""
+    return status in _NO_ADDRESS
+
+
 def _outcome(group: dict[str, str]) -> Outcome | None:
     action = group.get("action", "").strip().lower()
     found = _STATUS.match(group.get("status", "").strip())
     if action not in ACTIONS or found is None:
         return None
-    return Outcome(action=action, status=".".join(str(int(x)) for x in found.groups()))
+    named = (group.get(name, "") for name in ("original-recipient", "final-recipient"))
+    addresses = (x.partition(";")[2].strip().strip("<>").lower() for x in named)
+    return Outcome(
+        action=action,
+        status=".".join(str(int(x)) for x in found.groups()),
+        recipients=tuple(dict.fromkeys(x for x in addresses if "@" in x)),
+    )
 
 
 def _groups(text: str) -> Iterator[dict[str, str]]:

@@ -17,8 +17,9 @@ from typing import Any
 
 from filterd.model.about import EVERYTHING, NOTHING, About, about
 from filterd.model.steady import ClockWatch, since_boot
-from filterd.pipeline.clockwork import Struck, begin, strike_account, strike_tenant, take_probe, wants_probe
+from filterd.pipeline.clockwork import BY_CLOCK, Struck, begin, strike_account, strike_tenant, take_probe, wants_probe
 from filterd.pipeline.held_clocks import digest_of, promise_digest, strike_held
+from filterd.pipeline.locked_hold import release_due
 from filterd.pipeline.mx import probe_domain
 from filterd.pipeline.registration_files import erase_undone
 from filterd.pipeline.site_clock import is_shredding, strike_site
@@ -77,6 +78,8 @@ class ClockWorker:
         frozen_s, unread_s = self._told.jumped_s(now), self._read.jumped_s(now)
         if not self._has_timers():
             return Ran()
+        # Whatever the clock does: what nobody has decided about goes on.
+        await self._let_go(now)
         if frozen_s:
             return Ran(frozen_s=frozen_s, is_reading=False)
         if self._since is None:
@@ -96,6 +99,12 @@ class ClockWorker:
             accounts = await self._submit(partial(_page, accounts[-1]), NOTHING)
         struck += await self._strike_held(rules, now, may_read=not unread_s)
         return Ran(struck=tuple(struck), is_reading=not unread_s, subjects=subjects + len(tenants))
+
+    async def _let_go(self, now: datetime) -> None:
+        """Let mail go on that locked lists hold for a person, when its time is over; it is said nowhere."""
+        let_go = partial(release_due, at=now, by=BY_CLOCK)
+        if await self._submit(partial(let_go, is_dry=True), NOTHING):
+            await self._submit(let_go, EVERYTHING)
 
     async def _strike_held(self, rules: DeskRules, now: datetime, *, may_read: bool) -> list[Struck]:
         """Strike for whoever has mail held, and see to the day's digests."""

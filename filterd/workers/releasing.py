@@ -22,8 +22,8 @@ from filterd.mail.edit import prepend_fields
 from filterd.mail.parse import parse
 from filterd.markers import reach
 from filterd.model import records as r
-from filterd.model.about import NOTHING, about
-from filterd.model.held import HeldMail, HeldState, HoldRequest
+from filterd.model.about import EVERYTHING, NOTHING, about
+from filterd.model.held import FOR_PERSON, HeldMail, HeldState, HoldRequest
 from filterd.model.ids import derived_id
 from filterd.model.reply import Reply
 from filterd.pipeline.headers import TRACE, without_claims
@@ -86,11 +86,21 @@ class Releases:
     """Fulfils workers.outbox.Carrier for RELEASE_TOPIC."""
 
     def __init__(
-        self, submit: Submit, relay: Relay, queue: MtaQueue | None = None, signer: Callable[[], Signer] = Signer
+        self,
+        submit: Submit,
+        relay: Relay,
+        queue: MtaQueue | None = None,
+        signer: Callable[[], Signer] = Signer,
+        on_delivered: Callable[[str, Reply, int], None] = lambda *_: None,
     ):
-        """`signer`: says the keys of today; your accounts' mail goes on signed, as it would have."""
+        """
+        Args:
+            signer: says the keys of today; your accounts' mail goes on signed, as it would have.
+            on_delivered: hears of mail that waited for a person (locked_hold) what the door would have told: its
+                transaction, the next hop's answer, how many recipients that refused.
+        """
         self._submit, self._relay, self._mta = submit, relay, MtaHeld(submit, queue)
-        self._signer = signer
+        self._signer, self._on_delivered = signer, on_delivered
         # What the next hop has answered and the ledger may not have, by the outbox item.
         self._answered: OrderedDict[str, Done] = OrderedDict()
 
@@ -122,6 +132,9 @@ class Releases:
                 progress.taken.add(place)
             elif reply.code >= 500:
                 progress.refused[place] = reply.enhanced or "5.0.0"
+        said = next((x for x in answers.values() if x.is_positive), None)
+        if work.held.reason == FOR_PERSON and said is not None:
+            self._on_delivered(work.held.transaction_id, said, len(progress.refused))
         left = [x for x in left if x not in progress.taken and x not in progress.refused]
         if left and now - progress.since >= GIVE_UP_AFTER:
             progress.refused |= dict.fromkeys(left, EXPIRED)
@@ -207,7 +220,9 @@ class Releases:
                 return
             _settle(txn, held, progress)
 
-        return Done(finish=finish, about=about(accounts=(held.account_id,)))
+        # Of what waited for a person the rows are the site's.
+        whose = EVERYTHING if held.reason == FOR_PERSON else about(accounts=(held.account_id,))
+        return Done(finish=finish, about=whose)
 
 
 def _settle(txn: LedgerTxn, held: HeldMail, progress: _Progress) -> None:
@@ -215,7 +230,8 @@ def _settle(txn: LedgerTxn, held: HeldMail, progress: _Progress) -> None:
     if not progress.refused:
         txn.move_held(held.item_id, HeldState.RELEASED, HeldState.DELIVERED, by=BY, reason="next_hop")
         return
-    _ask_a_person(txn, held)
+    if held.reason != FOR_PERSON:
+        _ask_a_person(txn, held)
     status = next(iter(progress.refused.values()))
     if held.is_inbound:
         after = HeldState.DELIVERED if progress.taken else HeldState.HELD
@@ -240,7 +256,9 @@ def _octets(work: _Work, signed: Fields | None = None) -> bytes:
     """Say what the next hop gets: the mail as it came, without what the listener takes out, below our fields."""
     held, request = work.held, work.request
     bare = without_claims(work.raw, (TRACE, *request.remove), request.authserv_id, is_inbound=held.is_inbound)
-    trace = f"{held.transaction_id} fp={request.message_fp} held={held.item_id}"
+    trace = f"{held.transaction_id} fp={request.message_fp}"
+    # Mail that waited for a person looks like any other.
+    trace += f" held={held.item_id}" if held.reason != FOR_PERSON else ""
     above = [x for x in request.fields if x[0] == authres.FIELD]
     below = [x for x in request.fields if x[0] != authres.FIELD]
     return prepend_fields(bare, [*(signed or ()), *above, (TRACE, trace), *below])

@@ -19,8 +19,8 @@ from filterd.mail.bounce import Undelivered, compose_report, parameter
 from filterd.mail.excerpt import header_block
 from filterd.markers import reach
 from filterd.model import records as r
-from filterd.model.about import NOTHING, about
-from filterd.model.held import HeldMail, HeldState, HoldRequest
+from filterd.model.about import EVERYTHING, NOTHING, about
+from filterd.model.held import FOR_PERSON, HeldMail, HeldState, HoldRequest
 from filterd.model.ids import derived_id
 from filterd.model.reply import Reply
 from filterd.pipeline.notice_events import Fact, announce_event, check_facts
@@ -35,6 +35,12 @@ from filterd.workers.outbox import GIVE_UP_AFTER, SEND_TIMEOUT_S, Again, Done, S
 BY = "system"
 TASK = "held mail: its sender cannot be reached"
 EVENT = "message_returned"
+PLAIN_SUBJECT = "Your mail was not delivered / 您的邮件未能投递"
+PLAIN_TEXT = """\
+The next mail server did not take this mail for the recipients named below. It is attached.
+
+下一台邮件服务器未接收发往下列收件人的这封邮件。原邮件见附件。
+"""
 # RFC 3463: the message, or the mailbox for it, is too large.
 _TOO_LARGE = frozenset({"5.2.3", "5.3.4"})
 
@@ -132,13 +138,17 @@ class Returns:
         notice = desk.copies(work.facts, now, (Audience.ACCOUNT,))[Audience.ACCOUNT]
         name, sender = parseaddr(desk.sender_of(work.facts))
         first, status = work.items[0], str(item.payload.get("status") or "5.7.1")
+        subject, text = notice.subject, notice.text
+        if first.held.reason == FOR_PERSON and item.payload.get("because") == "refused":
+            # It was the next hop, as with any other mail; that it waited before is nobody's business.
+            subject, text = PLAIN_SUBJECT, PLAIN_TEXT
         parameters = first.request.envelope.parameters
         return compose_report(
             sender=sender,
             sender_name=name or None,
             to=to,
-            subject=notice.subject,
-            text=notice.text,
+            subject=subject,
+            text=text,
             message_id=f"<{derived_id('m', item.item_id)}.return@{sender.rpartition('@')[2]}>",
             date=now,
             reporting_mta=self._hostname,
@@ -174,7 +184,9 @@ class Returns:
                 announce_event(txn, EVENT, account_id, work.told)
                 _ask_a_person(txn, work.items[0].held)
 
-        return Done(finish=finish, about=about(accounts=(account_id,)))
+        # Of what waited for a person the rows are the site's.
+        is_site = any(x.held.reason == FOR_PERSON for x in work.items)
+        return Done(finish=finish, about=EVERYTHING if is_site else about(accounts=(account_id,)))
 
 
 # What each mail of a report becomes: one of which others had it is delivered, all others are returned.

@@ -10,10 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import typer.testing
 from structlog.testing import capture_logs
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from filterd.agreement.fold import apply
@@ -54,6 +57,9 @@ from tests.kit.waiting import PATIENCE_S, wait_until
 
 VIRUS = "virus.signature.match"
 NODE = "node1"
+
+# Every invocation would lay out all commands anew, which takes longer than most of them run.
+typer.testing._get_command = cache(get_command)  # type: ignore[attr-defined]
 
 
 def desk_rules() -> DeskRules:

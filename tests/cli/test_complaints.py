@@ -40,6 +40,7 @@ class Desk:
         *recipients: str,
         disposition: Disposition = Disposition.ACCEPT,
         direction: Direction = Direction.OUTBOUND,
+        streams: tuple[str, ...] = (),
     ) -> str:
         """Put a clean mail on our record; say its transaction."""
         house = self.house
@@ -64,7 +65,9 @@ class Desk:
             evidence_key=f"e{tx}",
             delivery_keys=(f"k{tx}",),
             text_fp="0" * 16,
-            facts=MailFacts(recipients=1, external_recipients=1, has_attachments=False, has_links=False),
+            facts=MailFacts(
+                recipients=1, external_recipients=1, has_attachments=False, has_links=False, stream_keys=streams
+            ),
             assessment=Assessment(verdicts=()),
             policy_digest=house.terms.digest,
         )
@@ -252,6 +255,32 @@ def test_a_stream_is_known_by_what_our_record_says_and_not_the_report(desk: Desk
     assert [x.stream for x in desk.counted(desk.ann)] == [()]
 
 
+def test_a_delivery_report_is_no_complaint_and_counts_for_the_stream_its_mail_was_of(desk: Desk) -> None:
+    house, ann = desk.house, desk.ann
+    declared = r.StreamDeclared(
+        at=house.clock.now(), entry_id="g_1", tenant_id=ann.tenant_id, account_id=ann.account_id, key="k1",
+        key_kind="list_id", consent="signup", by="dana",
+    )  # fmt: skip
+    house.engine.run(lambda txn: txn.append(declared, account_id=None, tenant_id=ann.tenant_id))
+    tx = desk.sent(ann, NEWS, BOB, streams=("k1",))
+    report = (
+        "From: MAILER-DAEMON@other.example\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.other.example\n\n"
+        f"Final-Recipient: rfc822; {BOB}\nAction: failed\nStatus: 5.1.1\n\n"
+        f"--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: {NEWS}\n\n--b--\n"
+    )
+    file = desk.file("dsn.eml", report.replace("\n", "\r\n").encode())
+    said = desk.run("complaint", "import", file)
+    assert (said.code, "1 delivery report: 1 bounce of declared streams counted" in said.out) == (0, True)
+    assert "0 bounces" in desk.run("complaint", "import", file).out
+    rows = house.engine.run(lambda txn: txn.records(ann.account_id))
+    assert [x.transaction_id for x in rows if isinstance(x, r.BounceCounted)] == [tx]
+    # No case, and no complaint.
+    assert desk.counted(ann) == []
+    assert desk.run("complaint", "list", "--json").json == []
+
+
 def test_what_cannot_be_read_is_said_and_fails(desk: Desk) -> None:
     said = desk.run("complaint", "import", desk.file("big.eml", b"Subject: x\r\n\r\n" + b"a" * (9 << 20)))
     assert said.code == 1
@@ -298,3 +327,41 @@ def test_an_opt_out_is_added_listed_and_removed(desk: Desk) -> None:
     assert desk.run("optout", "remove", said["optout_id"], "--reason", "asked for it").code == 0
     assert desk.run("optout", "list", "--json").json == []
     assert BOB not in desk.run("optout", "list", "--account", "ann@cust.example").out
+
+
+def test_who_complains_without_cause_is_warned_and_muted_by_two(desk: Desk) -> None:
+    desk.sent(desk.ann, NEWS, BOB)
+    erin = desk.house.person("erin")
+
+    def unfounded(name: str) -> str:
+        (said,) = desk.imported(desk.file(name, plain(BOB, name)))
+        case = str(said["complaint_id"])
+        desk.run("complaint", "close", case, "--outcome", "unfounded", "--reason", "an invoice")
+        return case
+
+    assert desk.run("complaint", "warn", BOB, "--complaint", unfounded("one"), "--reason", "no cause").code == 0
+    desk.house.clock.advance(hours=1)
+    desk.sent(desk.ann, "<second@cust.example>", BOB)
+    (said,) = desk.imported(desk.file("two.eml", plain(BOB, "again", "<second@cust.example>")))
+    desk.run("complaint", "close", said["complaint_id"], "--outcome", "unfounded", "--reason", "an invoice")
+    given = ("--complaint", said["complaint_id"], "--reason", "again")
+    made = desk.run("complaint", "mute", BOB, *given, "--days", "30", "--json").json
+    options = ("--digest", made["digest"], "--token", erin)
+    assert desk.house.run("proposal", "approve", made["proposal_id"], *options).code == 0
+    desk.sent(desk.ann, "<third@cust.example>", BOB)
+    heard = desk.run("complaint", "import", desk.file("three.eml", plain(BOB, "more", "<third@cust.example>")))
+    assert "1 report of people who are muted: on record, and no case" in heard.out
+    by_hand = desk.run("complaint", "file", "spam", "--message-id", "<third@cust.example>", "--from", BOB)
+    assert (by_hand.code, by_hand.out.startswith("no case: ")) == (0, True)
+    entries = [x for x in desk.run("register", "list", "--json").json if x["register"] == "notifier.muted"]
+    assert [(x["by"], x["approver"], BOB in str(x)) for x in entries] == [("dana", "erin", False)]
+
+
+def test_a_case_is_contested_once(desk: Desk) -> None:
+    desk.sent(desk.ann, NEWS, BOB)
+    (said,) = desk.imported(desk.file("r.eml", arf()))
+    case = said["complaint_id"]
+    desk.run("complaint", "close", case, "--outcome", "reviewed", "--reason", "seen")
+    assert desk.run("complaint", "contest", case, "--reason", "she has another one").code == 0
+    assert desk.run("complaint", "contest", case, "--reason", "once more").code == 1
+    assert [x["complaint_id"] for x in desk.run("complaint", "list", "--json").json] == [case]

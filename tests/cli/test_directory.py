@@ -180,20 +180,22 @@ def test_a_rename_and_a_new_holder_are_told_and_shown(house: House, tmp_path: Pa
     env = {"FILTERD_TOKEN": house.person("dana", "admin")}
     tenants = "name,domains,plan,expires_on,dealer\nAcme,acme.example,gold,2028-01-01,Huaxin\n"
     house.run("tenant", "import", write(tmp_path, "t.csv", tenants), env=env)
-    head = "login,external_id,aliases,expires_on\n"
-    first = write(tmp_path, "a.csv", head + "ann@acme.example,7,a@acme.example boss@acme.example,2027-05-01\n")
+    head = "login,external_id,aliases,expires_on,send_as\n"
+    row = "ann@acme.example,7,a@acme.example boss@acme.example,2027-05-01,sales@acme.example\n"
+    first = write(tmp_path, "a.csv", head + row)
     house.run("account", "import", first, env=env)
     shown = house.run("account", "show", "boss@acme.example").out.splitlines()
     assert shown[0].startswith("ann@acme.example  a_")
-    assert shown[1:5] == [
+    assert shown[1:6] == [
         "tenant    Acme (plan gold, expires 2028-01-01)",
         "aliases   a@acme.example boss@acme.example",
+        "send as   sales@acme.example",
         "external  7",
         "expires   2027-05-01",
     ]
     tenant = house.run("tenant", "show", "Acme").out.splitlines()
     assert {"plan:               gold", "expires:            2028-01-01"} <= set(tenant)
-    said = house.run("account", "import", write(tmp_path, "b.csv", head + "ann@acme.example,8,,\n"), env=env)
+    said = house.run("account", "import", write(tmp_path, "b.csv", head + "ann@acme.example,8,,,\n"), env=env)
     assert said.out.splitlines()[0] == "retire ann@acme.example"
     assert said.out.splitlines()[-1] == "1 account created, 0 changed, 1 retired, 0 unchanged"
     table = house.run("account", "list").out

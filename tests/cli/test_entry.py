@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from filterd import __version__
-from filterd.cli import app
+from filterd.cli import _of, app
 from filterd.log import EventStream, Log
 from tests.cli.rig import House, run
 
@@ -98,7 +98,7 @@ def test_every_promised_command_is_there() -> None:
         *(("rights", name) for name in ("file", "add", "list")),
         *(("report", name) for name in ("open", "list", "not-required")),
         *(("change", name) for name in ("announce", "list")),
-        *(("complaint", name) for name in ("file", "import", "list", "show", "close")),
+        *(("complaint", name) for name in ("file", "import", "list", "show", "close", "contest", "warn", "mute")),
         *(("optout", name) for name in ("add", "list", "remove")),
         *(("tenant", "registration", name) for name in ("list", "show", "dismiss", "confirm")),
         *(("person", name) for name in ("add", "list", "staffing", "vouch")),
@@ -200,6 +200,16 @@ def test_a_socket_that_nobody_serves_is_exit_75(house: House, monkeypatch: pytes
     (house.state_dir / "ledger.sock").touch()
     said = house.run("account", "list")
     assert said.code == 75
+
+
+def test_a_command_finds_its_own_group_laid_out_as_in_the_whole() -> None:
+    whole = typer.main.get_command(app)
+    for name, command in whole.commands.items():
+        small = typer.main.get_command(_of([name]))
+        mine = small.commands[name]
+        assert mine.get_help(mine.context_class(mine)) == command.get_help(command.context_class(command))
+        assert len(small.commands) < len(whole.commands)
+    assert _of([]) is _of(["--help"]) is _of(["acount"]) is app
 
 
 def test_what_the_ledger_refuses_is_exit_1(house: House) -> None:

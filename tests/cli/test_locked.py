@@ -85,9 +85,18 @@ def test_two_people_switch_them_on_and_one_switches_them_off(house: House, folde
 def test_a_faulty_list_is_not_proposed(house: House, folder: Path) -> None:
     people = staffed(house)
     kites = folder / "kites.toml"
-    kites.write_text(kites.read_text("utf-8").replace("terms", 'on_hit = "hold_for_person"\nterms', 1), "utf-8")
+    kites.write_text(kites.read_text("utf-8").replace("terms", 'on_hit = "reject"\nterms', 1), "utf-8")
     said = house.run("terms", "locked", "propose", kites, "--reason", "r", env=people["dana"])
-    assert (said.code, "'hold_for_person' is not built" in said.err) == (2, True)
+    assert (said.code, "no file can give it one" in said.err) == (2, True)
+
+
+def test_two_people_see_that_a_list_is_to_hold_mail(house: House, folder: Path) -> None:
+    people = staffed(house)
+    kites = folder / "kites.toml"
+    kites.write_text(kites.read_text("utf-8").replace("terms", 'on_hit = "hold_for_person"\nterms', 1), "utf-8")
+    made = house.run("terms", "locked", "propose", kites, "--reason", "r", "--json", env=people["dana"]).json
+    shown = house.run("proposal", "show", made["proposal_id"], env=people["erin"])
+    assert "hold_for_person" in shown.out
 
 
 def sealed(house: House, folder: Path) -> None:

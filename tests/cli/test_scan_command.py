@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from filterd.clients.clamd_private import EICAR, PrivateClamd
-from tests.cli.rig import run
-from tests.kit.zones import Zone, ZoneServer
+from filterd.log.dns import dns_facts
+from filterd.model.session import Envelope
+from filterd.model.session import Path as MailPath
+from filterd.model.verdict import Assessment
+from filterd.ports import Asked
+from tests.checks.contexts import path, transaction
+from tests.cli.rig import House, run
+from tests.kit.clock import NOON
+from tests.kit.zones import Zone, ZoneLookups, ZoneServer
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +58,7 @@ def test_one_mail_gives_one_object(tmp_path: Path, config: Path) -> None:
     assert set(mail) == KEYS
     assert (mail["path"], mail["disposition"], mail["reply"]) == (str(tmp_path / "a.eml"), "accept", None)
     assert (mail["direction"], mail["scores"], mail["clauses"]) == ("inbound", {}, [])
-    others = {"spf", "dkim", "dmarc", "arc", "attachments", "links", "pii", "rate", "complaints"}
+    others = {"spf", "dkim", "dmarc", "arc", "replay", "attachments", "links", "pii", "rate", "complaints"}
     assert {v["check"] for v in mail["verdicts"]} == others
 
 
@@ -176,3 +183,45 @@ def test_dns_is_asked_where_it_is_named(tmp_path: Path) -> None:
     assert asked["spf"][0] == "pass"
     unasked = run("scan", mail, *words)
     assert {v["check"]: v["reason"] for v in unasked.json["verdicts"]}["spf"] == "no_resolver"
+
+
+def decided(house: House, asked: tuple[Asked, ...], sender: MailPath) -> str:
+    """Write the event of a decision that rests on these answers; gives its id."""
+    mail = transaction(envelope=Envelope(reverse_path=sender), received_at=NOON)
+    said = dns_facts(house.keys.pseudonym, mail, Assessment(verdicts=()), asked)
+    client = {"address": "192.0.2.7", "helo": "mx.example.org"}
+    fields = {"received_at": NOON, "client": client, "decision": {"violations": []}, **said}
+    house.log.stream.append("decided", mail.id, fields)
+    return mail.id
+
+
+def test_a_decision_is_replayed_from_its_event(tmp_path: Path, house: House) -> None:
+    """DNS says something else today, or nothing; the event says what it said then."""
+    mail = tmp_path / "m.eml"
+    mail.write_bytes(b"From: <ann.lee@example.org>\r\nSubject: x\r\n\r\nhello\r\n")
+    zone = {
+        "example.org": {"TXT": ["v=spf1 exists:%{l}.u.example.org -all"]},
+        "ann.lee.u.example.org": {"A": ["127.0.0.2"]},
+        "_dmarc.example.org": {"TXT": ["v=DMARC1; p=reject"]},
+    }
+    dns = ZoneLookups(zone)
+    for name, rdtype in (("example.org", "TXT"), ("ann.lee.u.example.org", "A"), ("_dmarc.example.org", "TXT")):
+        dns.known(name, rdtype)
+    ident = decided(house, dns.asked, path("ann.lee@example.org"))
+    words = ("--no-clamd", "--json", "--dns-of", ident, "--state-dir", house.state_dir)
+    said = run("scan", mail, "--mail-from", "ann.lee@example.org", *words)
+    results = {v["check"]: v["results"][0]["result"] for v in said.json["verdicts"] if v["results"]}
+    assert (results["spf"], results["dmarc"]) == ("pass", "pass")
+    assert said.err == "not, or not whole, in the event: mx.example.org TXT\n"
+    # Another sender is another question, of which the event knows nothing.
+    other = run("scan", mail, "--mail-from", "bob@example.org", *words)
+    assert "bob.u.example.org A" in other.err
+
+
+def test_what_cannot_be_replayed_is_said(tmp_path: Path, house: House) -> None:
+    mail = tmp_path / "m.eml"
+    mail.write_bytes(MAIL)
+    said = run("scan", mail, "--no-clamd", "--dns-of", "t_nobody", "--state-dir", house.state_dir)
+    assert (said.code, "no decision about it" in said.err) == (1, True)
+    both = run("scan", mail, "--dns-of", "t_1", "--dns", "127.0.0.1:53", "--state-dir", house.state_dir)
+    assert "one of --dns and --dns-of" in both.err

@@ -31,8 +31,8 @@ class FakeGate:
     """Accepts all mail unchanged and writes down what it is asked.
 
     `refusals` maps recipient addresses to replies; `sender_refusal` answers every MAIL; `reply` answers every message;
-    `hold` is why an MTA that can is to hold it; `on_enforce` is awaited first; `edit` changes what is relayed;
-    `admit_error`, `enforce_error` and `delivered_error` are raised.
+    `hold` is why an MTA that can is to hold it; `is_plain`: `reply` is told as the next hop's; `on_enforce` is awaited
+    first; `edit` changes what is relayed; `admit_error`, `enforce_error` and `delivered_error` are raised.
     """
 
     refusals: dict[str, Reply] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class FakeGate:
     edit: Callable[[bytes], bytes] = bytes
     edits: HeaderEdits = field(default_factory=HeaderEdits)
     hold: str | None = None
+    is_plain: bool = False
     admit_error: Exception | None = None
     enforce_error: Exception | None = None
     delivered_error: Exception | None = None
@@ -86,6 +87,7 @@ class FakeGate:
             raw=self.edit(intake.raw),
             edits=self.edits,
             hold=self.hold,
+            is_plain=self.is_plain,
         )
 
     async def delivered(self, transaction_id: str, reply: Reply, refused_recipients: int) -> None:

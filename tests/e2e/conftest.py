@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from filterd.clients.clamd_private import PrivateClamd
+from tests.cli.rig import run
 from tests.conftest import record_server
 from tests.e2e.site import Site
 from tests.kit.node import Node, remove_folder
@@ -75,8 +76,16 @@ def finish(node: Node) -> None:
     # Nodes that share a store each tell their own rows.
     mine = f"{node.config.get('node', {}).get('name', 'node1')}."
     assert told == [row for row in node.stored() if row[0].startswith(mine)]
-    verified = node.run("ledger", "verify")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
+    _verify(node)
+
+
+def _verify(node: Node) -> None:
+    """In this process, which has everything loaded; by the program where the node has a clock of its own."""
+    if node.env:
+        node.cli("ledger", "verify")
+        return
+    verified = run("ledger", "verify", "--config", node.config_file)
+    assert verified.code == 0, verified.out + verified.err
 
 
 # --- what a failure shows ---------------------------------------------------------------------------------------------

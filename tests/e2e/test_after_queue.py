@@ -128,7 +128,7 @@ def test_a_virus_is_held_with_a_notice_and_does_not_bounce(site: Site, node: Nod
     sender.close()
     (strike,) = node.wait_rows("strike.issued")
     assert strike.account_id == node.account_id(MALLORY)
-    wait_until(lambda: [row["login"] for row in node.cli("quarantine", "list", "--json")] == [MALLORY], "it is held")
+    wait_until(lambda: [row["login"] for row in node.call("quarantine.list", all=False)] == [MALLORY], "it is held")
     # Whoever sent it is told.
     site.postfix.mailbox(MALLORY).wait(1, of=lambda mail: "is held until a person has looked" in text_of(mail.raw))
     site.postfix.wait_empty()

@@ -209,6 +209,7 @@ def test_behind_the_queue_while_filterd_is_away_mail_waits(behind: Node, exim: P
     wait_until(lambda: "Connection refused" in exim.log(), "Exim has tried")
     assert sink.taken == ()
     behind.start()
+    exim.flush()
     sink.wait(1)
     (mail,) = settled(exim, sink)
     assert mail.data.endswith(b"\r\n" + raw)

@@ -111,7 +111,9 @@ def test_deleted_it_is_gone_from_postfix_and_sent_back_as_well(
 def test_killed_in_between_it_goes_out_once(
     site: Site, make: Callable[..., Node], ports: MilterPorts, tmp_path: Path, marker: str
 ) -> None:
-    node = ready(make("mta"), tmp_path, kill_at=marker)
+    node = make("mta")
+    clock = site.on_another_day(node)
+    ready(node, tmp_path, kill_at=marker)
     raw = foreign("killed")
     first = submit(ports, raw)
     if marker == "gate.held":
@@ -127,8 +129,9 @@ def test_killed_in_between_it_goes_out_once(
     if marker == "release.sent":
         node.wait_dead()
         # The promise was leased by the process that died, for two minutes.
+        clock.advance(minutes=3)
         node.start()
-    wait_until(lambda: state(node, row["item_id"]) == "delivered", "it is delivered", 240)
+    wait_until(lambda: state(node, row["item_id"]) == "delivered", "it is delivered")
     site.postfix.elsewhere.wait(1)
     site.postfix.wait_empty()
     assert [mail.fields("message-id") for mail in site.postfix.elsewhere.read()] == [["<killed@private.example>"]]

@@ -46,7 +46,8 @@ def sendmail(pytestconfig: pytest.Config, sink: WireSink) -> Iterator[PrivateSen
 @pytest.fixture
 def node(site: Site, make_node: Callable[..., Node], sendmail: PrivateSendmail, sink: WireSink) -> Node:
     sink.forget()
-    node = make_node()
+    # Notices go at once: nobody waits a minute for more of the same.
+    node = make_node({"notices": {"merge_s": 0}})
     values = {"inet:10028@127.0.0.1": f"inet:{sendmail.milter}@127.0.0.1", "mail.example.com": HOSTNAME}
     values |= {"127.0.0.1:10026": f"127.0.0.1:{sendmail.behind}"}
     node.config = merged(node.config, read_toml(SNIPPETS / "filterd.toml", values))

@@ -77,6 +77,10 @@ class PrivateExim:
         """Say how many mails are not delivered yet."""
         return int(self._run("-bpc"))
 
+    def flush(self) -> None:
+        """Try again now what was put off; a mail that is being tried is left to whoever does."""
+        self._run("-qff")
+
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
             [*self._command(), *arguments], capture_output=True, text=True, env=self._env(), timeout=PATIENCE_S

@@ -45,7 +45,7 @@ class PrivateSendmail:
     @property
     def version(self) -> str:
         said = subprocess.run(
-            [self._program, "-C", self.cf, "-d0.1", "-bt"],
+            [*_named(), str(self._program), "-C", str(self.cf), "-d0.1", "-bt"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

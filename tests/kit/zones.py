@@ -24,11 +24,11 @@ from typing import Any
 
 import dns.message
 
-from filterd.clients.resolver import DnsResolver
+from filterd.clients.resolver import DnsResolver, published
 from filterd.clients.resolver_wire import NameServers
 from filterd.demo.zone import Found, Responder, Zone, ZoneServer
 from filterd.errors import DnsBudgetSpent, PortError
-from filterd.ports import DnsAnswer
+from filterd.ports import Asked, DnsAnswer
 from tests.kit.waiting import PATIENCE_S
 
 __all__ = ["Mischief", "Zone", "ZoneLookups", "ZoneResolver", "ZoneServer", "patient_resolver", "read_zone"]
@@ -47,15 +47,15 @@ class ZoneLookups:
     def __init__(self, zone: Zone | Mapping[str, Mapping[str, Any]], *, budget: int = BUDGET):
         self._zone = zone if isinstance(zone, Zone) else Zone(zone)
         self._budget = budget
-        self._asked: dict[tuple[str, str], str] = {}
+        self._asked: dict[tuple[str, str], DnsAnswer | PortError] = {}
 
     @classmethod
     def read(cls, text: str) -> ZoneLookups:
         return cls(Zone.read(text))
 
     @property
-    def asked(self) -> tuple[tuple[str, str, str], ...]:
-        return tuple((name, rdtype, brief) for (name, rdtype), brief in self._asked.items())
+    def asked(self) -> tuple[Asked, ...]:
+        return tuple((name, rdtype, published(found)) for (name, rdtype), found in self._asked.items())
 
     async def query(self, name: str, rdtype: str) -> DnsAnswer:
         return self.known(name, rdtype)
@@ -67,10 +67,11 @@ class ZoneLookups:
             raise DnsBudgetSpent("budget spent")
         found = self._zone.find(name, rdtype)
         if found.fail and found.fail != "truncate":
-            self._asked[key] = found.fail
+            self._asked[key] = PortError(f"DNS: {found.fail}", temporary=True)
             raise PortError(f"DNS {found.fail}", temporary=True)
-        self._asked[key] = f"{len(found.records)} records" if found.exists else "nxdomain"
-        return DnsAnswer(records=tuple(_record(rdtype, r) for r in found.records), exists=found.exists)
+        answer = DnsAnswer(records=tuple(_record(rdtype, r) for r in found.records), exists=found.exists)
+        self._asked[key] = answer
+        return answer
 
 
 def patient_resolver(server: ZoneServer, **limits: Any) -> DnsResolver:

@@ -248,7 +248,9 @@ async def test_recent_entries_come_newest_first(engine: LedgerEngine) -> None:
 # --- aliases, the operator's ids, and who has left ------------------------------------------------------------------
 
 
-ALIASED = replace(ACCOUNT, aliases=("office@example.com", "w@example.net"), external_id="uuid-1")
+ALIASED = replace(
+    ACCOUNT, aliases=("office@example.com", "w@example.net"), external_id="uuid-1", send_as=("info@example.com",)
+)
 OTHER = Account(account_id="a_2", tenant_id="n_1", login="other@example.com")
 
 

@@ -26,7 +26,7 @@ KEY = b"k" * 32
 HASH = r"h-[0-9a-f]{32}"
 
 
-def said(*asked: tuple[str, str, str], sender: str = "alice.smith@example.com", results: Any = ()) -> dict[str, Any]:
+def said(*asked: Any, sender: str = "alice.smith@example.com", results: Any = ()) -> dict[str, Any]:
     mail = transaction(envelope=Envelope(reverse_path=path(sender)))
     verdict = Verdict(check="dkim", version="1", outcome=Outcome.CLEAN, results=results)
     return dns_facts(KEY, mail, Assessment(verdicts=(verdict,)), asked)
@@ -72,24 +72,22 @@ def test_labels_that_may_come_from_a_local_part_are_hashed(name: str, expected: 
 def test_a_name_from_an_answer_is_in_clear_unless_it_echoes_the_local_part() -> None:
     spf = "v=spf1 include:_spf.provider.example include:smith.echo.example mx ~all"
     found = said(
-        ("example.com", "TXT", spf),
-        ("_spf.provider.example", "TXT", "v=spf1 ip4:192.0.2.0/24 -all"),
+        ("example.com", "TXT", (spf,)),
+        ("_spf.provider.example", "TXT", ("v=spf1 ip4:192.0.2.0/24 -all",)),
         ("smith.echo.example", "TXT", "nxdomain"),
-        ("example.com", "MX", "10 mx1.provider.example; 20 mx2.provider.example"),
-        ("mx1.provider.example", "A", "192.0.2.1"),
+        ("example.com", "MX", ("10 mx1.provider.example", "20 mx2.provider.example")),
+        ("mx1.provider.example", "A", ("192.0.2.1",)),
     )["dns"]
     assert [item["name"] for item in found][1::3] == ["_spf.provider.example", "mx1.provider.example"]
     assert re.fullmatch(rf"{HASH}\.echo\.example", found[2]["name"])
-    assert "smith" not in found[0]["answer"]
-    assert found[1] == {"name": "_spf.provider.example", "type": "TXT", "answer": "v=spf1 ip4:192.0.2.0/24 -all"}
+    assert "smith" not in found[0]["records"][0]
+    assert found[1] == {"name": "_spf.provider.example", "type": "TXT", "records": ["v=spf1 ip4:192.0.2.0/24 -all"]}
 
 
 def test_mailboxes_of_a_dmarc_record_are_left_out() -> None:
-    (item,) = said(("_dmarc.example.com", "TXT", "v=DMARC1; p=none; rua=mailto:bob@example.org,mailto:x@y.example"))[
-        "dns"
-    ]
-    assert "bob" not in item["answer"]
-    assert item["answer"].startswith("v=DMARC1; p=none")
+    record = "v=DMARC1; p=none; rua=mailto:bob@example.org,mailto:x@y.example"
+    (item,) = said(("_dmarc.example.com", "TXT", (record,)))["dns"]
+    assert item["records"] == ["v=DMARC1; p=none; rua=mailto:…@…,mailto:…@…"]
 
 
 def test_the_same_name_has_the_same_hash_and_another_key_another() -> None:
@@ -101,12 +99,27 @@ def test_the_same_name_has_the_same_hash_and_another_key_another() -> None:
 
 
 def test_count_and_size_are_bounded_and_the_rest_is_counted() -> None:
-    many = said(*((f"n{n}.example.com", "A", "192.0.2.1") for n in range(COUNT_MAX + 5)))
+    many = said(*((f"n{n}.example.com", "A", ("192.0.2.1",)) for n in range(COUNT_MAX + 5)))
     assert (len(many["dns"]), many["dns_left_out"]) == (COUNT_MAX, 5)
-    long = said(*((f"n{n}.example.com", "TXT", "x" * 300) for n in range(COUNT_MAX)))
-    size = sum(len(item["name"]) + len(item["answer"]) for item in long["dns"])
-    assert CHARACTERS_MAX - 600 < size <= CHARACTERS_MAX
+    long = said(*((f"n{n}.example.com", "TXT", ("v=spf1 " + "x" * 4_000,)) for n in range(COUNT_MAX)))
+    size = sum(len(row["name"]) + sum(map(len, map("".join, row["records"]))) for row in long["dns"])
+    assert CHARACTERS_MAX - 4_300 < size <= CHARACTERS_MAX
+    # The first that is beyond is cut, and the others still say that they were asked, as far as there is room.
+    assert [(row.get("is_cut"), row.get("records_left_out")) for row in long["dns"]][3:6] == [
+        (None, None),
+        (True, None),
+        (None, 1),
+    ]
     assert len(long["dns"]) + long["dns_left_out"] == COUNT_MAX
+
+
+def test_a_long_record_stands_in_pieces_and_what_no_method_reads_is_counted() -> None:
+    record = "v=DKIM1; p=" + "A" * 700
+    asked = (("s._domainkey.example.com", "TXT", (record,)), ("example.com", "TXT", ("token=1", "V=SPF1 -all")))
+    key, spf = said(*asked)["dns"]
+    assert "".join(key["records"][0]) == record
+    assert max(map(len, key["records"][0])) <= 256
+    assert (spf["records"], spf["records_left_out"]) == (["V=SPF1 -all"], 1)
 
 
 PIECE = st.text("abcxyz0123", min_size=4, max_size=10)
@@ -120,9 +133,9 @@ def test_no_expansion_of_a_macro_says_a_local_part(pieces: list[str], between: s
     literal = data.draw(st.sampled_from(["_spf.example.com", "l.other.example", "a.b.c.example.net"]))
     glue = data.draw(st.sampled_from([".", "-", "+"]))
     expanded = f"{glue.join(taken)}.{literal}"
-    record = ("example.com", "TXT", f"v=spf1 exists:%{{l}}.{literal} -all")
-    found = said(record, (expanded, "A", expanded), sender=f"{local}@example.com")
-    name, answer = found["dns"][1]["name"], found["dns"][1]["answer"]
+    record = ("example.com", "TXT", (f"v=spf1 exists:%{{l}}.{literal} -all",))
+    found = said(record, (expanded, "PTR", (expanded,)), sender=f"{local}@example.com")
+    name, (answer,) = found["dns"][1]["name"], found["dns"][1]["records"]
     for piece in taken:
         assert piece not in re.sub(HASH, "", name)
         if glue == ".":
@@ -147,7 +160,9 @@ async def test_what_the_checks_of_a_mail_asked_is_in_its_event(tmp_path: Path) -
         await house.send(letter(subject), "bob@other.example", listener=config.listener[0].name)
     await house.close()
     for event in house.events("decided"):
-        assert [(item["type"], item["answer"]) for item in event["dns"]] == [("TXT", "1 records"), ("A", "nxdomain")]
+        first, second = event["dns"]
+        assert (first["type"], first["records"]) == ("TXT", ["v=spf1 -all"])
+        assert (second["type"], second["answer"]) == ("A", "nxdomain")
         # The null sender: nothing of the mail names example.com.
         assert event["dns"][0]["name"].endswith(".com")
     assert len(house.events("decided")) == 2

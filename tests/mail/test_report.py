@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filterd.mail.report import Outcome, is_their_fault, read_report
+from filterd.mail.report import Outcome, has_no_address, is_their_fault, read_report
 
 
 def dsn(
@@ -32,7 +32,11 @@ FAILED = "Final-Recipient: rfc822; x@corp.example\nAction: failed\nStatus: 5.1.1
 @pytest.mark.parametrize(
     ("group", "expected"),
     [
-        (FAILED, Outcome(action="failed", status="5.1.1")),
+        (FAILED, Outcome(action="failed", status="5.1.1", recipients=("x@corp.example",))),
+        (
+            "Original-Recipient: rfc822; List@corp.example\n" + FAILED,
+            Outcome(action="failed", status="5.1.1", recipients=("list@corp.example", "x@corp.example")),
+        ),
         ("Action: FAILED\nStatus: 5.2.2 (full)", Outcome(action="failed", status="5.2.2")),
         ("Action: delayed\nStatus: 4.4.1", Outcome(action="delayed", status="4.4.1")),
         ("action:delivered\nstatus:2.0.0", Outcome(action="delivered", status="2.0.0")),
@@ -87,3 +91,13 @@ def test_what_is_no_report_says_nothing(raw: bytes) -> None:
 )
 def test_whose_fault_a_failure_is(status: str, expected: bool) -> None:
     assert is_their_fault(status) is expected
+
+
+@pytest.mark.parametrize("status", ["5.1.1", "5.1.2", "5.1.10", "5.2.1"])
+def test_an_address_that_does_not_exist_is_told_by_its_code(status: str) -> None:
+    assert has_no_address(status)
+
+
+@pytest.mark.parametrize("status", ["", "5.0.0", "5.1.7", "5.1.8", "5.2.2", "5.7.1", "4.1.1"])
+def test_a_full_mailbox_a_refusal_or_a_bad_sender_is_no_such_address(status: str) -> None:
+    assert not has_no_address(status)

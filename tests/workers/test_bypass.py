@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from filterd import app
+from filterd.app import ledger_half
 from filterd.app.announced import AnnouncedWatch
 from filterd.app.raised import RaisedWatch
 from filterd.app.watching import breaker_watch
@@ -27,6 +28,7 @@ from filterd.pipeline import bypass
 from filterd.workers.bypass import BypassWatch
 from tests.kit.clock import FrozenClock
 from tests.kit.house import KEYS, START
+from tests.kit.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +112,8 @@ async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("filterd.app.ledger_half._FLUSH_S", 0.01)
+    # As often as it looks at the order: the first sweep comes after the first look.
+    monkeypatch.setattr("filterd.app.ledger_half._SWEEP_EACH", ledger_half._LOOK_EACH)
     config = Config.model_validate({"node": {"state_dir": str(tmp_path)}})
     clock = FrozenClock(START)
     half = app.LedgerHalf(app.read_policy(config), KEYS, clock)
@@ -127,7 +131,7 @@ async def test_a_broken_order_does_not_keep_the_rest_of_the_upkeep_from_its_work
     (tmp_path / FILE_NAME).write_text("no order")
     upkeep = asyncio.create_task(half._upkeep())
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await swept.wait()
     finally:
         upkeep.cancel()

@@ -127,6 +127,11 @@ class RelaySession(Protocol):
         """
         ...
 
+    def taken(self, raw: bytes) -> tuple[Reply, ...]:
+        """Say what `data` would have said of mail that is taken in the next hop's place: in its words, with an id of
+        chance. Nothing is sent."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -190,7 +195,8 @@ class HeaderEdits:
 class Answer:
     """What the door must do: relay `raw` when `reply` is None, otherwise give `reply` and relay nothing.
 
-    `is_plain`: the reply is what the next hop would have said, and the client is to be told it the same way.
+    `is_plain`: the mail is taken in the next hop's place; the client is to be told, and the gate to hear, what the next
+    hop would have said of it.
     A door that has the MTA edit its own copy (milter) finds `edits` in place of `raw`. `hold`: the MTA keeps that copy
     on hold, for this reason.
     """
@@ -559,6 +565,10 @@ class LedgerTxn(Protocol):
     def post(self, topic: str, payload: Mapping[str, Any], *, due_at: datetime, merge_key: str | None = None) -> str:
         """Put work into the outbox. With a `merge_key`, a pending item with the same key and topic takes the payload's
         lists in (union) instead and keeps its own due time; says the item's id."""
+        ...
+
+    def count_posted(self, topic: str, merge_prefix: str) -> int:
+        """Say how many items of a topic are not done yet whose `merge_key` begins so."""
         ...
 
     def promote_evidence(

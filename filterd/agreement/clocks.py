@@ -17,6 +17,9 @@ from filterd.errors import UsageError
 from filterd.model.sanction import Rung
 from filterd.model.standing import IncidentFile, SanctionFile
 
+# CLAUSES §1: so long at most a sealed hit is kept that nobody opened.
+LOCKED_HIT_DAYS = 30
+
 # --- service ----------------------------------------------------------------------------------------------------------
 
 
@@ -78,8 +81,8 @@ def registration_kept_until(terminated_at: datetime, terms: Agreement) -> dateti
 
 def locked_hit_kept_until(hit_at: datetime, terms: Agreement) -> datetime:
     """Say until when a sealed hit is kept that nobody opened a case for, to the minute (CLAUSES §1): to the end of its
-    last day would be longer than said."""
-    return hit_at + timedelta(days=of(terms).locked_hit_days)
+    last day would be longer than said. A file may say more than CLAUSES allows: it loads, and counts for no more."""
+    return hit_at + timedelta(days=min(of(terms).locked_hit_days, LOCKED_HIT_DAYS))
 
 
 # --- conduct ----------------------------------------------------------------------------------------------------------

@@ -56,7 +56,9 @@ def complained(
 def bounced(
     history: History, at: datetime, delivered: int, terms: Agreement, stream: r.StreamDeclared, percent: float
 ) -> Bounced:
-    """Say how much of a stream's mail came back since it was declared, in the days that complaints count.
+    """Say how many addresses of a stream there are not, since it was declared, in the days that complaints count.
+
+    An address that reports name is one, of however many mails: one living reader who forges them is one bounce.
 
     Args:
         delivered: as of `complained`: those refused at once are not among them, and are added.

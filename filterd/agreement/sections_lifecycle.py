@@ -64,7 +64,8 @@ class LifecycleSection(Section):
         reading_hours: at least so long between the two readings before anything is deleted.
         hold_copies: of one campaign so many are held; others wait until a person has decided about these, or for
             `hold_decision_hours`, and are refused then (STANDING 5.7-23).
-        locked_hit_days: how long a hit of a locked list is kept that nobody opened, 30 at most (CLAUSES §1).
+        locked_hit_days: how long a hit of a locked list is kept that nobody opened (CLAUSES §1); more than 30 counts as
+            30.
         locked_hold_hours: what a locked list holds for a person goes on after these (CLAUSES §1).
     """
 
@@ -95,7 +96,7 @@ class LifecycleSection(Section):
     relook_days: Days
     appeal_days: Days
     appeal_warning_days: Days
-    locked_hit_days: Annotated[int, Field(ge=1, le=30)]
+    locked_hit_days: Days
     registration_years: Annotated[int, Field(ge=1, le=10)]
 
     @model_validator(mode="after")

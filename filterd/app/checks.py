@@ -253,6 +253,7 @@ def _sender(config: Config, neighbours: Neighbours) -> list[Check]:
         neighbours.owner_of,
         deadline_s=config.sender.timeout_s,
         protected=Protected(domains=config.sender.protected_domains, names=names),
+        reserved=config.sender.reserved_domains,
         ours=_providers_own(config),
         delegated=config.sender.delegated,
         is_declared=_is_declared,

@@ -22,13 +22,25 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.log import pseudonym, service_log
 from filterd.model.about import About
 from filterd.model.records import EffectReported
+from filterd.pipeline.bounces import TOPIC as BOUNCE
 from filterd.pipeline.campaign import Sample, summary
 from filterd.pipeline.copies import CLAW_BACK, UNAVAILABLE, CopiesDesk
 from filterd.pipeline.effects import EffectDesk
 from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.protecting import EFFECT
 from filterd.pipeline.verbs import DeskRules
-from filterd.ports import Clock, Credentials, DeliveryLog, LedgerTxn, Mailer, MailStore, OutboxItem, QueuedMail
+from filterd.ports import (
+    Clock,
+    Credentials,
+    DeliveryLog,
+    LedgerTxn,
+    Mailer,
+    MailStore,
+    OutboxItem,
+    QueuedMail,
+    VerdictIndex,
+)
+from filterd.workers.bounces import BounceSearch
 from filterd.workers.claw_back import ClawBacks
 from filterd.workers.effects import EffectsWorker
 from filterd.workers.mta_held import DROP_TOPIC
@@ -41,13 +53,14 @@ HELD_TOPICS = (RELEASE_TOPIC, RETURN_TOPIC, DROP_TOPIC)
 
 
 class NoEffects:
-    """The outbox without what other workers carry out: an MTA that is slow must not keep notices waiting."""
+    """The outbox without what other workers carry out: neither an MTA that is slow nor a flood of delivery reports may
+    keep notices waiting."""
 
     def __init__(self, engine: LedgerEngine):
         self._engine = engine
 
     async def lease(self, now: datetime, limit: int) -> tuple[OutboxItem, ...]:
-        return await self._engine.lease(now, limit, without=(EFFECT, CLAW_BACK, *HELD_TOPICS))
+        return await self._engine.lease(now, limit, without=(EFFECT, CLAW_BACK, BOUNCE, *HELD_TOPICS))
 
     async def done(self, item_id: str, function: Callable[[LedgerTxn], object], about: About) -> bool:
         return await self._engine.done(item_id, function, about)
@@ -61,6 +74,28 @@ class OnlyClawBacks(NoEffects):
 
     async def lease(self, now: datetime, limit: int) -> tuple[OutboxItem, ...]:
         return await self._engine.lease(now, limit, only=(CLAW_BACK,))
+
+
+class OnlyBounces(NoEffects):
+    """The outbox with nothing but the delivery reports about declared streams."""
+
+    async def lease(self, now: datetime, limit: int) -> tuple[OutboxItem, ...]:
+        return await self._engine.lease(now, limit, only=(BOUNCE,))
+
+
+def bounce_worker(config: Config, engine: LedgerEngine, desk: NoticeDesk, clock: Clock, mailer: Mailer) -> OutboxWorker:
+    """Make the worker that looks up what delivery reports are about."""
+    return OutboxWorker(
+        OnlyBounces(engine),
+        engine.submit,
+        desk,
+        mailer,
+        clock,
+        carriers={BOUNCE: BounceSearch(_index(config))},
+        on_error=lambda item, error: service_log().error("bounces", item=item, error=error),
+        limit=4,
+        poll_s=2.0,
+    )
 
 
 def effects_worker(
@@ -81,7 +116,7 @@ def effects_worker(
         clock,
         queue=mta_queue(config),
         credentials=_credentials(config),
-        index=open_index(config.node.state_dir, url=config.index.url) if config.index.enabled else None,
+        index=_index(config),
         write_letter=partial(_write, config.notices.sender, mailer, clock),
         log=_delivery_log(config),
         mailer=mailer,
@@ -173,6 +208,10 @@ def _secrets(given: HookConfig, key: str) -> Callable[[], str] | None:
         # Now rather than at the first stolen account.
         secrets()
     return secrets
+
+
+def _index(config: Config) -> VerdictIndex | None:
+    return open_index(config.node.state_dir, url=config.index.url) if config.index.enabled else None
 
 
 def _delivery_log(config: Config) -> DeliveryLog | None:

@@ -15,7 +15,6 @@ from filterd.ledger.engine import LedgerEngine
 from filterd.log import service_log
 from filterd.model.about import NOTHING, About
 from filterd.model.held import HeldState
-from filterd.model.reply import Reply
 from filterd.pipeline.signing import Signer
 from filterd.ports import Clock, LedgerTxn, Mailer, OutboxItem
 from filterd.workers.mta_held import DROP_TOPIC, Drops
@@ -64,11 +63,10 @@ def held_worker(
     relay: NextHopRelay,
     clock: Clock,
     signer: Callable[[], Signer],
-    on_delivered: Callable[[str, Reply, int], None],
 ) -> OutboxWorker:
-    """Make the worker. `signer`: says the keys in force; `on_delivered`: as of Releases."""
+    """Make the worker. `signer`: says the keys in force."""
     queue = mta_queue(config)
-    releases = Releases(engine.submit, relay, queue, signer, on_delivered)
+    releases = Releases(engine.submit, relay, queue, signer)
     returns = Returns(engine.submit, lambda: desk.desk, mailer, hostname=config.next_hop.helo)
     return OutboxWorker(
         OnlyHeld(engine),

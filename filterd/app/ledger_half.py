@@ -16,7 +16,7 @@ from filterd.app.announced import AnnouncedWatch
 from filterd.app.clocks import clock_worker, keep_clocks, keep_own_dns, own_dns_worker
 from filterd.app.current import CurrentDesk, CurrentVerbs
 from filterd.app.directory import directory_lookups
-from filterd.app.effects import claw_back_worker, effects_worker
+from filterd.app.effects import bounce_worker, claw_back_worker, effects_worker
 from filterd.app.held import held_worker, measure_held
 from filterd.app.mailer import CurrentSigner, SigningMailer
 from filterd.app.notices import notice_verbs, outbox_worker
@@ -48,13 +48,11 @@ from filterd.model.about import NOTHING
 from filterd.model.entry import Entry
 from filterd.model.records import KINDS
 from filterd.model.sanction import Mode
-from filterd.pipeline.bounces import TOPIC as BOUNCE
 from filterd.pipeline.notice_mail import NoticeDesk
 from filterd.pipeline.notices import Templates
 from filterd.pipeline.verbs import DeskRules
 from filterd.ports import Clock, Keys, LedgerTxn, Mailer, VerdictIndex
 from filterd.share import path
-from filterd.workers.bounces import BounceSearch
 from filterd.workers.bypass import BypassWatch
 from filterd.workers.indexer import start_indexer
 from filterd.workers.retention import RetentionWorker
@@ -151,7 +149,6 @@ class LedgerHalf:
             relay,
             self._clock,
             signer,
-            self.log.delivered,
         )
         start_worker(stack, held.run)
         effects = effects_worker(
@@ -261,9 +258,11 @@ class LedgerHalf:
     # --- work that goes on --------------------------------------------------------------------------------------------
 
     async def _start_outbox(self, stack: AsyncExitStack, mailer: Mailer) -> None:
-        carriers = paging_carriers(self._config, self.engine) | {BOUNCE: BounceSearch(self._index())}
+        carriers = paging_carriers(self._config, self.engine)
         worker = outbox_worker(self._config, self.engine, self._desk, mailer, self._clock, carriers)
         start_worker(stack, worker.run)
+        bounces = bounce_worker(self._config, self.engine, self._desk, self._clock, mailer)
+        start_worker(stack, bounces.run)
 
     def _start_index(self, stack: AsyncExitStack) -> None:
         config = self._config

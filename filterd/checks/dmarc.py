@@ -2,7 +2,9 @@
 
 Needs the verdicts of spf and dkim: an identifier counts when its result is `pass` and it aligns with the author domain.
 Of SPF only the reverse-path counts (HELO for the null sender, never beside a reverse-path), of DKIM every signature.
-A mail without one author that all readers agree on is ambiguous: it never passes.
+A mail without one author that all readers agree on is ambiguous: it never passes, and the domains it might be from are
+all judged: when some fail, it fails by the strictest policy among them (RFC 7489 §6.6.1). Nobody escapes a policy by
+writing two names.
 Finds: auth.dmarc.fail, with the policy the domain owner asks for; auth.dmarc.ambiguous; dns.budget.spent.
 Temporary: DNS is silent about the policy; or an identifier that would align could not be checked. One that would not
 align changes nothing, so that nobody escapes a policy by a dead DNS of his own.
@@ -10,7 +12,8 @@ align changes nothing, so that nobody escapes a policy by a dead DNS of his own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from filterd.checks.budget import SPENT, spent
 from filterd.checks.dmarc_policy import Policies, Policy
@@ -23,7 +26,7 @@ from filterd.mail.names import canonical_domain
 from filterd.model.session import Direction
 from filterd.model.verdict import AuthResult, FailMode, Finding, Outcome, Verdict
 
-NAME, VERSION = "dmarc", "2"
+NAME, VERSION = "dmarc", "3"
 CODES = (
     Code(code="auth.dmarc.fail", label="The domain in From does not vouch for this mail."),
     Code(code="auth.dmarc.ambiguous", label="The mail has no single author address that all programs agree on."),
@@ -85,11 +88,32 @@ def judge(seen: Evaluation) -> Verdict:
     return _verdict(Outcome.FOUND, "fail", seen.domain, comment, disposition, findings=(finding,))
 
 
-def ambiguous(who: Author) -> Verdict:
-    """The verdict of a mail without a single author."""
+def ambiguous(who: Author, claimed: Sequence[Verdict] = ()) -> Verdict:
+    """The verdict of a mail without a single author.
+
+    Args:
+        claimed: the verdicts of the domains it might be from, each as if it were the author's.
+    """
     problem = who.problem or "syntax"
     finding = Finding(code=AMBIGUOUS, confidence=1.0, where="header.from", why=(("problem", problem),))
-    return _verdict(Outcome.FOUND, "permerror", None, f"author ambiguous {problem}", findings=(finding,))
+    comment = f"author ambiguous {problem}"
+    failed = [verdict for verdict in claimed if verdict.results and verdict.results[0].result == "fail"]
+    if failed:
+        worst = max(failed, key=_strictness)
+        said = worst.results[0]
+        results = (replace(said, comment=f"{comment} {said.comment}"),)
+        return replace(worst, findings=(*worst.findings, finding), results=results)
+    silent = next((verdict for verdict in claimed if verdict.outcome is Outcome.TEMPERROR), None)
+    if silent is not None:
+        return replace(silent, findings=(*silent.findings, finding))
+    return _verdict(Outcome.FOUND, "permerror", None, comment, findings=(finding,))
+
+
+def _strictness(failed: Verdict) -> tuple[int, int]:
+    """Order failures by what is to be done, then by what would be without a test."""
+    why = dict(failed.findings[0].why)
+    order = list(Request)
+    return order.index(Request(why["disposition"])), order.index(Request(why["policy"]))
 
 
 def make(
@@ -114,23 +138,33 @@ def make(
         if context.dns is None:
             return skipped(NAME, VERSION, "no_resolver")
         who = author(context.message)
-        if who.domain is None:
-            return ambiguous(who)
-        identifiers, unheard = read_identifiers(tuple(context.verdict(name) for name in NEEDS))
-        try:
-            seen = await evaluate(Policies(context.dns, suffixes), who.domain, identifiers)
-        except PortError as err:
-            reason = "dns_budget" if isinstance(err, DnsBudgetSpent) else "dns"
-            found = (spent("header.from"),) if isinstance(err, DnsBudgetSpent) else ()
-            return _verdict(Outcome.TEMPERROR, "temperror", who.domain, reason, findings=found, reason=reason)
-        if seen.policy is not None and seen.policy.record.is_usable and seen.aligned is None and unheard:
-            return _unheard(who.domain, unheard)
-        return judge(seen)
+        seen = read_identifiers(tuple(context.verdict(name) for name in NEEDS))
+        policies = Policies(context.dns, suffixes)
+        if who.domain is not None:
+            return await _of_domain(policies, who.domain, *seen)
+        # The shallow ones first: they cost the fewest questions, should there be too many.
+        claimed = sorted(who.claimed, key=lambda domain: domain.count("."))
+        return ambiguous(who, [await _of_domain(policies, domain, *seen) for domain in claimed])
 
     run = Prompt(at_once, later)
     return Check(
         name=NAME, version=VERSION, codes=CODES, run=run, needs=NEEDS, deadline_s=deadline_s, fail_mode=fail_mode
     )
+
+
+async def _of_domain(
+    policies: Policies, domain: str, identifiers: tuple[Identifier, ...], unheard: str | None
+) -> Verdict:
+    """Say whether an author domain vouches for the mail."""
+    try:
+        seen = await evaluate(policies, domain, identifiers)
+    except PortError as err:
+        reason = "dns_budget" if isinstance(err, DnsBudgetSpent) else "dns"
+        found = (spent("header.from"),) if isinstance(err, DnsBudgetSpent) else ()
+        return _verdict(Outcome.TEMPERROR, "temperror", domain, reason, findings=found, reason=reason)
+    if seen.policy is not None and seen.policy.record.is_usable and seen.aligned is None and unheard:
+        return _unheard(domain, unheard)
+    return judge(seen)
 
 
 async def evaluate(policies: Policies, domain: str, identifiers: tuple[Identifier, ...]) -> Evaluation:

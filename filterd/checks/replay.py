@@ -27,7 +27,7 @@ from filterd.checks.spec import Check, Code, Context, Prompt, skipped
 from filterd.checks.spf import client_address
 from filterd.checks.spf_query import Client, read_client
 from filterd.model.message import Message
-from filterd.model.session import Direction
+from filterd.model.session import Direction, Transaction
 from filterd.model.verdict import AuthResult, FailMode, Finding, Outcome, Verdict
 
 NAME, VERSION = "replay", "1"
@@ -106,14 +106,23 @@ def holding(message: Message, results: Iterable[AuthResult]) -> Iterator[Signed]
 
 def is_vouched(domain: str, results: Iterable[AuthResult]) -> bool:
     """Say whether SPF lets this client send for the signer's domain, or for one above or below it."""
-    for result in results:
-        if result.result != "pass":
-            continue
-        for _, said in result.properties:
-            name = said.rpartition("@")[2].lower()
-            if name == domain or name.endswith(f".{domain}") or domain.endswith(f".{name}"):
-                return True
-    return False
+    said = (name for result in results if result.result == "pass" for _, name in result.properties)
+    return any(_are_related(name.rpartition("@")[2].lower(), domain) for name in said)
+
+
+def is_silent(domain: str, spf: Verdict, transaction: Transaction) -> bool:
+    """Say whether it is the signer's own DNS that says nothing of this client. Of any other name, which whoever sends
+    has chosen, silence vouches for nobody."""
+    if spf.outcome is not Outcome.TEMPERROR:
+        return False
+    path = transaction.envelope.reverse_path
+    name = path.domain if path is not None else (transaction.session.helo or "").removesuffix(".")
+    return _are_related(name.lower(), domain)
+
+
+def _are_related(name: str, domain: str) -> bool:
+    """Say whether one is the other, or stands above or below it."""
+    return name == domain or name.endswith(f".{domain}") or (bool(name) and domain.endswith(f".{name}"))
 
 
 def network_of(client: Client) -> str:
@@ -146,10 +155,13 @@ def make(sightings: Sightings, *, deadline_s: float) -> Check:
         if client is None:
             return skipped(NAME, VERSION, "no_client_address")
         spf, dkim = context.verdict("spf"), context.verdict("dkim")
-        if spf is None or dkim is None or spf.outcome is Outcome.TEMPERROR:
-            # Whose server it is, nobody can say; a signer whose DNS is silent is not found replayed.
+        if spf is None or dkim is None:
             return skipped(NAME, VERSION, "spf")
-        signed = [one for one in holding(context.message, dkim.results) if not is_vouched(one.domain, spf.results)]
+        strange = [one for one in holding(context.message, dkim.results) if not is_vouched(one.domain, spf.results)]
+        # Whose server it is, nobody can say: a signer whose DNS is silent is not found replayed.
+        signed = [one for one in strange if not is_silent(one.domain, spf, context.transaction)]
+        if strange and not signed:
+            return skipped(NAME, VERSION, "spf")
         to, network = tuple(_recipients(context)), network_of(client)
         seen = [(one, sightings.add(one.digest, to, network, context.transaction.received_at)) for one in signed]
         return judge(seen, recipients=sightings.recipients, networks=sightings.networks)

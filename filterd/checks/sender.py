@@ -3,7 +3,8 @@
 Compares From, Sender and the envelope sender with the login's tenant, and looks for imitations. All authors of a From
 field are judged: which of several is the author is a question for DMARC, that none of them is a stranger is one for us.
 Mail of an account of ours:
-  sender.from.other_tenant    From, Sender or a Resent- field names another tenant's domain, or a protected one
+  sender.from.other_tenant    From, Sender or a Resent- field names another tenant's domain
+  sender.from.protected       ... a domain that the operator has reserved
   sender.from.foreign         ... a domain that is neither the tenant's, nor below it, nor delegated to it; only for
                               tenants whose domains somebody declared, not those that first mail made
   sender.envelope.foreign     the envelope sender does; the null sender and rewritten ones (SRS) name nobody
@@ -19,7 +20,7 @@ Temporary: the directory cannot be asked. A domain nobody of ours owns says noth
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from filterd.checks import psl
 from filterd.checks.sender_facts import EVERY, AccountOf, Facts, LookUp, MaySendAs, OwnerOf
@@ -32,10 +33,11 @@ from filterd.model.verdict import FailMode, Finding, Outcome, Verdict
 
 __all__ = ["CODES", "NAME", "VERSION", "AccountOf", "MaySendAs", "OwnerOf", "judge", "make"]
 
-NAME, VERSION = "sender", "3"
+NAME, VERSION = "sender", "4"
 SIGNAL = "identity"
 
 OTHER_TENANT = "sender.from.other_tenant"
+RESERVED = "sender.from.protected"
 FOREIGN = "sender.from.foreign"
 ENVELOPE = "sender.envelope.foreign"
 OTHER_ACCOUNT = "sender.from.other_account"
@@ -44,7 +46,8 @@ PROTECTED_NAME = "sender.name.protected"
 REPLY_TO = "sender.reply_to.mismatch"
 
 CODES = (
-    Code(code=OTHER_TENANT, label="The From domain is another tenant's, or a protected one.", signal=SIGNAL),
+    Code(code=OTHER_TENANT, label="The From domain is another tenant's.", signal=SIGNAL),
+    Code(code=RESERVED, label="The From domain is one that the operator has reserved.", signal=SIGNAL),
     Code(code=FOREIGN, label="The From domain is not one of the tenant's declared domains.", signal=SIGNAL),
     Code(code=ENVELOPE, label="The envelope sender's domain is not one of the tenant's domains.", signal=SIGNAL),
     Code(code=OTHER_ACCOUNT, label="The From address is another account's of the same tenant.", signal=SIGNAL),
@@ -59,8 +62,12 @@ _BORROWED = frozenset({OTHER_TENANT, OTHER_ACCOUNT, LOOKALIKE, PROTECTED_NAME})
 _REWRITTEN = re.compile(r"(?i)srs[01][=+-]")
 
 
-def judge(facts: Facts, guard: Guard) -> Verdict:
-    """Say which names the mail has no right to; each code at most once."""
+def judge(facts: Facts, guard: Guard, reserved: Collection[str] = ()) -> Verdict:
+    """Say which names the mail has no right to; each code at most once.
+
+    Args:
+        reserved: canonical domains that only those may write from who have them.
+    """
     findings: dict[str, Finding] = {}
     if facts.tenant is not None:
         fields = (
@@ -70,7 +77,7 @@ def judge(facts: Facts, guard: Guard) -> Verdict:
         )
         for where, boxes in fields:
             for box in boxes:
-                _judge_domain(facts, guard, box.domain, where, findings)
+                _judge_domain(facts, reserved, box.domain, where, findings)
         _judge_envelope(facts, findings)
         if facts.strangers:
             why = (("accounts", str(len(facts.strangers))),)
@@ -89,6 +96,7 @@ def make(
     deadline_s: float = 5,
     *,
     protected: Protected | None = None,
+    reserved: tuple[str, ...] = (),
     ours: Protected | None = None,
     delegated: Mapping[str, tuple[str, ...]] | None = None,
     is_declared: Callable[[Context], bool] | None = None,
@@ -100,6 +108,7 @@ def make(
     Args:
         owner_of: which tenant a domain belongs to.
         protected: domains and names to look for imitations of; None: no other than the tenants' domains.
+        reserved: domains that no tenant but their own writes from, nor from below them, exact as they are.
         ours: the provider's own, in which nobody else's mail comes in (TX-7.1). Customers are called what they are
             called: of their own mail these are not asked.
         delegated: further domains a tenant may send from, by one of its own domains; `*`: every tenant.
@@ -108,11 +117,11 @@ def make(
         may_send_as: whether an account may write from another one's address; None: nobody may.
 
     Raises:
-        ConfigError: a domain of `protected` or `delegated` is none.
+        ConfigError: a domain of `protected`, `reserved` or `delegated` is none.
     """
     said = _canonical(protected or Protected())
     own = _canonical(ours or Protected())
-    guard = Guard(said)
+    guard, kept = Guard(said), frozenset(_domains(reserved, "reserved_domains"))
     at_the_door = Guard(Protected(domains=(*said.domains, *own.domains), names=(*own.names, *said.names)))
     lent = {_domain(own, "delegated"): _domains(names, "delegated") for own, names in (delegated or {}).items()}
     look_up = LookUp(owner_of, account_of, lent, is_declared or (lambda _: False), may_send_as)
@@ -120,7 +129,7 @@ def make(
 
     async def run(context: Context) -> Verdict:
         facts = await look_up.facts(context)
-        return judge(facts, guard if facts.tenant is not None else at_the_door)
+        return judge(facts, guard, kept) if facts.tenant is not None else judge(facts, at_the_door)
 
     return Check(name=NAME, version=VERSION, codes=CODES, run=run, deadline_s=deadline_s, fail_mode=fail_mode)
 
@@ -148,7 +157,9 @@ def _add(findings: dict[str, Finding], code: str, confidence: float, where: str,
     findings.setdefault(code, Finding(code=code, confidence=confidence, where=where, why=why, signal=SIGNAL))
 
 
-def _judge_domain(facts: Facts, guard: Guard, domain: str | None, where: str, findings: dict[str, Finding]) -> None:
+def _judge_domain(
+    facts: Facts, reserved: Collection[str], domain: str | None, where: str, findings: dict[str, Finding]
+) -> None:
     """Judge a domain that an account of ours writes as its own."""
     owner = facts.owners.get(domain) if domain is not None else None
     is_own = owner == facts.tenant if owner is not None else domain is not None and is_within(domain, facts.own)
@@ -156,9 +167,8 @@ def _judge_domain(facts: Facts, guard: Guard, domain: str | None, where: str, fi
         return
     if owner is not None:
         _add(findings, OTHER_TENANT, 1.0, where, ("domain", domain or ""))
-    elif domain is not None and is_within(domain, guard.domains):
-        # CLAUSES 3.5.1: a name on the protected list is somebody's as much as another customer's is.
-        _add(findings, OTHER_TENANT, 1.0, where, ("domain", domain), ("whose", "protected"))
+    elif domain is not None and is_within(domain, reserved):
+        _add(findings, RESERVED, 1.0, where, ("domain", domain))
     elif facts.is_declared:
         _add(findings, FOREIGN, 1.0, where, ("domain", domain or "unreadable"))
 

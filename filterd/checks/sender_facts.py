@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from filterd.checks import psl
-from filterd.checks.sender_fields import Mailbox, mailboxes
+from filterd.checks.sender_fields import Mailbox, mailboxes, resenders
 from filterd.checks.sender_names import is_within, originals, parents
 from filterd.checks.spec import Context
 from filterd.errors import PeerError
@@ -44,7 +44,7 @@ class Facts:
         owners: whose a domain is; those that are nobody's are missing.
         imitated: a From domain and the tenant's domain it imitates.
         strangers: mailboxes of From that are another account's, and that this one may not write from.
-        resenders: of Resent-From and Resent-Sender.
+        resenders: of Resent-From and Resent-Sender, of the topmost block.
         replies: of Reply-To.
     """
 
@@ -86,8 +86,8 @@ class LookUp:
         own = self._own(context.own_domains)
         senders = mailboxes(context.message, "sender")
         path = context.transaction.envelope.reverse_path
-        resenders = (*mailboxes(context.message, "resent-from"), *mailboxes(context.message, "resent-sender"))
-        named = domains | {box.domain for box in (*senders, *resenders) if box.domain is not None}
+        passed_on_by = resenders(context.message)
+        named = domains | {box.domain for box in (*senders, *passed_on_by) if box.domain is not None}
         if path is not None and path.domain:
             named.add(path.domain)
         owners: dict[str, str] = {}
@@ -101,7 +101,7 @@ class LookUp:
             is_declared=self._is_declared(context),
             authors=authors,
             senders=senders,
-            resenders=resenders,
+            resenders=passed_on_by,
             replies=mailboxes(context.message, "reply-to"),
             reverse_path=path,
             owners=owners,
@@ -163,7 +163,9 @@ class LookUp:
         for address in _spellings(login):
             whose = await self._account_of(address) if self._account_of is not None else None
             if whose is not None:
-                return whose != account_id and not await self._is_granted(account_id, address)
+                # Either may have been lent: the mailbox, or this one address with its tag.
+                lent = dict.fromkeys((address, login))
+                return whose != account_id and not any([await self._is_granted(account_id, one) for one in lent])
         return False
 
     async def _is_granted(self, account_id: str, address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which mailboxes stand in From, Sender and Reply-To?  RFC 5322 §3.4, tolerant; FAULTS 35.
+"""Which mailboxes stand in From, Sender, Resent- fields and Reply-To?  RFC 5322 §3.4, tolerant; FAULTS 35.
 
 Read from the octets of the field, before encoded words are decoded: what a display name contains is never taken for an
 address (RFC 2047 §5). Every field of the name counts. Where the structure is broken so that readers differ in who the
@@ -8,19 +8,20 @@ author is, everything that could be an address counts too. Pure, linear, never r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from filterd.errors import PeerError
 from filterd.mail.fields import unfold
 from filterd.mail.names import canonical_domain
 from filterd.mail.words import decode
-from filterd.model.message import Message
+from filterd.model.message import Field, Message
 
 # Of all fields of a name together. Nobody writes a longer one by hand; what stands behind is not read and counts as one
 # unreadable author. The worst 8 kB, repeated to the end of a header, held the event loop for a second.
 MAX_FIELD_BYTES = 8_192
 MAX_MAILBOXES = 64
+_RESENT, _TRACE = "resent-", frozenset({"received", "return-path"})
 _UNREAD = frozenset({"header.fields.exceeded", "header.bytes.exceeded"})
 
 # Bounded, and escaped characters are passed over: a string that never ends is not searched for its end ever again.
@@ -53,11 +54,32 @@ class Mailbox:
 
 def mailboxes(message: Message, field: str) -> tuple[Mailbox, ...]:
     """Read every mailbox of every field called `field`, in order, without repeats; at most `MAX_MAILBOXES`."""
+    return _mailboxes(message, message.all(field))
+
+
+def resenders(message: Message) -> tuple[Mailbox, ...]:
+    """Read who passes the mail on now: the Resent-From and Resent-Sender of the topmost block (RFC 5322 §3.6.6).
+
+    What stands below was written by those who had the mail before. A new block begins where a Resent- field comes again
+    or a trace field stands between; what has no Resent-From is no block, and does not end one.
+    """
+    block: dict[str, Field] = {}
+    for one in message.fields:
+        key = one.key
+        is_resent = key.startswith(_RESENT)
+        if "resent-from" in block and (key in block or key in _TRACE):
+            break
+        if is_resent:
+            block.setdefault(key, one)
+    return _mailboxes(message, [block[key] for key in ("resent-from", "resent-sender") if key in block])
+
+
+def _mailboxes(message: Message, fields: Iterable[Field]) -> tuple[Mailbox, ...]:
     rest = Mailbox(name="", local_part="", domain=None)
     # Behind what was read of the header there may be another field.
     found: dict[Mailbox, None] = {} if _UNREAD.isdisjoint(message.defects) else {rest: None}
     bytes_left, seen = MAX_FIELD_BYTES, 0
-    for one in message.all(field):
+    for one in fields:
         value = unfold(one.raw.partition(b":")[2])
         for mailbox in _read(value[:bytes_left]):
             found[mailbox] = None

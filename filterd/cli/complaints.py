@@ -195,7 +195,7 @@ def complaint_contest(
 
 @complaints.command("warn")
 def complaint_warn(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who complained; only a letter bears it.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who complained there; only a letter bears it.")],
     complaint: Unfounded,
     reason: Reason,
     token: Token = None,
@@ -215,7 +215,7 @@ def complaint_warn(
 
 @complaints.command("mute")
 def complaint_mute(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who complained, and was warned.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who complained there after a warning.")],
     complaint: Unfounded,
     reason: Reason,
     days: Annotated[int, typer.Option("--days", help="For how long, at most 180.")] = 90,

@@ -108,6 +108,7 @@ def _warnings(terms: Agreement, approved: Approvals | None) -> Iterator[str]:
     import datetime
     import zoneinfo
 
+    from filterd.agreement.clocks import LOCKED_HIT_DAYS
     from filterd.cli.adopting import raised_faults
 
     try:
@@ -118,6 +119,9 @@ def _warnings(terms: Agreement, approved: Approvals | None) -> Iterator[str]:
         yield "effective_from: has no zone"
     elif terms.effective_from > datetime.datetime.now(datetime.UTC):
         yield f"effective_from: {terms.effective_from.isoformat()} is still to come; alone, it is enforced all the same"
+    days = terms.lifecycle.locked_hit_days if terms.lifecycle is not None else 0
+    if days > LOCKED_HIT_DAYS:
+        yield f"lifecycle.locked_hit_days: {days} counts as {LOCKED_HIT_DAYS} (CLAUSES §1)"
     ruled = {rule.category for rule in terms.rule}
     for category in terms.category:
         if category.id not in ruled and not category.people_only:

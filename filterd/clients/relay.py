@@ -12,6 +12,7 @@ from filterd.clients.relay_connection import Address, Connection, NextHopSetting
 from filterd.clients.relay_session import NextHopSession
 from filterd.clients.relay_tls import HopTls
 from filterd.clients.relay_wire import RelayBroken
+from filterd.clients.relay_words import TakenWords
 from filterd.errors import PortError
 
 # Postfix sleeps from the 10th error of a session on (smtpd_soft_error_limit) and hangs up at the 20th.
@@ -32,6 +33,7 @@ class NextHopRelay:
         self._hop = hop
         self._address = Address.parse(hop.address)
         self._tls = HopTls(hop, self._address.host) if hop.tls != "none" else None
+        self._words = TakenWords()
         self._slots = asyncio.Semaphore(hop.max_connections)
         self._idle: list[Connection] = []
         self._resets: set[asyncio.Task[None]] = set()
@@ -64,7 +66,12 @@ class NextHopRelay:
             self._slots.release()
             raise
         return NextHopSession(
-            connection, self._hop, started_at=started_at, renew=self._renew, give_back=self._give_back
+            connection,
+            self._hop,
+            started_at=started_at,
+            renew=self._renew,
+            give_back=self._give_back,
+            words=self._words,
         )
 
     async def close(self) -> None:

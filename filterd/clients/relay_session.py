@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from filterd.clients.relay_connection import Address, Connection, NextHopSettings, hello
 from filterd.clients.relay_wire import RelayBroken
+from filterd.clients.relay_words import TakenWords
 from filterd.clients.xtext import UNAVAILABLE, xclient_commands, xforward_commands
 from filterd.mail.lines import dot_stuff
 from filterd.markers import reach
@@ -42,6 +43,7 @@ class NextHopSession:
         started_at: when it was asked for, by the loop's clock; with its MAIL it takes at most `data_timeout_s`.
         renew: makes a fresh connection.
         give_back: takes the connection back at the end; the flag says that a transaction is still open on it.
+        words: in which this next hop says that it has taken a mail.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class NextHopSession:
         started_at: float,
         renew: Callable[[], Awaitable[Connection]],
         give_back: GiveBack,
+        words: TakenWords,
     ) -> None:
         self._connection = connection
         self._hop = hop
@@ -59,7 +62,8 @@ class NextHopSession:
         self._renew = renew
         self._give_back = give_back
         self._attributes: Mapping[str, str] = {}
-        self._accepted = 0
+        self._words = words
+        self._accepted: list[bytes] = []
         self._is_open = False
         self._is_closed = False
 
@@ -92,7 +96,8 @@ class NextHopSession:
         if _CONTROL.search(line):
             return BAD_ADDRESS
         reply = self._heard(await self._guarded(self._connection.ask(line, self._hop.command_timeout_s)))
-        self._accepted += reply.is_positive
+        if reply.is_positive:
+            self._accepted.append(forward.path.raw)
         return reply
 
     async def data(self, raw: bytes, *, within_s: float | None = None) -> tuple[Reply, ...]:
@@ -100,7 +105,17 @@ class NextHopSession:
         it has answered before it broke."""
         limit_s = self._hop.data_timeout_s
         said = await self._guarded(self._data(raw, limit_s if within_s is None else min(within_s, limit_s)))
+        for reply in said:
+            if reply.is_positive:
+                self._words.hear(reply, raw, self._accepted)
+                break
         return tuple(self._heard(reply) for reply in said)
+
+    def taken(self, raw: bytes) -> tuple[Reply, ...]:
+        """Say what `data` would have said, without sending."""
+        if self._hop.protocol == "lmtp":
+            return tuple(self._words.say(raw, recipient) for recipient in self._accepted)
+        return (self._words.say(raw, b""),) * max(1, len(self._accepted))
 
     async def close(self) -> None:
         """Hand the connection back. Never raises, may be called twice."""
@@ -224,7 +239,7 @@ class NextHopSession:
     async def _data(self, raw: bytes, limit_s: float) -> tuple[Reply, ...]:
         connection, wire = self._connection, self._connection.wire
         # RFC 2033 §4.2: one reply for each recipient that was accepted. SMTP has one for all of them.
-        everybody = max(1, self._accepted)
+        everybody = max(1, len(self._accepted))
         count = everybody if self._hop.protocol == "lmtp" else 1
         wire.owed = count
         said: list[Reply] = []

@@ -148,8 +148,12 @@ class SenderConfig(Section):
 
     protected_domains: tuple[str, ...] = Field(
         (),
-        description="Domains nobody else may write from, nor from what looks like one; `name.*`: the name under any "
-        "public suffix but those listed.",
+        description="Domains whose look-alikes are to be found, in From and in display names; `name.*`: the name under "
+        "any public suffix but those listed.",
+    )
+    reserved_domains: tuple[str, ...] = Field(
+        (),
+        description="Domains that only the tenant that has them writes from, or from below them, of all customers.",
     )
     protected_name: tuple[ProtectedNameConfig, ...] = ()
     delegated: dict[str, tuple[str, ...]] = Field(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from filterd.doors import milter_wire as wire
 from filterd.doors import smtp_replies as replies
 from filterd.doors.milter_message import MilterMessage
-from filterd.doors.smtp_finish import hops
+from filterd.doors.smtp_finish import hops, is_misheard
 from filterd.doors.smtp_transaction import Report
 from filterd.errors import UsageError
 from filterd.mail.lines import canonical
@@ -19,16 +19,18 @@ from filterd.ports import Gate, HeaderEdits, Intake
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What becomes of the message: `reply` None, and the MTA edits its header and goes on; else what it answers.
-    `hold`: it goes on as far as the MTA's own quarantine, for this reason."""
+    `hold`: it goes on as far as the MTA's own quarantine, for this reason. `is_plain`: as of Answer; what is written of
+    it is what is written of mail that goes on."""
 
     reply: Reply | None
     transaction_id: str = ""
     edits: HeaderEdits | None = None
     hold: str | None = None
+    is_plain: bool = False
 
     @property
     def is_accepted(self) -> bool:
-        return self.reply is None and self.hold is None
+        return (self.reply is None or self.is_plain) and self.hold is None
 
     def edits_for(self, *, has_leading_space: bool) -> bytes:
         """Write the edits as the MTA takes them."""
@@ -74,7 +76,13 @@ async def finish(
         answer = await gate.enforce(intake)
         if answer.reply is None and answer.edits is None:
             raise UsageError("the gate has made no edits for a milter")
-        return Outcome(reply=answer.reply, transaction_id=answer.transaction_id, edits=answer.edits, hold=answer.hold)
+        return Outcome(
+            reply=answer.reply,
+            transaction_id=answer.transaction_id,
+            edits=answer.edits,
+            hold=answer.hold,
+            is_plain=answer.is_plain,
+        )
     except Exception as err:
         # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
         report(session_id, err)
@@ -86,13 +94,14 @@ async def finish(
 async def unheard(
     task: asyncio.Task[Outcome], message: MilterMessage, gate: Gate, why: str, *, is_unknown: bool, report: Report
 ) -> None:
-    """Write down that a message was judged to the end and the MTA did not hear that it passes. Raises nothing.
+    """Write down that a message was judged to the end and the MTA did not hear what became of it. Raises nothing.
 
     Args:
         is_unknown: whether the MTA may have heard it after all.
     """
     outcome = await task
-    if outcome.is_accepted:
+    # Without an id there is no record that says anything else.
+    if outcome.transaction_id and is_misheard(outcome.reply):
         try:
             await gate.failed(outcome.transaction_id, why, is_unknown=is_unknown)
         except Exception as err:

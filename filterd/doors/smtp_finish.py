@@ -58,13 +58,17 @@ async def finish(
         )
         answer = await gate.enforce(intake)
         reach("smtp.enforced")
+        if not time.hand_on():
+            # Held or refused, it stays so: the record says that the client heard something else.
+            if is_misheard(answer.reply):
+                await gate.failed(answer.transaction_id, "AnswerTimeout", is_unknown=False)
+            return (replies.TOO_LATE,) * transaction.recipients
         if answer.reply is not None and answer.is_plain:
-            return (replies.accepted(answer.reply, via),) * transaction.recipients
+            said = transaction.lease.taken(raw)
+            await _recorded(transaction, answer, said, gate, report)
+            return tuple(_told(reply, via) for reply in said)
         if answer.reply is not None:
             return (answer.reply,) * transaction.recipients
-        if not time.hand_on():
-            await gate.failed(answer.transaction_id, "AnswerTimeout", is_unknown=False)
-            return (replies.TOO_LATE,) * transaction.recipients
         return await _relayed(transaction, answer, gate, within_s=time.left_s, via=via, report=report)
     except Exception as err:
         # The one place where an unexpected error of a message in hand is caught (HOUSE rule 6.1).
@@ -72,6 +76,11 @@ async def finish(
         return (replies.internal_error(transaction.session.id),) * transaction.recipients
     finally:
         await transaction.lease.close()
+
+
+def is_misheard(reply: Reply | None) -> bool:
+    """Say whether a client who hears 451 in the place of this answer, None for the next hop's, hears another fate."""
+    return reply is None or reply.code // 100 != 4
 
 
 def hops(raw: bytes) -> int:
@@ -109,6 +118,14 @@ async def _relayed(
         await gate.failed(answer.transaction_id, type(err).__name__, is_unknown=True)
         return (replies.internal_error(session_id),) * everybody
     reach("smtp.relayed")
+    await _recorded(transaction, answer, said, gate, report)
+    reach("smtp.recorded")
+    return tuple(_told(reply, via) for reply in said)
+
+
+async def _recorded(
+    transaction: MailTransaction, answer: Answer, said: tuple[Reply, ...], gate: Gate, report: Report
+) -> None:
     # One outcome a message: it has been taken when anybody has it, and the others count as refused.
     first = next((reply for reply in said if reply.is_positive), said[0])
     refused = sum(reply.code >= 500 for reply in said) if first.is_positive else 0
@@ -116,9 +133,7 @@ async def _relayed(
         await gate.delivered(answer.transaction_id, first, transaction.refused_recipients + refused)
     except Exception as err:
         # The next hop has answered: a record that failed must not turn its 250 into a second copy.
-        report(session_id, err)
-    reach("smtp.recorded")
-    return tuple(_told(reply, via) for reply in said)
+        report(transaction.session.id, err)
 
 
 def _told(reply: Reply, via: str) -> Reply:

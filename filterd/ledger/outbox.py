@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from filterd.errors import UsageError
 from filterd.ledger.codec import canonical, decode_json, plain
@@ -117,6 +117,11 @@ class Outbox:
         """Say when the next item that nobody holds is due, None when there is none."""
         free = select(OUTBOX.c.due_at).where(OUTBOX.c.lease_until.is_(None))
         return self._connection.execute(free.order_by(OUTBOX.c.due_at).limit(1)).scalar()
+
+    def count(self, topic: str, merge_prefix: str) -> int:
+        """Say how many items of a topic are not done yet whose merge key begins so."""
+        mine = (OUTBOX.c.topic == topic) & OUTBOX.c.merge_key.startswith(merge_prefix, autoescape=True)
+        return int(self._connection.execute(select(func.count()).select_from(OUTBOX).where(mine)).scalar_one())
 
     def pending(self) -> tuple[tuple[OutboxItem, datetime, str | None], ...]:
         """Say every item not yet done, with its due time and what went wrong last, the longest due first."""

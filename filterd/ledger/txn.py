@@ -166,6 +166,10 @@ class Txn:
     def post(self, topic: str, payload: Mapping[str, Any], *, due_at: datetime, merge_key: str | None = None) -> str:
         return self.outbox.post(topic, payload, now=self.now, due_at=due_at, merge_key=merge_key)
 
+    def count_posted(self, topic: str, merge_prefix: str) -> int:
+        """Say how many items of a topic are not done yet whose `merge_key` begins so."""
+        return self.outbox.count(topic, merge_prefix)
+
     # --- evidence ---------------------------------------------------------------------------------------------------
 
     def promote_evidence(

@@ -38,7 +38,8 @@ PIECE_MAX = 250
 _HOST = re.compile(r"(?<![A-Za-z0-9._%{}-])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+(?![A-Za-z0-9._%{}@-])")
 # An IPv4 address is none, whatever numbers a local part has.
 _NUMBERS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
-_LAST_WORD = re.compile(r"[^\s<>\"',;:]*\Z")
+# Between the words of a record.
+_BETWEEN_WORDS = " \t\r\n<>\"',;:"
 # At what a macro may split (RFC 7208 §7.1).
 _DELIMITERS = re.compile(r"[.\-+,/_=]")
 # RFC 1035 §2.3.4; what is longer is no name.
@@ -121,7 +122,7 @@ class _Names:
                 self._left -= min(len(record), room)
                 if len(record) > room:
                     # A stranger's record may have 64 kB. The last word goes, too: half a mailbox looks like none.
-                    record, is_cut = _LAST_WORD.sub("", record[:room]), True
+                    record, is_cut = _whole_words(record[:room]), True
                 text = _HOST.sub(self._answered, without_addresses(record))
                 room -= len(record) + 1
                 records.append(text if len(text) <= PIECE_MAX else _pieces(text))
@@ -159,6 +160,11 @@ class _Names:
         # Of a name with one label nothing can stay.
         cut = next(below, max(1, len(labels) - 2))
         return _hashed(self._key, labels, cut)
+
+
+def _whole_words(text: str) -> str:
+    """Leave out the last word. Linear, whatever strangers publish."""
+    return text[: max(text.rfind(mark) for mark in _BETWEEN_WORDS) + 1]
 
 
 def _pieces(text: str) -> list[str]:

@@ -230,11 +230,14 @@ class Log:
     # --- the ledger and its outbox ------------------------------------------------------------------------------------
 
     def entry(self, entry: Entry) -> None:
-        """Record a committed ledger row; its sealed part stays in the ledger, locked violations are left out."""
+        """Record a committed ledger row; its sealed part stays in the ledger, what locked lists find is left out."""
         said = facts.entry_facts(entry)
         # Uncapped: the body is filterd's own, and replay needs all of it.
         self.stream.append("entry", said["body"].get("transaction_id"), said, is_capped=False)
         self.stream.note_ledger(entry.writer, entry.seq)
+        if entry.kind in facts.HELD_KINDS and not said["body"]:
+            # Mail that a locked list holds: the stream has the row's hash, for the chain; nobody else needs to know.
+            return
         service_log().info("entry", kind=entry.kind, seq=entry.seq, account=entry.account_id, tenant=entry.tenant_id)
         if entry.kind == ROOT_ACTED:
             service_log().error("root_acted", verb=str(said["body"].get("verb")), seq=entry.seq, do=ROOT_ADVICE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -18,6 +19,7 @@ from filterd.errors import FilterdError
 from filterd.model.decision import Case, Counts, Decision
 from filterd.model.entry import Entry
 from filterd.model.exception import Applied
+from filterd.model.held import FOR_PERSON
 from filterd.model.ids import keyed_hash
 from filterd.model.principal import Principal
 from filterd.model.reply import Reply
@@ -27,6 +29,8 @@ from filterd.model.verdict import Assessment, AuthResult, Finding, Outcome, Verd
 
 # The default limit of recipients a transaction; `count` is always of all.
 HASHES_MAX = 1000
+
+HELD_KINDS = ("mail.held", "mail.moved")
 
 # How next hops name their queue file: Postfix and OpenSMTPD; Exim; Sendmail and qmail.
 _QUEUE_ID = (
@@ -164,7 +168,14 @@ def _verdict(verdict: Verdict, locked: frozenset[str]) -> dict[str, Any]:
 
 
 def _result(result: AuthResult) -> dict[str, Any]:
-    return {"method": result.method, "result": result.result, "properties": dict(result.properties)}
+    said = {name: _domain_only(value) for name, value in result.properties}
+    return {"method": result.method, "result": result.result, "properties": said}
+
+
+def _domain_only(value: str) -> str:
+    """Say a property without the local part of a mailbox, which `header.i` of a signature may name."""
+    _, at, domain = value.rpartition("@")
+    return at + domain
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -221,9 +232,19 @@ def _violation(violation: Violation) -> dict[str, Any]:
     }
 
 
+def is_for_person(kind: str, body: Mapping[str, Any]) -> bool:
+    """Say whether a row is about mail that a locked list holds for a person: it names the mail and its account."""
+    return kind in HELD_KINDS and body.get("reason") == FOR_PERSON
+
+
 def entry_facts(entry: Entry) -> dict[str, Any]:
-    """Say a ledger row: the body without violations of locked categories, of the sealed part only that there is one."""
+    """Say a ledger row: the body without violations of locked categories, of the sealed part only that there is one.
+
+    Of a mail that a locked list holds only that there is a row, with an empty body.
+    """
     body = orjson.loads(entry.body)
+    if is_for_person(entry.kind, body):
+        body = {}
     if "violations" in body:
         body["violations"] = [v for v in body["violations"] if v.get("mode") != Mode.C1.value]
     return {

@@ -32,6 +32,10 @@ _BARE = re.compile(r"@([^\s<>@,;()\"]+)")
 _DECODED = re.compile(r"@\s*+([\w-]++(?>(?:[.\u3002\uff0e\uff61][\w-]++)+))")
 # A From field longer than this is not written by people; the rest is not read.
 _MAX_CHARACTERS = 4096
+# What makes another address list of a field, once it comes out of an encoded word; and what ends a comment.
+_BRACKETING, _SEPARATORS, _PARENTHESES = "<>", ",;", "()"
+# So many domains of an ambiguous author are said; the last one is among them.
+_MOST_CLAIMED = 5
 
 # Possessive: linear on any input. Octets above 7F count as letters (RFC 6532).
 _ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]"
@@ -66,12 +70,25 @@ class Author:
     octets in its name that some drop, as NUL), `spelling` (blanks before the colon, also in a first line that mailbox
     files would have), `long`, `characters` (control characters), `syntax` (also: several addresses, a group, a route,
     no address), `encoded` (an encoded word in the address), `hidden` (another address in brackets within the display
-    name or a comment, or one that an encoded word decodes to), `literal` (an address literal), `domain` (what stands
-    behind the sign cannot be a domain).
+    name or a comment, or one that encoded words decode to together with what parts addresses), `literal` (an address
+    literal), `domain` (what stands behind the sign cannot be a domain).
+
+    An encoded word in a display name that decodes to nothing but words and an address (`jose@corp.example via Team`) is
+    a name: RFC 2047 §5 has no addresses in it, and honest lists and calendars write so.
+
+    Args:
+        claimed: where there is a problem, the domains that some reader may take for the author's, in lower-case
+            A-labels, at most five. `hidden`: the one of the octets alone, which a parser by RFC 5322 finds.
     """
 
     domain: str | None = None
     problem: str | None = None
+    claimed: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> str | None:
+        """The domain that the octets of a well-formed field have, whatever else its decoded text may show."""
+        return self.claimed[0] if self.problem == "hidden" else self.domain
 
 
 def from_domains(message: Message) -> tuple[str, ...]:
@@ -109,6 +126,13 @@ def _harmless(character: str) -> str:
 
 def author(message: Message) -> Author:
     """Say whose domain the mail speaks for: of one From field with one address, and nothing else."""
+    found = _author(message)
+    if found.problem is None or found.claimed:
+        return found
+    return Author(problem=found.problem, claimed=_claimed(message))
+
+
+def _author(message: Message) -> Author:
     fields = message.all("from")
     if not _UNREAD.isdisjoint(message.defects):
         return Author(problem="unread")
@@ -116,7 +140,7 @@ def author(message: Message) -> Author:
         return Author(problem="fields" if fields else "missing")
     if _MBOX_FIELD.match(message.raw):
         return Author(problem="spelling")
-    if "header.line.broken" in message.defects and _stands_below(message):
+    if "header.line.broken" in message.defects and _below(message):
         return Author(problem="fields")
     field = fields[0]
     name, _, raw = field.raw.partition(b":")
@@ -147,21 +171,30 @@ def _author_of(address: re.Match[bytes], field: Field) -> Author:
     for other in _BRACKETS.findall(field.value):
         try:
             if _canonical(other.rpartition("@")[2]) != domain:
-                return Author(problem="hidden")
+                return Author(problem="hidden", claimed=(domain,))
         except PeerError:
-            return Author(problem="hidden")
-    if b"=?" in field.raw and _decodes_to_another(field, domain):
-        return Author(problem="hidden")
+            return Author(problem="hidden", claimed=(domain,))
+    is_bracketed = address.string[: address.start()].endswith(b"<")
+    if b"=?" in field.raw and _decodes_to_another(field, domain, is_bracketed=is_bracketed):
+        return Author(problem="hidden", claimed=(domain,))
     return Author(domain=domain)
 
 
-def _decodes_to_another(field: Field, domain: str) -> bool:
-    """Say whether the decoded field has an address of another domain that its octets do not have.
+def _decodes_to_another(field: Field, domain: str, *, is_bracketed: bool) -> bool:
+    """Say whether the decoded field has an address of another domain that its octets do not have, and is another list
+    of addresses than they are.
 
     RFC 2047 §5 has no addresses in encoded words, but who decodes before he parses finds one, before the true one.
     """
+    octets = literal(field.raw.partition(b":")[2])
+    # Parentheses in a name before brackets are a comment to him, too; what stands before the first address, as in
+    # `Doe, John`, ends none.
+    parts = _BRACKETING if is_bracketed else _BRACKETING + _PARENTHESES
+    parts += "".join(mark for mark in _SEPARATORS if mark in field.value.partition("@")[2])
+    if not any(field.value.count(part) > octets.count(part) for part in parts):
+        return False
     found = Counter(_decoded_domains(field.value))
-    found.subtract(_decoded_domains(literal(field.raw.partition(b":")[2])))
+    found.subtract(_decoded_domains(octets))
     return any(count > 0 and name != domain for name, count in found.items())
 
 
@@ -173,13 +206,24 @@ def _decoded_domains(text: str) -> Iterator[str | None]:
             yield None
 
 
-def _stands_below(message: Message) -> bool:
-    """Say whether a From field stands at or below the line at which the header broke off."""
+def _claimed(message: Message) -> tuple[str, ...]:
+    """Say the domains of all addresses in whatever somebody may read as a From field: the first four, and the last."""
+    texts = [field.value for field in message.all("from")]
+    if _MBOX_FIELD.match(message.raw):
+        texts.append(literal(message.raw[:_MAX_CHARACTERS].partition(b"\n")[0]))
+    if "header.line.broken" in message.defects:
+        texts += map(literal, _below(message))
+    found = dict.fromkeys(name for text in texts for name in _decoded_domains(text[:_MAX_CHARACTERS]) if name)
+    names = tuple(found)
+    return names if len(names) <= _MOST_CLAIMED else (*names[: _MOST_CLAIMED - 1], names[-1])
+
+
+def _below(message: Message) -> list[bytes]:
+    """Give the values of From fields that stand at or below the line at which the header broke off."""
     block, broken = sift(message.raw, message.body_offset, len(message.raw), DEFAULT)
-    if any(name.lower() == b"from" for _, name, _, _ in block.fields):
-        return True
-    names = (line.partition(b":") for line in broken.splitlines())
-    return any(colon and _NOT_OF_NAMES.sub(b"", name).lower() == b"from" for name, colon, _ in names)
+    found = [folded for _, name, _, folded in block.fields if name.lower() == b"from"]
+    lines = (line.partition(b":") for line in broken.splitlines())
+    return found + [value for name, colon, value in lines if colon and _NOT_OF_NAMES.sub(b"", name).lower() == b"from"]
 
 
 def _only_address(value: bytes) -> re.Match[bytes] | None:

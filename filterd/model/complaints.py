@@ -44,7 +44,7 @@ class Bounced:
     """How much of a declared stream's mail came back because there is no such address.
 
     Args:
-        bounced: recipients of one mail each.
+        bounced: different addresses that reports name; and of recipients refused at once, those of each mail.
         tried: recipients that were written to, those refused at once among them.
         least_tried, least_bounced, percent: as of Complained.
     """

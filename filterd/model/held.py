@@ -153,6 +153,7 @@ class LockedHold:
 
     Args:
         case_id: under which the hit lies in the spool.
+        evidence_key: the same for every try to send the mail; of one without Message-ID and date, of this try alone.
         lists: id, digest and category of each list that has found it.
     """
 

@@ -1,10 +1,11 @@
 """Mail of declared streams that comes back because there is no such address.  CLAUSES §2.2, STANDING 5.11, RFC 3464.
 
 A delivery report proves nothing by itself. What counts is bounded by our own record: the mail is one of ours, of a
-stream its tenant has declared, it was let go, and the recipient stands in it; each of these counts once, whatever is
-reported and however often. A report that comes by mail is believed about mail of the tenant that got it, and promised
-to a worker (workers/bounces), for the record is searched beside the mail path. What the next hop refuses at RCPT of a
-mail that others get is counted by the gate. Only addresses that do not exist count (X.1.x, 5.2.1).
+stream its tenant has declared, it was let go, and the recipient stands in it; an address counts once within the days
+that count, whatever is reported, of however many mails: one reader can be one bounce. A report that comes by mail is
+believed about mail of the tenant that got it, and promised to a worker (workers/bounces), for the record is searched
+beside the mail path. What the next hop refuses at RCPT of a mail that others get is counted by the gate. Only addresses
+that do not exist count (X.1.x, 5.2.1).
 
 Two halves. `Bounces` is the worker's of the mail path; the verbs are the ledger's. Addresses are keyed hashes.
 """
@@ -12,12 +13,14 @@ Two halves. `Bounces` is the worker's of the mail path; the verbs are the ledger
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from filterd.agreement.registers import in_force
-from filterd.errors import FilterdError
+from filterd.errors import FilterdError, PortError
 from filterd.log import message_id_hashes, pseudonym
 from filterd.mail.complaint import read_complaint
 from filterd.mail.report import has_no_address, read_report
@@ -41,6 +44,8 @@ _LOOK_AFTER = timedelta(minutes=1)
 # Of one account within the days that count: a stream of which so much came back is on notice.
 MOST_COUNTED = 5_000
 _COUNTED_FOR = timedelta(days=30)
+# Reports of one tenant that wait to be looked at: beyond, whoever sends them only means to fill the outbox.
+MOST_WAITING = 300
 
 
 def read_bounces(raw: bytes, key: bytes) -> dict[str, Any] | None:
@@ -82,7 +87,8 @@ class Bounces:
             if said is None or not said["failed"] or not (said["transactions"] or said["message_ids"]):
                 return
             domains = sorted({f.path.domain for f in envelope.forward_paths if f.path.domain})
-            await self._ledger.call(NOTE, {**said, "domains": domains})
+            if await self._ledger.call(NOTE, {**said, "domains": domains}):
+                self._on_error(PortError("too many delivery reports wait: this one is not counted", temporary=True))
         except FilterdError as err:
             self._on_error(err)
 
@@ -126,35 +132,37 @@ class BounceVerbs:
 
 
 def note(txn: LedgerTxn, arguments: Arguments) -> bool:
-    """Promise to look for the mail that a report is about, where the tenant who got the report has a stream."""
+    """Promise to look for the mail that a report is about, for each tenant with a stream that got the report; one that
+    says the same is the same. Say whether the report is dropped for one of them, since too many wait."""
     tenants = {x.tenant_id for d in arguments["domains"] if (x := txn.tenant_of_domain(str(d))) is not None}
-    mine = sorted(x for x in tenants if in_force(txn.history(x), r.StreamDeclared, txn.now))
-    if not mine:
-        return False
     said = {name: arguments[name] for name in ("transactions", "message_ids", "failed")}
-    txn.post(TOPIC, {**said, "tenants": mine}, due_at=txn.now + _LOOK_AFTER)
-    return True
+    content = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    is_dropped = False
+    for tenant_id in sorted(x for x in tenants if in_force(txn.history(x), r.StreamDeclared, txn.now)):
+        if txn.count_posted(TOPIC, f"{tenant_id}:") >= MOST_WAITING:
+            is_dropped = True
+            continue
+        key = f"{tenant_id}:{content}"
+        txn.post(TOPIC, {**said, "tenants": [tenant_id]}, due_at=txn.now + _LOOK_AFTER, merge_key=key)
+    return is_dropped
 
 
 def refused(txn: LedgerTxn, arguments: Arguments) -> bool:
     """Count recipients of one mail that the next hop has refused, once for all its tries."""
     account = txn.account(str(arguments["account_id"]))
-    stream = _declared(txn, account, arguments["streams"]) if account is not None else ()
-    if account is None or not stream:
+    declared = _declared(txn, account, arguments["streams"]) if account is not None else {}
+    if account is None or not declared:
         return False
-    return _append(
-        txn,
-        account,
-        r.BounceCounted(
-            at=txn.now,
-            account_id=account.account_id,
-            transaction_id=str(arguments["transaction_id"]),
-            unit=derived_id("bu", account.account_id, str(arguments["mail"])),
-            stream=stream,
-            recipients=int(arguments["recipients"]),
-            is_refused=True,
-        ),
+    row = r.BounceCounted(
+        at=txn.now,
+        account_id=account.account_id,
+        transaction_id=str(arguments["transaction_id"]),
+        unit=derived_id("bu", account.account_id, str(arguments["mail"])),
+        stream=tuple(declared),
+        recipients=int(arguments["recipients"]),
+        is_refused=True,
     )
+    return _append(txn, account, row, since=datetime.min.replace(tzinfo=UTC))
 
 
 def count(
@@ -164,6 +172,8 @@ def count(
     tenants: Iterable[str] | None = None,
 ) -> int:
     """Count the recipients that a report names and our record has; say how many are new.
+
+    One whom our next hop takes mail for afterwards stays counted: it takes mail for addresses of others unseen.
 
     Args:
         found: the mails of our record: transaction_id, account_id, recipients, streams.
@@ -178,31 +188,34 @@ def count(
         if account is None or (allowed is not None and account.tenant_id not in allowed):
             continue
         mail, who = mine[0]
-        stream = _declared(txn, account, mail["streams"])
-        if not stream:
+        declared = _declared(txn, account, mail["streams"])
+        if not declared:
             continue
-        transaction_id = str(mail["transaction_id"])
         row = r.BounceCounted(
             at=txn.now,
             account_id=account.account_id,
-            transaction_id=transaction_id,
-            unit=derived_id("bu", account.account_id, transaction_id, who),
-            stream=stream,
+            transaction_id=str(mail["transaction_id"]),
+            unit=derived_id("bu", account.account_id, who),
+            stream=tuple(declared),
         )
-        counted += _append(txn, account, row)
+        # A declaration made anew begins at nothing.
+        since = max(*declared.values(), txn.now - _COUNTED_FOR)
+        counted += _append(txn, account, row, since=since)
     return counted
 
 
-def _declared(txn: LedgerTxn, account: Account, streams: Iterable[str]) -> tuple[str, ...]:
-    """Say by which of these keys the account's mail is of a stream in force."""
+def _declared(txn: LedgerTxn, account: Account, streams: Iterable[str]) -> dict[str, datetime]:
+    """Say by which of these keys the account's mail is of a stream in force, and since when it is declared."""
     declared = in_force(txn.history(account.tenant_id), r.StreamDeclared, txn.now)
-    keys = {x.key for x in declared if x.account_id == account.account_id}
-    return tuple(x for x in map(str, streams) if x in keys)
+    keys = {x.key: x.at for x in declared if x.account_id == account.account_id}
+    return {x: keys[x] for x in map(str, streams) if x in keys}
 
 
-def _append(txn: LedgerTxn, account: Account, row: r.BounceCounted) -> bool:
+def _append(txn: LedgerTxn, account: Account, row: r.BounceCounted, *, since: datetime) -> bool:
+    """Append a row, unless one since then has it already, or there are enough; say whether."""
     rows = txn.history(account.account_id).of(r.BounceCounted)
-    if any(x.unit == row.unit and x.recipients >= row.recipients for x in rows):
+    same = (x for x in rows if x.unit == row.unit and x.at >= since)
+    if any(x.recipients >= row.recipients and set(row.stream) <= set(x.stream) for x in same):
         return False
     if sum(x.at >= txn.now - _COUNTED_FOR for x in rows) >= MOST_COUNTED:
         return False

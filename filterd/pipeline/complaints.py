@@ -11,54 +11,39 @@ wants an answer is written to once, and stands in no row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from filterd.agreement.complaints import ABOUT_US, AGAINST, BY_PERSON, KINDS, SPAM, answer_until, discounted, unit_of
-from filterd.agreement.due_site import reminder_of
+from filterd.agreement.complaints import ABOUT_US, AGAINST, BY_PERSON, KINDS, SPAM, answer_until, discounted
 from filterd.agreement.maintenance import windows
 from filterd.errors import RefusedError, UsageError
 from filterd.model import records as r
 from filterd.model.entry import SITE
 from filterd.model.ids import random_id
 from filterd.model.principal import Account
+from filterd.pipeline.complaint_mail import About, about_of
 from filterd.pipeline.desk import Desk, iso, plain, reason_in
 from filterd.pipeline.notice_events import Facts, announce_event
-from filterd.pipeline.notifiers import ACTED, UNFOUNDED, muted, not_heard, refuse_the_same
+from filterd.pipeline.notifiers import (
+    ACTED,
+    ARF,
+    UNFOUNDED,
+    case_keys,
+    close_reminders,
+    heard,
+    makers,
+    mutings,
+    not_heard,
+    refuse_the_same,
+)
 from filterd.pipeline.people import Actor, Arguments, PlainVerb
 from filterd.pipeline.register_acts import required
 from filterd.pipeline.roles import LOOK, is_scoped, permitted
 from filterd.ports import LedgerTxn
 
-CHANNELS = ("arf", "plain")
+CHANNELS = (ARF, "plain")
 REVIEWED = "reviewed"
 OUTCOMES = (ACTED, REVIEWED, UNFOUNDED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mail:
-    """Our own record of a mail. `recipients`, `streams`: keyed hashes."""
-
-    transaction_id: str
-    account_id: str
-    recipients: tuple[str, ...]
-    streams: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _About:
-    """Whom a complaint is about, and by which mail. `complainant`: a recipient on the record, None where none is."""
-
-    account: Account
-    mail: _Mail
-    complainant: str | None
-
-    @property
-    def unit(self) -> str:
-        """Say who counts as one: the recipient; all who are none, or do not say who they are, together: they may be one
-        person, whatever number of mails they name."""
-        return unit_of(self.account.account_id, self.complainant or "")
 
 
 class ComplaintVerbs:
@@ -91,16 +76,20 @@ class ComplaintVerbs:
             raise RefusedError(f"kind is one of {', '.join(KINDS)}")
         if kind in AGAINST and arguments.get("account"):
             raise RefusedError("whom it is about is said by our record of the mail: --message-id, --transaction")
-        about = _about(txn, arguments) if kind in AGAINST else None
+        about = about_of(txn, arguments) if kind in AGAINST else None
         account = about.account if about is not None else None
         if kind in ABOUT_US and arguments.get("account"):
             account = self._desk.account(txn, str(arguments["account"]))
         self._refuse_unless_reached(txn, actor, account)
-        entry = muted(txn, [str(arguments.get("complainant") or "")]) if kind in AGAINST else None
+        entry = next(iter(mutings(txn, makers(arguments)).values()), None) if kind in AGAINST else None
         if entry is not None:
-            return not_heard(txn, entry, about.mail.transaction_id if about is not None else "", BY_PERSON, actor.name)
-        filed = self._filed(txn, kind, BY_PERSON, account, about, actor)
-        counted = about is not None and self._count(txn, filed, about, arguments, actor)
+            tx = about.mail.transaction_id if about is not None else ""
+            unheard = not_heard(txn, entry, tx, BY_PERSON, actor.name)
+            if not is_scoped(actor):
+                return unheard
+            # That somebody is muted is no business of a tenant's: a case it is, and it counts for nothing.
+        filed = self._filed(txn, kind, BY_PERSON, account, about, actor, makers(arguments))
+        counted = entry is None and about is not None and self._count(txn, filed, about, arguments, actor)
         answer_to = str(arguments.get("answer_to") or "")
         if answer_to:
             facts: Facts = {"complaint_id": filed.complaint_id, "received_at": txn.now}
@@ -118,19 +107,20 @@ class ComplaintVerbs:
         channel = required(arguments, "channel")
         if channel not in CHANNELS:
             raise RefusedError(f"channel is one of {', '.join(CHANNELS)}")
-        about = _about(txn, arguments)
+        about = about_of(txn, arguments)
         if arguments.get("is_withdrawn"):
             return {"complaint_id": None, "is_new": False, "is_counted": self._withdraw(txn, about, actor, channel)}
-        people = [arguments.get("reporter"), *(arguments.get("complainants") or ())]
-        if (entry := muted(txn, [str(x) for x in people if x])) is not None:
+        arguments, entry = heard(txn, arguments, about.complainant if about is not None else None)
+        if entry is not None:
             return not_heard(txn, entry, about.mail.transaction_id if about is not None else "", channel, actor.name)
+        about = about_of(txn, arguments)
         known = _read_before(txn, about, channel) if about is not None else None
         if known is not None:
             return _said_before(txn, known)
         account = about.account if about is not None else None
         before = _same_case(txn, account)
         is_new = before is None
-        case = before or self._filed(txn, SPAM, channel, account, about, actor)
+        case = before or self._filed(txn, SPAM, channel, account, about, actor, makers(arguments))
         counted = about is not None and self._count(txn, case, about, arguments, actor)
         return _said(case, is_new=is_new, is_counted=counted)
 
@@ -140,25 +130,28 @@ class ComplaintVerbs:
         kind: str,
         channel: str,
         account: Account | None,
-        about: _About | None,
+        about: About | None,
         actor: Actor,
+        people: list[str],
     ) -> r.ComplaintFiled:
+        complaint_id = random_id("cp", txn.now)
         tenant = txn.tenant(account.tenant_id) if account is not None else None
         terms = self._desk.rules.terms_for(tenant, txn.now)
         filed = r.ComplaintFiled(
             at=txn.now,
-            complaint_id=random_id("cp", txn.now),
+            complaint_id=complaint_id,
             kind=kind,
             channel=channel,
             account_id=account.account_id if account is not None else None,
             transaction_id=about.mail.transaction_id if about is not None else "",
             due_at=answer_until(kind, txn.now, terms, windows(txn.history(SITE))),
             by=actor.name,
+            notifiers=case_keys(txn, complaint_id, people),
         )
         txn.append(filed, account_id=None, tenant_id=None)
         return filed
 
-    def _count(self, txn: LedgerTxn, case: r.ComplaintFiled, about: _About, arguments: Arguments, actor: Actor) -> bool:
+    def _count(self, txn: LedgerTxn, case: r.ComplaintFiled, about: About, arguments: Arguments, actor: Actor) -> bool:
         """Write down that somebody complained of a mail; say whether they had not complained of the account before."""
         account = about.account
         if _read_before(txn, about, case.channel) is not None:
@@ -179,11 +172,12 @@ class ComplaintVerbs:
             stream=about.mail.streams,
             by=actor.name,
             channel=case.channel,
+            notifiers=case_keys(txn, case.complaint_id, makers(arguments)),
         )
         self._desk.append(txn, account, counted)
         return not counting and about.mail.transaction_id not in back
 
-    def _withdraw(self, txn: LedgerTxn, about: _About | None, actor: Actor, channel: str) -> bool:
+    def _withdraw(self, txn: LedgerTxn, about: About | None, actor: Actor, channel: str) -> bool:
         """Take back what this recipient says of this mail, now or later: which of the two is read first is chance."""
         if about is None or about.complainant is None:
             return False
@@ -273,7 +267,7 @@ class ComplaintVerbs:
                     at=txn.now, complaint_id=wanted, account_id=account.account_id, by=actor.name, is_back=was_off
                 )
                 self._desk.append(txn, account, off)
-        _close_reminder(txn, closed)
+        close_reminders(txn, closed)
         answer_to = str(arguments.get("answer_to") or "")
         if answer_to:
             # Never what was done to whom, nor that nothing was in it.
@@ -283,32 +277,13 @@ class ComplaintVerbs:
         return {"complaint_id": wanted, "outcome": outcome, "by": actor.name}
 
 
-def _about(txn: LedgerTxn, arguments: Arguments) -> _About | None:
-    """Say whom our own record of the mail names; nobody where it names none of ours, or more than one."""
-    given = arguments.get("complainants") or [arguments.get("complainant")]
-    named = [str(x) for x in given if x]
-    found = [x for item in arguments.get("found") or () if (x := _mail(item)) is not None]
-    # A Message-ID may have been used before, by others, too: it is about the mail that this complainant got.
-    found = [x for x in found if not set(named).isdisjoint(x.recipients)] or found
-    owners = {x.account_id for x in found}
-    account = txn.account(found[0].account_id) if len(owners) == 1 else None
-    if account is None:
-        return None
-    mail = found[0] if not set(named).isdisjoint(found[0].recipients) else found[-1]
-    who = next((x for x in named if x in mail.recipients), None)
-    if not named and len(mail.recipients) == 1:
-        # Who reports often leaves out who it was (RFC 6590); a mail to one person was that one's.
-        who = mail.recipients[0]
-    return _About(account=account, mail=mail, complainant=who)
-
-
-def _of_mail(txn: LedgerTxn, about: _About) -> list[r.ComplaintCounted]:
+def _of_mail(txn: LedgerTxn, about: About) -> list[r.ComplaintCounted]:
     """Say what this complainant has said of this mail."""
     rows = txn.history(about.account.account_id).of(r.ComplaintCounted)
     return [x for x in rows if (x.unit, x.transaction_id) == (about.unit, about.mail.transaction_id)]
 
 
-def _read_before(txn: LedgerTxn, about: _About, channel: str) -> r.ComplaintCounted | None:
+def _read_before(txn: LedgerTxn, about: About, channel: str) -> r.ComplaintCounted | None:
     """Say the complaint that this one repeats, whatever became of its case.
 
     What a person took in by hand stands in nobody's way who reports it himself, unless nothing was in it.
@@ -318,22 +293,11 @@ def _read_before(txn: LedgerTxn, about: _About, channel: str) -> r.ComplaintCoun
     return next((x for x in made if channel == BY_PERSON or x.channel != BY_PERSON or x.complaint_id in off), None)
 
 
-def _mail(item: Mapping[str, Any]) -> _Mail | None:
-    transaction_id, account_id = str(item.get("transaction_id") or ""), str(item.get("account_id") or "")
-    if not transaction_id or not account_id:
-        return None
-    return _Mail(
-        transaction_id=transaction_id,
-        account_id=account_id,
-        recipients=tuple(map(str, item.get("recipients") or ())),
-        streams=tuple(map(str, item.get("streams") or ())),
-    )
-
-
 def _same_case(txn: LedgerTxn, account: Account | None) -> r.ComplaintFiled | None:
     """Say the open case that a report joins: its account's; all about no mail of ours are one a day (UTC), for where
-    they are from is not proved, and each case has an alarm of its own."""
-    cases = [x for x in txn.history(SITE).of(r.ComplaintFiled) if x.channel != BY_PERSON]
+    they are from is not proved, and each case has an alarm of its own. None joins a case that is open again: that one
+    may count for nothing, by what others have said."""
+    cases = [x for x in txn.history(SITE).of(r.ComplaintFiled) if x.channel != BY_PERSON and not x.contested]
     if account is not None:
         return next((x for x in reversed(cases) if x.account_id == account.account_id), None)
     return next((x for x in cases if x.account_id is None and x.at.date() == txn.now.date()), None)
@@ -347,14 +311,6 @@ def _cases(txn: LedgerTxn, *, is_all: bool) -> tuple[tuple[r.ComplaintFiled, ...
     closed = {x.complaint_id: x for x in records if isinstance(x, r.ComplaintClosed)}
     filed = {x.complaint_id: x for x in records if isinstance(x, r.ComplaintFiled)}
     return tuple(filed.values()), {name: x for name, x in closed.items() if name not in is_open}
-
-
-def _close_reminder(txn: LedgerTxn, closed: r.ComplaintClosed) -> None:
-    """Take the reminder off the list where there is one."""
-    for task_id in (reminder_of(closed.complaint_id), reminder_of(closed.complaint_id, is_contested=True)):
-        if txn.account_of(task_id) is not None:
-            done = r.TaskClosed(at=txn.now, task_id=task_id, by=closed.by, outcome="done", reason=closed.reason)
-            txn.append(done, account_id=None, tenant_id=None)
 
 
 def _for_the_platform(txn: LedgerTxn, arguments: Arguments) -> None:

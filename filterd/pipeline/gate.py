@@ -36,7 +36,7 @@ from filterd.pipeline.gate_rules import ListenerRule as ListenerRule
 from filterd.pipeline.holding import Holding, hold_request
 from filterd.pipeline.intake import Read, read
 from filterd.pipeline.judging import Judge
-from filterd.pipeline.locked import LockedDesk, taken_reply
+from filterd.pipeline.locked import LockedDesk
 from filterd.pipeline.notice_reports import ReportReader
 from filterd.pipeline.optouts import OptOuts
 from filterd.pipeline.passing import passed
@@ -44,6 +44,7 @@ from filterd.pipeline.recorder import Recorder
 from filterd.pipeline.refusal_notes import BY_STANDING, RefusalNotes
 from filterd.pipeline.replies import (
     LEDGER_AWAY,
+    TAKEN,
     UNREADABLE_LOGIN,
     decision_reply,
     waiting,
@@ -273,13 +274,15 @@ class MailGate:
         try:
             is_held = await self._locked_desk.hold(self._locked, item, author, direction, self._rules.keeping, request)
         except LedgerUnavailable as err:
-            # It may be held all the same: delivered now it could come twice.
-            self._recorder.troubled(tx, "ledger", err)
+            # It may be held all the same: delivered now it could come twice. Which mail it is, only a hit would tell:
+            # the decision to let it pass has a refusal behind it, as if the next hop had said it.
+            self._recorder.troubled(None, "ledger", err)
+            self._recorder.refused(tx, LEDGER_AWAY)
             return Answer(transaction_id=tx, reply=LEDGER_AWAY)
         if not is_held:
             return None
         markers.reach("gate.held")
-        return Answer(transaction_id=tx, reply=taken_reply(tx), is_plain=True)
+        return Answer(transaction_id=tx, reply=TAKEN, is_plain=True)
 
     async def _refusal_of(self, intake: Intake, item: Read, author: Author) -> Reply | None:
         """Say why an account's mail is not even looked into: its standing, or a recipient who asked it to stop."""

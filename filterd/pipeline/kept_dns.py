@@ -7,6 +7,7 @@ Names that hold a piece of a local part stand in the event as a keyed hash, so t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,12 @@ from filterd.ports import Asked, DnsAnswer
 
 # What the resolver says to a question beyond the budget (clients.resolver).
 _TOO_MUCH = "the message has asked too much"
+_EMPTY = ("nodata", "nxdomain")
+# Why nobody answered: the resolver's words (clients.resolver, clients.resolver_wire), or the response code of a server.
+_SILENT = re.compile(
+    r"no answer|no answer in time|timeout|broken answer|the message has (?:asked too much|waited too long)"
+    r"|formerr|servfail|notimp|refused|yxdomain|yxrrset|nxrrset|notauth|notzone|dsotypeni|bad[a-z]+|(?:rcode)?[0-9]{1,4}"
+)
 # In the place of a mailbox that the log leaves out, and of records that no method reads.
 _MAILBOX, _OTHER = "somebody@replay.invalid", (b"not kept",)
 
@@ -47,8 +54,11 @@ class KeptLookups:
         word = row.get("answer")
         if word is None:
             return DnsAnswer(records=_records(row, rdtype))
-        if word in ("nodata", "nxdomain"):
+        if word in _EMPTY:
             return DnsAnswer(exists=word == "nodata")
+        if not _SILENT.fullmatch(str(word)):
+            # Events once had the records here, in one text that was cut.
+            self.missing.append((name, rdtype))
         raise (DnsBudgetSpent if word == _TOO_MUCH else PortError)(f"DNS: {word}", temporary=True)
 
     @property

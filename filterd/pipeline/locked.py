@@ -18,6 +18,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -36,7 +37,6 @@ from filterd.model.evidence import EXCERPT_BYTES, LOCKED_CASE, Kept
 from filterd.model.held import HoldRequest
 from filterd.model.ids import derived_id
 from filterd.model.principal import Account, Strength
-from filterd.model.reply import Reply
 from filterd.model.sanction import Mode
 from filterd.model.session import Direction
 from filterd.model.staffing import Staffing
@@ -60,6 +60,7 @@ _RETRY_S = 5.0
 _WAITING_BYTES = 32 << 20
 # Mails looked at at the same time; others are not looked at, so that a burst costs lists and never mail.
 _AT_ONCE = 200
+_KEPT_IN_MIND = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,8 @@ class LockedDesk:
         self._ledger, self._spool, self._on_error = ledger, spool, on_error
         self._looking: set[asyncio.Task[None]] = set()
         self._waiting: deque[_Sealed] = deque()
+        # Keys of the mails this process has had held of late.
+        self._kept: deque[str] = deque(maxlen=_KEPT_IN_MIND)
         self._later: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
@@ -122,31 +125,48 @@ class LockedDesk:
         if author.principal.strength is not Strength.STRONG:
             return False
         terms, transaction = known.terms, item.transaction
+        given: dict[str, Any] = {
+            "case_id": "",
+            "account_id": known.account.account_id,
+            "transaction_id": transaction.id,
+            "evidence_key": _mail_key(item, known.account.account_id, direction),
+            "lists": [],
+            "request": request,
+        }
+        is_found, spooled = False, list[str]()
         try:
-            if not await reader.wants(HOLD_FOR_PERSON, lambda x: is_locked(terms, x)):
-                return False
-            found = await reader.read(item.message, transaction.received_at, lambda x: is_locked(terms, x))
+            found: tuple[LockedHit, ...] = ()
+            if await reader.wants(HOLD_FOR_PERSON, lambda x: is_locked(terms, x)):
+                found = await reader.read(item.message, transaction.received_at, lambda x: is_locked(terms, x))
             if not any(x.on_hit == HOLD_FOR_PERSON for x in found):
-                return False
+                # Switched off since it was held here: tried again, it must not go twice.
+                is_found = given["evidence_key"] in self._kept
+                return is_found and bool(await self._ledger.call(HOLD, given))
+            is_found = True
             one = await asyncio.to_thread(_sealed, item, known.account.account_id, found, keep)
+            spooled += (one.case_id, transaction.id)
             await asyncio.to_thread(self._spool.put, one.case_id, one.content)
             await asyncio.to_thread(self._spool.put, transaction.id, item.message.raw)
-            given = {
-                "case_id": one.case_id,
-                "account_id": known.account.account_id,
-                "transaction_id": transaction.id,
-                "evidence_key": evidence_key(known.account.account_id, direction.value, transaction.message_fp),
-                "lists": [[x.list_id, x.digest, x.category] for x in found],
-                "request": request,
-            }
-            if await self._ledger.call(HOLD, given):
-                return True
-            await asyncio.to_thread(self._spool.discard, transaction.id)
+            given |= {"case_id": one.case_id, "lists": [[x.list_id, x.digest, x.category] for x in found]}
+            self._kept.append(given["evidence_key"])
+            is_held = bool(await self._ledger.call(HOLD, given))
+            # What the ledger wanted of it lies in the vault by now; of a mail it knew, everything is left.
+            await self._discard(spooled)
+            return is_held
         except LedgerUnavailable:
+            # The ledger may be about to read it. If not, the sweep erases it.
             raise
         except Exception as err:
-            self._on_error(err)
+            await self._discard(spooled)
+            if not is_found:
+                # Else an error line would tell of a hit.
+                self._on_error(err)
         return False
+
+    async def _discard(self, names: Sequence[str]) -> None:
+        for name in names:
+            with suppress(PortError):
+                await asyncio.to_thread(self._spool.discard, name)
 
     async def flush(self) -> None:
         """Look at everything that waits, and hand over what was found."""
@@ -193,12 +213,6 @@ class LockedDesk:
         await self._hand_over()
 
 
-def taken_reply(transaction_id: str) -> Reply:
-    """Say what the next hop would have said of a mail that waits for a person."""
-    name = derived_id("q", transaction_id).partition("_")[2][:10].upper()
-    return Reply(code=250, enhanced="2.0.0", text=f"Ok: queued as {name}")
-
-
 def is_locked(terms: Agreement, category: str) -> bool:
     """Say whether a category is one of these terms that only people judge."""
     found = terms.find_category(category)
@@ -232,6 +246,14 @@ def opened(content: bytes) -> tuple[dict[str, Any], bytes]:
     """Say what a sealed case says of the hit, and what it has of the mail."""
     head, _, mail = content.partition(b"\n")
     return json.loads(head), mail
+
+
+def _mail_key(item: Read, account_id: str, direction: Direction) -> str:
+    """Name a mail for whoever tries to send it again. One without Message-ID and date is each time another: a
+    programme that says the same each hour means it each hour, and a mail too many is better than one too few."""
+    key = evidence_key(account_id, direction.value, item.transaction.message_fp)
+    has_name = any((item.message.first(name) or "").strip() for name in ("message-id", "date"))
+    return key if has_name else f"{key}/{item.transaction.id}"
 
 
 def _part(raw: bytes, keep: Keeping) -> bytes:

@@ -31,8 +31,8 @@ from filterd.ports import LedgerTxn
 RELEASE, RETURN, DELETE = "release", "return", "delete"
 # Of one account at a time: nobody fills the vault. More is delivered.
 MOST_HELD = 100
-# So long the same mail, tried again, is the one that was held.
-_TAKEN_FOR = timedelta(days=1)
+# So long after it went on by itself the same mail, tried again, is the one that was held: its client, or we, were away.
+_TAKEN_FOR = timedelta(hours=2)
 # A clock's run lets so many go; the next run goes on.
 _AT_ONCE = 200
 
@@ -50,15 +50,15 @@ class LockedHolds:
         """
         txn.stay_uncounted()
         account = txn.account(given.account_id)
-        terms = self._rules.terms_for(txn.tenant(account.tenant_id), txn.now) if account is not None else None
-        if account is None or terms is None or not can_hold(terms) or not _is_wanted(txn, self._rules, account, given):
+        if account is None:
             return False
         key = message_key(txn, given.evidence_key, given.request.envelope)
-        if any(
-            x.state is HeldState.HELD or x.held_at > txn.now - _TAKEN_FOR
-            for x in txn.held_alike(account.account_id, message_key=key, is_for_person=True)
-        ):
+        # Before anything else: the mail is in our hands, whatever was switched off since.
+        if any(_is_taken(txn, x) for x in txn.held_alike(account.account_id, message_key=key, is_for_person=True)):
             return True
+        terms = self._rules.terms_for(txn.tenant(account.tenant_id), txn.now)
+        if not can_hold(terms) or not _is_wanted(txn, self._rules, account, given):
+            return False
         held = txn.held_mails((HeldState.HELD,), account_id=account.account_id, is_for_person=True)
         if len(held) >= MOST_HELD or not _has_case(txn, account, given.case_id, terms):
             return False
@@ -112,6 +112,19 @@ def settle(txn: LedgerTxn, account: Account, case_id: str, what: str, *, by: str
     if items and what == RETURN:
         promise_return(txn, items, because="decided")
     return what if items else ""
+
+
+def _is_taken(txn: LedgerTxn, held: HeldMail) -> bool:
+    """Say whether the same mail, tried again, is this one: it waits here, or went on by itself a short time ago. What a
+    person has decided about is over: whoever sends it again means it."""
+    if held.state is HeldState.HELD:
+        return True
+    if held.state is HeldState.DELIVERED:
+        is_recent = held.settled_at is not None and held.settled_at > txn.now - _TAKEN_FOR
+    else:
+        is_recent = held.state is HeldState.RELEASED
+    closed = txn.history(SITE).of(r.LockedCaseClosed)
+    return is_recent and not any(x.case_id == held.facts.incident_id and x.at >= held.held_at for x in closed)
 
 
 def _is_wanted(txn: LedgerTxn, rules: DeskRules, account: Account, given: LockedHold) -> bool:

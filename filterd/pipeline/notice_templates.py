@@ -13,13 +13,15 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import date, datetime
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, pass_context
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateNotFound, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
@@ -79,7 +81,9 @@ class Templates:
             registers: folder of the clause registers, for clauses that no agreement file has because mail cannot breach
                 them; None: `clauses` beside `folder`, if it is there.
         """
-        self._environment = _environment(folder)
+        files = _read(folder)
+        # What is filled in is what the versions below speak of, whatever happens to the files in the meantime.
+        self._environment = _environment(tuple(files.items()))
         for language in LANGUAGES:
             for name in all_templates():
                 self._get(folder, f"{language}/{name}.j2")
@@ -90,9 +94,10 @@ class Templates:
             raise ModelError(str(err)) from err
         if odd := set(self._manifest.template) ^ set(all_templates()):
             raise ModelError(f"{folder / MANIFEST}: template {min(odd)} is in the manifest or there, not both")
-        self._shared = _version(self._manifest.shared, shared_digest(folder))
+        self._shared = _version(self._manifest.shared, _digest(files, _shared(files)))
         self._versions = {
-            name: _version(entry, digest(folder, name)) for name, entry in self._manifest.template.items()
+            name: _version(entry, _digest(files, _of_languages(name)))
+            for name, entry in self._manifest.template.items()
         }
 
     def _get(self, folder: Path, name: str) -> None:
@@ -100,7 +105,7 @@ class Templates:
             self._environment.get_template(name)
         except TemplateNotFound as err:
             raise ModelError(f"{folder / name}: there is no such template") from err
-        except TemplateError as err:
+        except (TemplateError, UnicodeDecodeError) as err:
             raise ModelError(f"{folder / name}: {err}") from err
 
     def version(self, name: str) -> str:
@@ -128,12 +133,13 @@ def all_templates() -> tuple[str, ...]:
 
 def digest(folder: Path, name: str) -> str:
     """Say the digest of one template over all languages, hex."""
-    return _digest(folder, [Path(language) / f"{name}.j2" for language in LANGUAGES])
+    return _digest(_read(folder), _of_languages(name))
 
 
 def shared_digest(folder: Path) -> str:
     """Say the digest of the pieces that templates share, hex."""
-    return _digest(folder, sorted(f.relative_to(folder) for x in LANGUAGES for f in (folder / x).glob(_SHARED)))
+    files = _read(folder)
+    return _digest(files, _shared(files))
 
 
 def plain(value: Any) -> str:
@@ -149,11 +155,24 @@ def _version(entry: _Numbered, found: str) -> str:
     return str(entry.version) if found == entry.digest else f"{entry.version}+{found[:_DIGEST_CHARS]}"
 
 
-def _digest(folder: Path, names: list[Path]) -> str:
+def _read(folder: Path) -> dict[str, bytes]:
+    """Read every template and piece, each once, by its path below the folder."""
+    found = sorted(file for language in LANGUAGES for file in (folder / language).glob("*.j2"))
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+
+
+def _of_languages(name: str) -> list[str]:
+    return [f"{language}/{name}.j2" for language in LANGUAGES]
+
+
+def _shared(files: Mapping[str, bytes]) -> list[str]:
+    return sorted(name for name in files if fnmatch(name.partition("/")[2], _SHARED))
+
+
+def _digest(files: Mapping[str, bytes], names: list[str]) -> str:
     whole = hashlib.sha256()
     for name in names:
-        data = (folder / name).read_bytes()
-        whole.update(f"{name.as_posix()} {len(data)}\n".encode() + data)
+        whole.update(f"{name} {len(files[name])}\n".encode() + files[name])
     return whole.hexdigest()
 
 
@@ -163,11 +182,12 @@ def _registers(folder: Path) -> dict[str, Register]:
 
 
 @lru_cache(maxsize=4)
-def _environment(folder: Path) -> ImmutableSandboxedEnvironment:
-    # Kept, for it holds the compiled templates; at every use it looks whether a file has changed.
+def _environment(files: tuple[tuple[str, bytes], ...]) -> ImmutableSandboxedEnvironment:
+    # Kept by what the files hold, for it has the compiled templates: their time of change does not tell a new text.
     # Plain text: there is no markup to escape, and `plain` goes over every value.
+    texts = dict(files)
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(folder),
+        loader=FunctionLoader(lambda name: texts[name].decode("utf-8") if name in texts else None),
         autoescape=False,
         undefined=StrictUndefined,
         finalize=plain,

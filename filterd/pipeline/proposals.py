@@ -71,6 +71,7 @@ class Act:
         carry_out: writes the rows; says what to answer.
         can_be_alone: where there is one person, their second look a day later will do (STANDING 5.5, solo).
         is_secret: the tenant's side does not learn that it was proposed.
+        recuse: raises RefusedError for somebody too near to what its terms name; asked of who proposes and approves.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Act:
     carry_out: Callable[[Desk, LedgerTxn, Decided], Mapping[str, Any]]
     can_be_alone: bool = True
     is_secret: bool = False
+    recuse: Callable[[Desk, LedgerTxn, Actor, Mapping[str, Any]], None] | None = None
     on_proposed: Callable[[Desk, LedgerTxn, ProposalFile, Subject], None] | None = None
     on_ended: Callable[[Desk, LedgerTxn, ProposalFile, Subject, r.ProposalEnded], None] | None = None
 
@@ -175,6 +177,8 @@ class ProposalVerbs:
         subject = self._subject(txn, act, str(arguments.get("subject") or ""))
         self._refuse_unless_reached(txn, actor, "proposal.make", subject)
         file = self.propose(txn, act, subject, arguments, by=actor.name)
+        if act.recuse is not None:
+            act.recuse(self._desk, txn, actor, file.terms)
         return self.shown(txn, file)
 
     def propose(self, txn: LedgerTxn, act: Act, subject: Subject, arguments: Arguments, *, by: str) -> ProposalFile:
@@ -214,6 +218,8 @@ class ProposalVerbs:
         file, subject = self._find(txn, arguments)
         self._refuse_unless_reached(txn, actor, "proposal.approve", subject)
         act, proposed = self._acts.find(file.proposed.act), file.proposed
+        if act.recuse is not None:
+            act.recuse(self._desk, txn, actor, file.terms)
         rules = self._desk.rules.staffing
         may = second(
             file,

@@ -26,6 +26,8 @@ from filterd.pipeline.texts import CATALOGUE, OF_AREA, OF_FEATURE, OF_GROUP, OF_
 
 # Reasons of protection against mail nobody of ours answers for are named for the mail's direction.
 _DIRECTIONS = frozenset(d.value for d in Direction)
+# Of a mail that waits for a person (pipeline/locked). The door says it in the next hop's words (RelaySession.taken).
+TAKEN = Reply(code=250, enhanced="2.0.0", text="Ok")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

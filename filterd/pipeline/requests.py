@@ -16,6 +16,7 @@ from filterd.model.entry import SITE
 from filterd.model.ids import random_id
 from filterd.pipeline.desk import Desk, iso
 from filterd.pipeline.people import Arguments, PlainVerb, find_tenant
+from filterd.pipeline.quarantine import find
 from filterd.pipeline.roles import permitted, refuse_unless_reached
 from filterd.ports import LedgerTxn
 
@@ -46,9 +47,10 @@ class RequestVerbs:
             raise RefusedError(f"{account.account_id} is not of this tenant")
         held_at = None
         if item := str(arguments.get("held") or ""):
-            held = txn.held_mail(item)
-            if held is None or held.tenant_id != tenant.tenant_id:
-                raise UsageError(f"this tenant has no held mail {item}")
+            held = find(txn, item)
+            if held.tenant_id != tenant.tenant_id:
+                # As of one there is not: whose it is, is not said.
+                raise UsageError(f"no held mail {item}")
             if kind != TROUBLE:
                 raise RefusedError("held mail is trouble with mail: --kind mail_trouble")
             held_at = held.held_at

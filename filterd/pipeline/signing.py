@@ -57,14 +57,14 @@ class Signer:
             owner_of: says whose a domain is; asked only about names below the tenant's own.
         """
         keys = self.keys_for(message, own_domains, at)
-        if keys and await _is_anothers(author(message).domain or "", own_domains, owner_of):
+        if keys and await _is_anothers(author(message).written or "", own_domains, owner_of):
             return []
         return await _apart(message, _signatures, message, keys, int(at.timestamp())) if keys else []
 
     async def letterhead(self, message: Message, at: datetime) -> Fields:
         """Make the DKIM-Signature fields of a mail that filterd wrote itself, for its top: by the keys of its From
         domain, or of the nearest one above it. Whose that is was the operator's choice."""
-        keys = self.keys_for(message, tuple(parents(author(message).domain or "")), at)
+        keys = self.keys_for(message, tuple(parents(author(message).written or "")), at)
         return await _apart(message, _signatures, message, keys, int(at.timestamp())) if keys else []
 
     async def sealed(self, message: Message, found: str | None, results: str | None, at: datetime) -> Fields:
@@ -80,10 +80,11 @@ class Signer:
 
     def keys_for(self, message: Message, own_domains: Collection[str], at: datetime) -> tuple[SigningKey, ...]:
         """Say which keys sign a mail: those of its author's domain, or of the nearest one above it."""
-        said = author(message)
-        if not self._keys or said.domain is None or not is_within(said.domain, own_domains) or not _is_plain(message):
+        # What a display name decodes to takes nobody's signature: readers by RFC 5322 look at the octets.
+        name = author(message).written if self._keys else None
+        if name is None or not is_within(name, own_domains) or not _is_plain(message):
             return ()
-        for domain in parents(said.domain):
+        for domain in parents(name):
             if is_within(domain, own_domains) and (keys := _current(self._keys.get(domain, ()), at)):
                 return keys
         return ()

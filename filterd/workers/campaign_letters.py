@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from filterd.errors import PeerError, PortError
-from filterd.model.about import NOTHING, about
+from filterd.model.about import NOTHING
 from filterd.model.records import EffectReported
 from filterd.pipeline.campaign import Sample
 from filterd.pipeline.copies import (
@@ -25,6 +26,7 @@ from filterd.pipeline.copies import (
     UNAVAILABLE,
     WARN,
     Delivered,
+    Portion,
     name_readers,
 )
 from filterd.pipeline.copies_letter import letter
@@ -90,28 +92,26 @@ class CampaignLetters(EffectRows):
             await self._done(item, account_id, ())
             return
         got = await asyncio.to_thread(self._whose.delivered, order)
-        written: list[EffectReported] = []
+        copies, tenant_id = self._desk.copies, order.tenant_id
+        # What has been told is on record with each portion: if one fails, the next try goes on there.
+        for portion in await self._submit(lambda txn: copies.portions(txn, account_id, hold_id, got), NOTHING):
+            await self._write(account_id, partial(self._warn_of, item, tenant_id, portion))
+        await self._done(item, account_id, ())
 
-        def warn(txn: LedgerTxn) -> None:
-            told = self._desk.copies.warn(txn, account_id, hold_id, got)
-            # A transaction may be run again.
-            written.clear()
-            written.extend(self._rows(item, WARN, told.copies, effector=MAILBOX))
-            if told.in_mailboxes and not told.is_asked:
-                detail = "no effector configured: [effectors.claw_back]"
-                row = self._row(
-                    item, account_id, hold_id, CLAW_BACK, UNAVAILABLE, (), detail=detail, effector=CLAW_BACK
-                )
-                written.append(replace(row, count=told.in_mailboxes))
-            for row in written:
-                self._append(txn, row)
-            if told.copies:
-                work = report_later(account_id, order.tenant_id, hold_id, txn.now, is_asked=told.is_asked)
-                txn.post(work.topic, work.payload, due_at=work.due_at or txn.now, merge_key=work.merge_key)
-
-        if await self._outbox.done(item.item_id, warn, about(accounts=(account_id,))):
-            for row in written:
-                self._on_report(row)
+    def _warn_of(
+        self, item: OutboxItem, tenant_id: str | None, portion: Portion, txn: LedgerTxn
+    ) -> Sequence[EffectReported]:
+        account_id, hold_id = item.payload["account_id"], item.payload["owner_id"]
+        told = self._desk.copies.warn(txn, account_id, hold_id, portion)
+        rows = self._rows(item, WARN, told.copies, effector=MAILBOX)
+        if told.in_mailboxes and not told.is_asked:
+            detail = "no effector configured: [effectors.claw_back]"
+            row = self._row(item, account_id, hold_id, CLAW_BACK, UNAVAILABLE, (), detail=detail, effector=CLAW_BACK)
+            rows.append(replace(row, count=told.in_mailboxes))
+        if told.copies:
+            work = report_later(account_id, tenant_id, hold_id, txn.now, is_asked=told.is_asked)
+            txn.post(work.topic, work.payload, due_at=work.due_at or txn.now, merge_key=work.merge_key)
+        return rows
 
     async def _tell_contact(self, item: OutboxItem) -> None:
         """Write the tenant's contact what was delivered, to whom, and what was taken back."""

@@ -4,7 +4,8 @@ At least once: the mail goes out first and is ticked off second, so a crash in b
 Message-ID. Otherwise a channel that accepted is not used twice: what was sent is remembered until the ledger has it,
 and what other channels still owe becomes an item of its own. A notice counts as received when the first channel
 accepted it. Who cannot be reached by any is told through others of the tenant's side, at last its dealer's desk.
-Temporary: the mailer, the ledger, anything unexpected, for three days. Final: a 5xx, an address that is none.
+Temporary: the mailer, the ledger, anything unexpected, for three days. Final: a 5xx, an address that is none. What is
+no notice is given up by its carrier alone.
 """
 
 from __future__ import annotations
@@ -187,9 +188,11 @@ class OutboxWorker:
             await self._stumble(item, now, _named(err))
 
     async def _stumble(self, item: OutboxItem, now: datetime, error: str) -> None:
-        """Something of ours failed. The promise stands until its time is over, and then the failure is on record."""
+        """Something of ours failed. A notice is promised until its time is over, and then the failure is on record.
+        What else is promised, and whatever nobody knows, stands: only who carries it out can say when it is over."""
         try:
-            if now - item.created_at < GIVE_UP_AFTER or item.item_id in self._untold:
+            is_notice = item.topic in TOPICS
+            if not is_notice or now - item.created_at < GIVE_UP_AFTER or item.item_id in self._untold:
                 await self._again(item, now + backoff(item.attempts), error)
                 return
             self._on_error(item.item_id, error)

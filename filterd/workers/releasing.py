@@ -91,16 +91,13 @@ class Releases:
         relay: Relay,
         queue: MtaQueue | None = None,
         signer: Callable[[], Signer] = Signer,
-        on_delivered: Callable[[str, Reply, int], None] = lambda *_: None,
     ):
         """
         Args:
             signer: says the keys of today; your accounts' mail goes on signed, as it would have.
-            on_delivered: hears of mail that waited for a person (locked_hold) what the door would have told: its
-                transaction, the next hop's answer, how many recipients that refused.
         """
         self._submit, self._relay, self._mta = submit, relay, MtaHeld(submit, queue)
-        self._signer, self._on_delivered = signer, on_delivered
+        self._signer = signer
         # What the next hop has answered and the ledger may not have, by the outbox item.
         self._answered: OrderedDict[str, Done] = OrderedDict()
 
@@ -132,9 +129,6 @@ class Releases:
                 progress.taken.add(place)
             elif reply.code >= 500:
                 progress.refused[place] = reply.enhanced or "5.0.0"
-        said = next((x for x in answers.values() if x.is_positive), None)
-        if work.held.reason == FOR_PERSON and said is not None:
-            self._on_delivered(work.held.transaction_id, said, len(progress.refused))
         left = [x for x in left if x not in progress.taken and x not in progress.refused]
         if left and now - progress.since >= GIVE_UP_AFTER:
             progress.refused |= dict.fromkeys(left, EXPIRED)

@@ -35,6 +35,8 @@ from filterd.workers.outbox import GIVE_UP_AFTER, SEND_TIMEOUT_S, Again, Done, S
 BY = "system"
 TASK = "held mail: its sender cannot be reached"
 EVENT = "message_returned"
+# Why it comes back: the next hop did not take it (quarantine_acts.promise_return).
+REFUSED = "refused"
 PLAIN_SUBJECT = "Your mail was not delivered / 您的邮件未能投递"
 PLAIN_TEXT = """\
 The next mail server did not take this mail for the recipients named below. It is attached.
@@ -116,7 +118,8 @@ class Returns:
         if reply is not None and 400 <= reply.code < 500 and now - item.created_at < GIVE_UP_AFTER:
             return Again(error=f"the next hop answers {reply.code}")
         is_sent = reply is not None and reply.is_positive
-        done = self._end(work, is_sent=is_sent, answer=answer)
+        is_refused = item.payload.get("because") == REFUSED
+        done = self._end(work, is_sent=is_sent, answer=answer, is_refused=is_refused)
         if is_sent:
             self._answered = {**dict(list(self._answered.items())[-500:]), item.item_id: done}
         return done
@@ -139,8 +142,8 @@ class Returns:
         name, sender = parseaddr(desk.sender_of(work.facts))
         first, status = work.items[0], str(item.payload.get("status") or "5.7.1")
         subject, text = notice.subject, notice.text
-        if first.held.reason == FOR_PERSON and item.payload.get("because") == "refused":
-            # It was the next hop, as with any other mail; that it waited before is nobody's business.
+        if item.payload.get("because") == REFUSED:
+            # It was the next hop. Why a mail waited before is not said of any, so that the words tell of none.
             subject, text = PLAIN_SUBJECT, PLAIN_TEXT
         parameters = first.request.envelope.parameters
         return compose_report(
@@ -168,8 +171,9 @@ class Returns:
             is_utf8=any(x.upper() == b"SMTPUTF8" for x in parameters),
         )
 
-    def _end(self, work: _Work, *, is_sent: bool, answer: str) -> Done:
+    def _end(self, work: _Work, *, is_sent: bool, answer: str, is_refused: bool) -> Done:
         account_id = work.items[0].held.account_id
+        is_site = any(x.held.reason == FOR_PERSON for x in work.items)
 
         def finish(txn: LedgerTxn) -> None:
             for item in work.items:
@@ -179,13 +183,13 @@ class Returns:
                     continue
                 reason = "sender" if is_sent else f"sender unreachable: {answer}"
                 txn.move_held(held.item_id, held.state, after, by=BY, reason=reason)
-            if not is_sent:
+            if not is_sent and not (is_site and is_refused):
                 # By whatever other way there is; the content goes to nobody else.
                 announce_event(txn, EVENT, account_id, work.told)
                 _ask_a_person(txn, work.items[0].held)
 
-        # Of what waited for a person the rows are the site's.
-        is_site = any(x.held.reason == FOR_PERSON for x in work.items)
+        # Of what waited for a person the rows are the site's, and where nobody decided against it there are no others:
+        # a task or a notice of the account would tell of a hit.
         return Done(finish=finish, about=EVERYTHING if is_site else about(accounts=(account_id,)))
 
 

@@ -28,10 +28,10 @@ LABELS = (
     "weapons",
 )
 _OTHERS = """
-auth.spf.fail auth.spf.softfail auth.spf.error auth.dkim.fail auth.dkim.partial auth.dkim.weak auth.dmarc.fail
-auth.dmarc.ambiguous auth.arc.fail dns.budget.spent
-sender.from.other_tenant sender.from.foreign sender.envelope.foreign sender.from.other_account sender.from.lookalike
-sender.name.protected sender.reply_to.mismatch
+auth.spf.fail auth.spf.softfail auth.spf.error auth.dkim.fail auth.dkim.partial auth.dkim.replayed auth.dkim.weak
+auth.dmarc.fail auth.dmarc.ambiguous auth.arc.fail dns.budget.spent
+sender.from.other_tenant sender.from.protected sender.from.foreign sender.envelope.foreign sender.from.other_account
+sender.from.lookalike sender.name.protected sender.reply_to.mismatch
 attachment.type.blocked attachment.type.disguised attachment.archive.encrypted attachment.archive.unscannable
 attachment.macro.present
 link.feed.match link.text.mismatch link.host.lookalike link.host.address link.userinfo.present link.redirect.open

@@ -32,8 +32,9 @@ def came_back(account: Account, number: int) -> None:
         account.history = apply(account.history, back(n))
 
 
-def test_each_recipient_of_a_mail_is_one_and_the_same_report_twice_is_one() -> None:
+def test_each_address_is_one_of_however_many_mails_and_the_same_report_twice_is_one() -> None:
     assert found(back(1), back(1), back(2)).bounced == 2
+    assert found(*(back(1, transaction_id=f"t_{n}") for n in range(500))).bounced == 1
 
 
 def test_recipients_refused_at_once_are_counted_once_a_mail_and_were_tried_too() -> None:

@@ -22,7 +22,7 @@ from filterd.agreement.fold import fold
 from filterd.agreement.lifecycle import lifecycle_at, service_at
 from filterd.agreement.load import load
 from filterd.agreement.maintenance import Window, window_at, windows, working_end
-from filterd.agreement.sections_lifecycle import HolidaysSection
+from filterd.agreement.sections_lifecycle import HolidaysSection, LifecycleSection
 from filterd.agreement.shutdown import closes_at
 from filterd.agreement.standing import standing_at
 from filterd.agreement.terms import Agreement
@@ -558,6 +558,14 @@ def test_inbound_mail_is_held_for_thirty_days_and_told_of_three_days_before() ->
 def test_a_sealed_hit_is_kept_for_thirty_days_to_the_minute() -> None:
     held = at("2026-06-01T10:00:00+08:00")
     assert clocks.locked_hit_kept_until(held, TX) == at("2026-07-01T10:00:00+08:00")
+
+
+@pytest.mark.parametrize(("said", "kept"), [(1, 1), (29, 29), (30, 30), (31, 30), (90, 30)])
+def test_a_file_that_says_more_loads_and_a_sealed_hit_is_kept_for_thirty_days(said: int, kept: int) -> None:
+    assert TX.lifecycle is not None
+    lifecycle = LifecycleSection.model_validate({**TX.lifecycle.model_dump(), "locked_hit_days": said})
+    longer = TX.model_copy(update={"lifecycle": lifecycle})
+    assert clocks.locked_hit_kept_until(OVER, longer) == OVER + kept * DAY
 
 
 @given(

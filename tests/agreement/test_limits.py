@@ -87,8 +87,8 @@ ROWS: list[tuple[Table, Limits, str]] = [
     (LifecycleSection, DAYS, "renewal_notice_days keep_days keep_after_notice_days inbound_wait_days mx_bad_days"),
     (LifecycleSection, DAYS, "mx_unknown_days law_change_days inbound_hold_days inbound_digest_days relook_days"),
     (LifecycleSection, DAYS, "cure_answer_days cooling_off_days appeal_days appeal_warning_days"),
-    # What nobody opened is gone in a month, whatever a file says (CLAUSES §1).
-    (LifecycleSection, (0, 1, 30, 31), "locked_hit_days"),
+    # What nobody opened is gone in a month, whatever a file says (CLAUSES §1): the clock sees to it.
+    (LifecycleSection, DAYS, "locked_hit_days"),
     (LifecycleSection, MONTH_AT_LEAST, "termination_keep_days shutdown_notice_days"),
     # Two readings a day apart, whatever a file says (STANDING 5.4 row 12).
     (LifecycleSection, (23, 24, 24 * 366, 24 * 366 + 1), "reading_hours"),

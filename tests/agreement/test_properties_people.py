@@ -154,10 +154,10 @@ async def _reported(office: Office) -> tuple[str, dict[str, Any]]:
 
 async def _without_cause(office: Office) -> tuple[str, dict[str, Any]]:
     """Somebody who was warned and has complained again without cause."""
-    notifier = "0" * 32
+    notifier = office.engine.run(lambda txn: txn.pseudonym("zoe@victim.example"))
 
     async def unfounded() -> str:
-        said = await office.act("ana", "complaint.file", kind="spam")
+        said = await office.act("ana", "complaint.file", kind="spam", complainant=notifier)
         case = str(said["complaint_id"])
         await office.act("ana", "complaint.close", complaint=case, outcome="unfounded", reason="nothing in it")
         return case

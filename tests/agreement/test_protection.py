@@ -105,7 +105,7 @@ def test_own_mail_follows_the_agreement_by_direction() -> None:
     assert got == {Direction.OUTBOUND: [REJECT], Direction.INTERNAL: [TAG], Direction.INBOUND: []}
 
 
-@pytest.mark.parametrize("code", ["sender.from.foreign", "attachment.type.blocked"])
+@pytest.mark.parametrize("code", ["sender.from.foreign", "sender.from.protected", "attachment.type.blocked"])
 def test_protection_leaves_standing_alone(code: str) -> None:
     decision = decide(case([code]), shipped(), Preset.STANDING_ORDER, History(account_id="a_1"), ("k_1",))
     assert (decision.disposition, decision.violations, decision.records) == (REJECT, (), ())

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from filterd.agreement.protection import InboundChoices, protect
 from filterd.checks import dmarc, dmarc_record
 from filterd.checks.dmarc_policy import Policies, targets
 from filterd.checks.dmarc_record import Record, Request, read_record
@@ -15,8 +16,9 @@ from filterd.checks.spec import Context
 from filterd.mail.author import author
 from filterd.mail.lines import canonical
 from filterd.mail.parse import parse
+from filterd.model.decision import Disposition
 from filterd.model.session import Direction
-from filterd.model.verdict import AuthResult, Outcome, Verdict
+from filterd.model.verdict import Assessment, AuthResult, Outcome, Verdict
 from filterd.ports import Lookups
 from tests.checks.contexts import context
 from tests.kit.zones import Mischief, Zone, ZoneLookups, ZoneServer, patient_resolver
@@ -285,15 +287,24 @@ async def test_a_silent_existence_gets_the_milder_policy() -> None:
         ('"<boss@bank.example>" <ann@example.org>', "hidden"),
         ("(<boss@bank.example>) ann@example.org", "hidden"),
         ("=?utf-8?b?PGJvc3NAYmFuay5leGFtcGxlPg==?= <ann@example.org>", "hidden"),
-        # An encoded word that decodes to an address, before the true one or behind it, whole or in part.
-        ("=?utf-8?q?boss=40bank=2Eexample?= <ann@example.org>", "hidden"),
+        # An encoded word that decodes to an address and what parts it from the true one, whole or in part.
+        ("=?utf-8?q?boss=40bank=2Eexample=2C?= <ann@example.org>", "hidden"),
         ("=?utf-8?b?Ym9zc0BiYW5rLmV4YW1wbGUs?= <ann@example.org>", "hidden"),
-        ("=?utf-8?q?boss=40?= =?utf-8?q?bank.example?= <ann@example.org>", "hidden"),
-        ("=?utf-8?q?boss=40bank?=.example <ann@example.org>", "hidden"),
-        ('"=?utf-8?q?boss=40bank.example?=" <ann@example.org>', "hidden"),
-        ("=?utf-8?q?boss=40bank.example?= (boss@bank.example) <ann@example.org>", "hidden"),
-        ("ann@example.org (=?utf-8?q?boss_=40_bank.example?=)", "hidden"),
-        ("=?utf-8?q?boss=40-bank-.example?= <ann@example.org>", "hidden"),
+        ("=?utf-8?q?boss=40?= =?utf-8?q?bank.example=3B?= <ann@example.org>", "hidden"),
+        ("=?utf-8?q?=3Cboss=40bank?=.example <ann@example.org>", "hidden"),
+        ('"=?utf-8?q?boss=40bank.example=2C?=" <ann@example.org>', "hidden"),
+        ("=?utf-8?q?boss=40bank.example=2C?= (boss@bank.example) <ann@example.org>", "hidden"),
+        ("ann@example.org (=?utf-8?q?=29_boss_=40_bank.example?=)", "hidden"),
+        ("=?utf-8?q?boss=40-bank-.example=2C?= <ann@example.org>", "hidden"),
+        # A name that shows an address is a name.
+        ("=?utf-8?q?boss=40bank=2Eexample?= <ann@example.org>", "example.org"),
+        ("=?utf-8?q?Boss_=28boss=40bank=2Eexample=29?= <ann@example.org>", "example.org"),
+        ('"=?utf-8?q?boss=40bank.example?=" <ann@example.org>', "example.org"),
+        ("ann@example.org (=?utf-8?q?boss_=40_bank.example?=)", "example.org"),
+        ("=?utf-8?q?Bee=2C_Ann?= <ann@example.org>", "example.org"),
+        ("=?utf-8?q?Bee=2C_Ann_=28boss=40bank.example=29?= <ann@example.org>", "example.org"),
+        ('"Bee, Ann" =?utf-8?q?boss=40bank.example=2C?= <ann@example.org>', "hidden"),
+        ("=?utf-8?q?Bee=2C_boss=40bank.example=2C?= <ann@example.org>", "hidden"),
         ("=?utf-8?q?ann=40example=2Eorg?= <ann@example.org>", "example.org"),
         ("=?utf-8?q?Ann_=40_Work?= <ann@example.org>", "example.org"),
         ('=?utf-8?q?Ann?= "boss@bank.example" <ann@example.org>', "example.org"),
@@ -311,6 +322,38 @@ def test_author(value: str, expected: str) -> None:
     found = author(parse(f"From: {value}\r\n\r\n".encode()))
     assert (found.domain or found.problem) == expected
     assert (found.domain is None) != (found.problem is None)
+    # What the octets say is known beside what hides there.
+    assert found.written == ("example.org" if expected == "hidden" else found.domain)
+
+
+@pytest.mark.parametrize(
+    ("raw", "claimed"),
+    [
+        (b"From: a@one.example\r\nFrom: b@two.example\r\n\r\n", ("one.example", "two.example")),
+        (b"From: a@one.example, B <b@TWO.example>, c@one.example\r\n\r\n", ("one.example", "two.example")),
+        (b"From: b@two.example <a@one.example>\r\n\r\n", ("two.example", "one.example")),
+        (b"From: <@two.example:a@one.example>\r\n\r\n", ("two.example", "one.example")),
+        (b"From: a@one.example\r\nno field\r\nFrom: b@two.example\r\n\r\n", ("one.example", "two.example")),
+        (b"From\0: b@two.example\r\nFrom: a@one.example\r\n\r\n", ("two.example", "one.example")),
+        (b"From : b@two.example\r\nFrom: a@one.example\r\n\r\n", ("one.example", "two.example")),
+        (b"From: =?utf-8?q?a=40one=2Eexample?=\r\n\r\n", ("one.example",)),
+        (b"From: =?utf-8?q?b=40two=2Eexample=2C?= <a@one.example>\r\n\r\n", ("one.example",)),
+        (b"From: Bee, Ann <a@one.example>\r\n\r\n", ("one.example",)),
+        (b"From: a@one.example;\r\n\r\n", ("one.example",)),
+        # Of many: the first ones, and the last.
+        (
+            b"From: " + b", ".join(b"a@d%d.example" % n for n in range(9)) + b"\r\n\r\n",
+            ("d0.example", "d1.example", "d2.example", "d3.example", "d8.example"),
+        ),
+        (b"From: Ann\r\n\r\n", ()),
+        (b"Subject: x\r\n\r\n", ()),
+    ],
+)
+def test_whose_an_ambiguous_mail_may_be(raw: bytes, claimed: tuple[str, ...]) -> None:
+    found = author(parse(raw))
+    assert found.problem is not None
+    assert set(found.claimed) == set(claimed)
+    assert found.claimed[:1] == claimed[:1] or b"From : " in raw or b"From\0" in raw
 
 
 @pytest.mark.parametrize(
@@ -359,6 +402,64 @@ async def test_chance_never_makes_two_authors_pass() -> None:
             passed += 1
             assert (await verdict(spf, NO_DKIM, sender=value)).results[0].result in ("pass", "none")
     assert passed > 20
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        (("p=none", "p=reject"), ("fail", "two.example", "reject")),
+        (("p=reject", "p=none"), ("fail", "one.example", "reject")),
+        (("p=quarantine", "p=reject; t=y"), ("fail", "two.example", "quarantine")),
+        (("p=none", None), ("fail", "one.example", "none")),
+        ((None, None), ("permerror", None, None)),
+    ],
+)
+async def test_of_two_authors_the_strictest_policy_counts(
+    policies: tuple[str | None, str | None], expected: tuple[str, str | None, str | None]
+) -> None:
+    names = ("one.example", "two.example")
+    zone = {f"_dmarc.{name}": {"TXT": [f"v=DMARC1; {p}"]} for name, p in zip(names, policies, strict=True) if p}
+    found = await verdict(NO_SPF, NO_DKIM, zone=zone, sender="a@one.example, b@two.example")
+    said = dict(found.results[0].properties)
+    assert (found.results[0].result, said.get("header.from"), said.get("policy.dmarc")) == expected
+    assert "auth.dmarc.ambiguous" in [finding.code for finding in found.findings]
+    assert ("auth.dmarc.fail" in [finding.code for finding in found.findings]) == (expected[0] == "fail")
+
+
+async def test_of_two_authors_a_silent_one_hides_no_failure() -> None:
+    """Nobody escapes a policy by a dead DNS of his own; and what nobody answers for is looked at again."""
+    silent = {"_dmarc.one.example": {"FAIL": {"TXT": "timeout"}}}
+    both = {**silent, "_dmarc.two.example": {"TXT": ["v=DMARC1; p=reject"]}}
+    found = await verdict(NO_SPF, NO_DKIM, zone=both, sender="a@one.example, b@two.example")
+    assert (found.results[0].result, found.findings[0].code) == ("fail", "auth.dmarc.fail")
+    found = await verdict(NO_SPF, NO_DKIM, zone=silent, sender="a@one.example, b@two.example")
+    assert (found.outcome, found.results[0].result) == (Outcome.TEMPERROR, "temperror")
+
+
+async def test_a_hidden_address_takes_the_pass_and_leaves_the_failure() -> None:
+    sender = "=?utf-8?q?b=40two=2Eexample=2C?= <ann@example.org>"
+    spf = said("spf", result("spf", "pass", smtp_mailfrom="example.org"))
+    passed = await verdict(spf, NO_DKIM, zone=REJECT, sender=sender)
+    failed = await verdict(NO_SPF, NO_DKIM, zone=REJECT, sender=sender)
+    assert (passed.results[0].result, failed.results[0].result) == ("permerror", "fail")
+    assert dict(failed.findings[0].why)["disposition"] == "reject"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "ann@example.org",
+        "=?utf-8?q?Boss_=28ceo=40other=2Eexample=29?= <ceo@example.org>",
+        "=?utf-8?q?ceo=40other=2Eexample=2C?= <ceo@example.org>",
+        "x@other.example, ceo@example.org",
+        "ceo@example.org;",
+    ],
+)
+async def test_the_operator_s_choice_for_failures_is_done_however_the_author_is_written(sender: str) -> None:
+    found = await verdict(NO_SPF, NO_DKIM, zone=REJECT, sender=sender)
+    choices = InboundChoices(dmarc=Disposition.REJECT)
+    (reason,) = protect(Assessment(verdicts=(found,)), Direction.INBOUND, choices)
+    assert (reason.code, reason.disposition) == ("inbound.dmarc", Disposition.REJECT)
 
 
 async def test_a_cached_policy_is_not_asked_for_again() -> None:

@@ -33,7 +33,7 @@ ZONE = {
         b"From\x00: ceo@bank.example\r\nFrom: a@evil.example",
         # An address that whoever decodes first sees before the true one.
         b"From: =?utf-8?q?ceo=40bank=2Eexample=2C?= <a@evil.example>",
-        b"From: =?utf-8?q?ceo=40bank=2Eexample?= <a@evil.example>",
+        b"From: =?utf-8?q?ceo=40bank=2Eexample=3B?= <a@evil.example>",
         # Brackets within the name that are no address by the grammar.
         b'From: "<ceo@bank.example >" <a@evil.example>',
         b'From: "<ceo@bank.example" <a@evil.example>',
@@ -45,7 +45,9 @@ ZONE = {
 async def test_another_author_for_some_readers_is_never_a_pass(header: bytes) -> None:
     seen = await told(header + b"\r\n" + REST, ZONE, mail_from="a@evil.example")
     assert "spf=pass" in seen.methods
-    assert "dmarc=permerror" in seen.methods
+    # Where it is a second From to somebody, the bank's policy is heard, too.
+    is_second = header.lower().replace(b"\0", b"").count(b"from") > 1
+    assert ("dmarc=fail" if is_second else "dmarc=permerror") in seen.methods
 
 
 async def test_a_second_author_before_a_signed_mail_takes_its_pass() -> None:
@@ -62,6 +64,7 @@ async def test_a_second_author_before_a_signed_mail_takes_its_pass() -> None:
         b"From: a@evil.example\r\nno field\r\nDear Bob",
         b"From: a@evil.example\r\nno field\r\nX-From\x00: b",
         b"From: =?utf-8?q?a=40evil.example?= <a@evil.example>",
+        b"From: =?utf-8?q?Boss_=28ceo=40bank=2Eexample=29?= <a@evil.example>",
         b'From: "a@evil.example" <a@evil.example>',
         b'From: "<a@evil.example>" <a@evil.example>',
         b'From: "a < b" <a@evil.example>',
@@ -79,3 +82,28 @@ async def test_the_pass_of_a_stranger_is_not_lent(mail_from: str | None, helo: s
     names = ZONE | {"mail.evil.example": {"TXT": ["v=spf1 +all"]}}
     seen = await told(b"From: ceo@bank.example\r\n" + REST, names, mail_from=mail_from, helo=helo)
     assert "dmarc=fail" in seen.methods
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"From: ceo@bank.example",
+        b"From: =?utf-8?q?Boss_=28x=40other=2Eexample=29?= <ceo@bank.example>",
+        b"From: =?utf-8?q?x=40other=2Eexample=2C?= <ceo@bank.example>",
+        b'From: "<x@other.example>" <ceo@bank.example>',
+        b"From: x@evil.example, ceo@bank.example",
+        b"From: x@evil.example\r\nFrom: ceo@bank.example",
+        b"From: ceo@bank.example\r\nFrom: x@evil.example",
+        b"From : ceo@bank.example",
+        b"From: ceo@bank.example;",
+        b"From: Staff: ceo@bank.example;",
+        b"From: ceo@bank.example\0",
+        b"From: <ceo@bank.example",
+        b"From: =?utf-8?q?x?= =?utf-8?q?ceo=40bank=2Eexample?=",
+        b"From: " + b", ".join(b"a@a%d.evil.example" % n for n in range(9)) + b", ceo@bank.example",
+    ],
+)
+async def test_no_spelling_of_the_author_is_less_than_a_failure(header: bytes) -> None:
+    seen = await told(header + b"\r\n" + REST, ZONE, mail_from="a@evil.example")
+    assert "dmarc=fail" in seen.methods
+    assert seen.says("header.from=bank.example policy.dmarc=reject")

@@ -5,11 +5,19 @@ A stranger's mail walks through the real gate with all four checks.
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from filterd.mail.author import author
 from filterd.mail.parse import parse
 from tests.checks.forged import OURS, told
+
+
+def word(text: str, charset: str = "utf-8") -> bytes:
+    """Write an encoded word."""
+    return b"=?%b?B?%b?=" % (charset.encode(), b64encode(text.encode(charset)))
+
 
 REST = b"\r\nTo: b@house.example\r\nSubject: s\r\nDate: Mon, 2 Mar 2026 01:00:00 +0000\r\n\r\nhello\r\n"
 # The sender's own domain passes everything; the one he borrows has a policy.
@@ -48,20 +56,35 @@ AMBIGUOUS = {
     "quoted, another behind it": b'From: "a"@evil.example ceo@bank.example',
     "encoded address": b"From: =?utf-8?q?a=40evil=2Eexample?=",
     "encoded word in the local part": b"From: =?utf-8?q?ceo=40bank.example=2C?=@evil.example",
-    "decodes to an address": b"From: =?utf-8?b?Y2VvQGJhbmsuZXhhbXBsZQ==?= <a@evil.example>",
     "decodes to an address and a comma": b"From: =?utf-8?q?ceo=40bank.example=2C?= <a@evil.example>",
     "decodes to a line end": b"From: =?utf-8?q?x=0D=0AFrom=3A_ceo=40bank.example?= <a@evil.example>",
     "octets of no charset": b"From: <a@evil\xff.example>",
     "address literal": b"From: <a@[192.0.2.66]>",
 }
+# Of these the octets alone have no other author than the one that passes: it is not trusted, and no policy is broken.
+ONE_IN_OCTETS = {"brackets in a comment", "decodes to an address and a comma"}
+OF_NOBODY = {"group of nobody", "empty", "none", "no address", "empty address"}
+OF_NOBODY |= {"octets of no charset", "address literal"}
+FAILING = {form for form, field in AMBIGUOUS.items() if b"bank.example" in field} - ONE_IN_OCTETS
 
 
 @pytest.mark.parametrize("form", AMBIGUOUS)
 async def test_fault_35_an_ambiguous_author_never_passes(form: str) -> None:
     seen = await told(AMBIGUOUS[form] + REST, ZONE, mail_from="a@evil.example")
     assert "spf=pass" in seen.methods
-    assert [word for word in seen.methods if word.startswith("dmarc=")] == ["dmarc=permerror"]
+    # Who could be the author and objects is heard: two names are no way round a policy.
+    expected = "dmarc=fail" if form in FAILING else "dmarc=permerror"
+    assert [word for word in seen.methods if word.startswith("dmarc=")] == [expected]
     assert seen.says("author ambiguous")
+    assert seen.says("header.from=bank.example policy.dmarc=reject") == (form in FAILING)
+
+
+@pytest.mark.parametrize("form", AMBIGUOUS)
+async def test_fault_35_nobody_escapes_a_policy_by_an_ambiguous_author(form: str) -> None:
+    """What nobody vouches for and fails under one plain name fails under that name in any other spelling."""
+    seen = await told(AMBIGUOUS[form] + REST, ZONE, mail_from="x@nobody.example")
+    expected = "dmarc=permerror" if form in OF_NOBODY else "dmarc=fail"
+    assert [word for word in seen.methods if word.startswith("dmarc=")] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +97,16 @@ async def test_fault_35_an_ambiguous_author_never_passes(form: str) -> None:
         (b'From: "ceo@bank.example"@evil.example', "evil.example"),
         (b'From: "ceo@bank.example" <a@evil.example>', "evil.example"),
         (b"From: =?gb18030?b?zfXQocP3?= <a@evil.example>", "evil.example"),
+        # Lists, calendars and freemail put another address into a name (RFC 2047 §5: it is none).
+        (b"From: =?UTF-8?Q?=27alice=40corp.example=27_via_Team?= <team@evil.example>", "evil.example"),
+        (b"From: " + word("José (jose@corp.example)") + b" <calendar-notification@evil.example>", "evil.example"),
+        (b"From: " + word("王伟（wangwei@qq.com）") + b" <ww@evil.example>", "evil.example"),
+        (b"From: " + word("123456@qq.com", "gb18030") + b" <me@evil.example>", "evil.example"),
+        (b"From: " + word("Große Firma info@firma.example") + b" <info@mail.evil.example>", "mail.evil.example"),
+        (b"From: " + word("Zoë @zoe.codes") + b" <news@evil.example>", "evil.example"),
+        (b"From: " + word("小李@研发.上海") + b" <xl@evil.example>", "evil.example"),
+        (b"From: =?utf-8?q?Boss_=28ceo=40bank=2Eexample=29?= <a@evil.example>", "evil.example"),
+        (b"From: a@evil.example (" + word("Zoë zoe@corp.example") + b")", "evil.example"),
         ("From: 王小明 <a@evil.example>".encode(), "evil.example"),
         ("From: 王小明 <a@evil.example>".encode("gb18030"), "evil.example"),
         # Both forms of an internationalised domain are one author (RFC 9989 §5.3.1: A-labels).

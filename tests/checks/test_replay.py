@@ -152,11 +152,19 @@ async def test_after_a_day_counting_begins_anew() -> None:
 async def test_it_says_where_it_does_not_apply() -> None:
     site = Site()
     assert (await site.takes(SIGNED, None)).reason == "no_client_address"
-    site.dead = {"spammer.example": {"FAIL": "timeout"}}
-    assert (await site.takes(SIGNED, "100.64.1.9")).reason == "spf"
+    site.dead = {DOMAIN: {"FAIL": "timeout"}, f"news.{DOMAIN}": {"FAIL": "timeout"}}
+    for domain in (DOMAIN, f"news.{DOMAIN}"):
+        assert (await site.takes(SIGNED, "100.64.1.9", sender=f"bounce@{domain}")).reason == "spf"
     site.direction = Direction.OUTBOUND
     assert (await site.takes(SIGNED, "100.64.1.9")).reason == "outbound"
     assert len(site.sightings) == 0
+
+
+async def test_whoever_makes_a_name_of_his_own_silent_is_counted_all_the_same() -> None:
+    site = Site()
+    site.dead = {"spammer.example": {"FAIL": "timeout"}}
+    said = [await site.takes(SIGNED, f"100.64.{n}.9", to=range(RECIPIENTS)) for n in range(NETWORKS)]
+    assert [v.outcome for v in said] == [Outcome.CLEAN] * (NETWORKS - 1) + [Outcome.FOUND]
 
 
 def test_memory_has_an_end_and_what_goes_on_stays() -> None:

@@ -246,6 +246,8 @@ async def test_configured_domains_may_be_written_in_any_way() -> None:
     assert verdict.outcome is Outcome.CLEAN
     with pytest.raises(ConfigError, match=r"sender\.protected_domains"):
         sender.make(Asked(), protected=Protected(domains=("a b.example",)))
+    with pytest.raises(ConfigError, match=r"sender\.reserved_domains"):
+        sender.make(Asked(), reserved=("a b.example",))
 
 
 async def test_without_a_login_look_up_no_other_account_is_found() -> None:

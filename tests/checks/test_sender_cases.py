@@ -9,6 +9,7 @@
     mail_from = "alice@kites.example"    # "" is the null sender
     own = ["kites.example"]          # domains of the tenant ten_1, whose account acc_1 wrote it
     is_declared = true
+    reserved = []                    # domains that nobody else writes from
     [owners]                         # whose the other domains are
     "teapots.example" = "ten_2"
     [accounts]                       # of the tenant's mailboxes
@@ -62,6 +63,7 @@ async def test_case(folder: Path) -> None:
     check = sender.make(
         owner_of,
         protected=PROTECTED,
+        reserved=tuple(came.get("reserved", ())),
         delegated={"kites.example": ("send.news.example",)},
         is_declared=lambda _: bool(came.get("is_declared", True)),
         account_of=account_of,

@@ -116,6 +116,13 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
     assert "  warning     clause lonely: nothing stands on it" in run("policy", "check", file).out
 
 
+def test_an_agreement_that_keeps_sealed_hits_too_long_loads_with_a_warning(tmp_path: Path) -> None:
+    file = changed(tmp_path, "locked_hit_days = 30", "locked_hit_days = 90")
+    said = run("policy", "check", file, "--json")
+    assert said.code == 0
+    assert "lifecycle.locked_hit_days: 90 counts as 30 (CLAUSES §1)" in said.json[0]["warnings"]
+
+
 def test_the_agreements_in_force_are_shown(tmp_path: Path) -> None:
     said = run("policy", "show", "--json").json
     default = next(facts for facts in said if facts["is_default"])

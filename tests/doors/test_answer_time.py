@@ -92,7 +92,8 @@ HELD, REFUSED = Reply(code=250, enhanced="2.0.0", text="held"), Reply(code=550, 
 
 @pytest.mark.parametrize("reply", [HELD, REFUSED])
 async def test_an_answer_that_comes_too_late_is_nobodys(reply: Reply) -> None:
-    """Held or refused: what is on record is durable, and the same mail that comes again finds it."""
+    """Held or refused: what is on record is durable, and the same mail that comes again finds it. That the client heard
+    something else is on record, too."""
     stuck = Stuck()
     async with open_house(gate=FakeGate(on_enforce=stuck, reply=reply)) as house, house.dialog() as talk:
         answer = await sent(talk, stuck)
@@ -101,7 +102,7 @@ async def test_an_answer_that_comes_too_late_is_nobodys(reply: Reply) -> None:
         stuck.go_on.set()
         await soon(lambda: not house.server._open._tasks)
         assert went_nowhere(house)
-        assert house.gate.failures == []
+        assert house.gate.failures == [("t_1", "AnswerTimeout", False)]
         # No second reply to the one message.
         assert await talk.ask("NOOP") == "250 2.0.0 Ok"
 
@@ -202,6 +203,29 @@ async def test_a_milter_answers_in_time_and_goes_on() -> None:
         stuck.go_on.set()
         await soon(lambda: gate.failures == [("t_2", "AnswerTimeout", False)])
         assert [transaction for transaction, _, _ in gate.deliveries] == ["t_2"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "noted"), [(HELD, ["t_1"]), (REFUSED, ["t_1"]), (Reply(code=451, enhanced="4.3.0", text="later"), [])]
+)
+async def test_what_a_milter_held_or_refused_too_late_is_on_record_as_misheard(reply: Reply, noted: list[str]) -> None:
+    stuck = Stuck()
+    gate = FakeGate(on_enforce=stuck, reply=reply)
+    async with open_door(gate, progress_s=JUDGED_BY_S) as door:
+        mta = await door.mta()
+        await begun(mta)
+        assert await mta.content(MAIL) is None
+        await mta.send(b"E")
+        await stuck.has_begun.wait()
+        await settled()
+        await turn(JUDGED_BY_S)
+        letter = b"p"
+        while letter == b"p":
+            letter, _ = await mta.read()
+        assert letter == b"y"
+        stuck.go_on.set()
+        await soon(lambda: not door.server._open._tasks)
+        assert [tx for tx, _, _ in gate.failures] == noted
 
 
 async def test_who_has_been_told_no_hands_nothing_on() -> None:

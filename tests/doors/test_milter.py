@@ -361,6 +361,16 @@ async def test_the_answer(reply: Reply, said: tuple[bytes, bytes]) -> None:
         assert door.gate.deliveries == []
 
 
+async def test_of_mail_taken_in_the_next_hops_place_the_same_is_written_as_of_mail_that_goes_on() -> None:
+    gate = FakeGate(reply=Reply(code=250, enhanced="2.0.0", text="Ok"), is_plain=True)
+    async with open_door(gate) as door:
+        mta = await door.mta()
+        await begun(mta)
+        assert await mta.message(MAIL, queue_id="4XyZ") == [(b"d", b"")]
+        await soon(lambda: len(gate.deliveries) == 1)
+        assert gate.deliveries == [("t_1", Reply(code=250, enhanced="2.0.0", text="queued as 4XyZ"), 0)]
+
+
 async def test_the_mta_holds_what_it_is_to_hold_and_hears_so_before_the_last_word() -> None:
     gate = FakeGate(hold="filterd q_" + "0" * 40, edits=HeaderEdits(added=(b"X: y\r\n",)))
     async with open_door(gate, hold_by="mta") as door:

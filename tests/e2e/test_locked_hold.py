@@ -53,6 +53,7 @@ def test_killed_before_and_after_its_250_it_is_held_once_and_delivered_once(
     node.start()
     reply = submit(site, raw)
     assert reply.code == 250
+    assert "queued as " in reply.text
     assert "q_" not in reply.text
     node.kill()
     node.start()

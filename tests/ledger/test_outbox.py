@@ -10,6 +10,7 @@ import pytest
 
 from filterd.errors import RefusedError, UsageError
 from filterd.ledger.engine import LedgerEngine
+from filterd.model.about import NOTHING
 from filterd.ports import OutboxItem
 from tests.kit.clock import NOON, FrozenClock
 from tests.ledger.rig import act, incident, open_engine
@@ -99,6 +100,18 @@ async def test_the_same_key_joins_a_waiting_item(engine: LedgerEngine) -> None:
     )
     with pytest.raises(UsageError, match="incidents is a list"):
         post(engine, {"incidents": "i4"}, key="a_1")
+
+
+async def test_items_are_counted_by_topic_and_the_beginning_of_their_key(engine: LedgerEngine) -> None:
+    for n, key in enumerate(("n_1:a", "n_1:b", "n_1:a", "nx1:a", "n_12:a", None)):
+        post(engine, {}, due_s=n - 60, key=key)
+    engine.run(lambda txn: txn.post("webhook", {}, due_at=NOON, merge_key="n_1:a"))
+    assert engine.run(lambda txn: txn.count_posted("notice", "n_1:")) == 2
+    # Somebody who is at one is not done with it.
+    (item,) = await engine.lease(NOON, 1)
+    assert engine.run(lambda txn: txn.count_posted("notice", "n_1:")) == 2
+    assert await engine.done(item.item_id, lambda _: None, NOTHING)
+    assert engine.run(lambda txn: txn.count_posted("notice", "n_1:")) == 1
 
 
 async def test_what_a_worker_holds_is_not_joined(engine: LedgerEngine) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from filterd.checks.spec import Context
 from filterd.config import load
+from filterd.log import dns as log_dns
 from filterd.log.dns import CHARACTERS_MAX, COUNT_MAX, dns_facts
 from filterd.model.session import Envelope
 from filterd.model.verdict import Assessment, AuthResult, Outcome, Verdict
@@ -120,6 +121,19 @@ def test_a_long_record_stands_in_pieces_and_what_no_method_reads_is_counted() ->
     assert "".join(key["records"][0]) == record
     assert max(map(len, key["records"][0])) <= 256
     assert (spf["records"], spf["records_left_out"]) == (["V=SPF1 -all"], 1)
+
+
+def test_a_record_that_is_cut_ends_with_a_whole_word_and_no_pattern_looks_for_its_end() -> None:
+    asked = [(f"s{n}._domainkey.example.com", "TXT", ("v=DKIM1; p=" + "A" * 4_985 + " B" * 9,)) for n in range(3)]
+    for item in said(*asked)["dns"]:
+        assert "".join(map("".join, item["records"])).split(" p=")[1].strip("A B") == ""
+        assert item["is_cut"]
+    (whole,) = said(("s._domainkey.example.com", "TXT", ("v=DKIM1; n=x " + "A" * 5_000,)))["dns"]
+    assert whole["records"] == ["v=DKIM1; n=x "]
+    # A search for the end of a text starts anew at each of its characters.
+    patterns = [x.pattern for x in vars(log_dns).values() if isinstance(x, re.Pattern)]
+    assert patterns
+    assert [x for x in patterns if x.endswith((r"\Z", "$"))] == []
 
 
 PIECE = st.text("abcxyz0123", min_size=4, max_size=10)

@@ -60,8 +60,6 @@ class HoldingOffice(Office):
             self.rules, Templates(path("policies/notices")), notice_settings(self.config), KEYS.token
         )
         self.errors: list[str] = []
-        # What the event stream would hear of mail that had waited for a person.
-        self.delivered: list[tuple[str, int, int]] = []
         self.anew()
         self.clocks = ClockWorker(
             self.engine.submit, lambda: self.rules, lambda: True, steady=lambda: self.clock.now().timestamp()
@@ -83,7 +81,6 @@ class HoldingOffice(Office):
                     self.relay,
                     self.queue,
                     lambda: app.make_signer(self.config.signing),
-                    lambda tx, reply, refused: self.delivered.append((tx, reply.code, refused)),
                 ),
                 DROP_TOPIC: Drops(self.queue),
                 RETURN_TOPIC: Returns(self.engine.submit, lambda: self.desk, mailer, hostname="mx.example"),

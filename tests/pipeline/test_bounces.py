@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from filterd.app.effects import NoEffects, OnlyBounces
 from filterd.clients.verdict_index import open_index
 from filterd.errors import PortError, RefusedError
 from filterd.mail.address import parse_forward_path
 from filterd.model import records as r
 from filterd.model.principal import Account
 from filterd.model.session import Door, Envelope, ForwardPath, Session
+from filterd.pipeline import bounces
 from filterd.ports import Intake, OutboxItem
 from filterd.workers.bounces import BounceSearch
 from filterd.workers.indexer import Indexer
@@ -110,7 +112,7 @@ def counted(office: Office) -> list[r.BounceCounted]:
 # --- reports that come by mail ----------------------------------------------------------------------------------------
 
 
-async def test_a_report_about_mail_of_a_declared_stream_counts_once_a_recipient(office: Office) -> None:
+async def test_an_address_that_reports_about_mail_of_a_declared_stream_name_counts_once(office: Office) -> None:
     await declare(office)
     tx = await issue(office)
     await comes_back(office, dsn(GONE))
@@ -121,9 +123,35 @@ async def test_a_report_about_mail_of_a_declared_stream_counts_once_a_recipient(
     # The same again, and by another way: it is the same recipient of the same mail.
     await comes_back(office, dsn(GONE.upper(), tx=tx, message_id="<other@x>"))
     assert await looked_up(office) == 1
+    # Another address of it is another.
+    await comes_back(office, dsn(READERS[1]))
+    assert await looked_up(office) == 2
+
+
+async def test_one_reader_is_one_bounce_of_however_many_mails(office: Office) -> None:
+    await declare(office)
+    for number in range(1, 5):
+        await issue(office, number)
+        await comes_back(office, dsn(GONE, message_id=f"<n{number}@x>"))
+    assert await looked_up(office) == 1
+
+
+async def test_an_address_counts_anew_after_its_days_and_for_a_stream_declared_anew(office: Office) -> None:
+    account = await declare(office)
+    await issue(office)
+    await comes_back(office, dsn(GONE))
+    assert await looked_up(office) == 1
+    office.clock.advance(days=30)
     await issue(office, 2)
     await comes_back(office, dsn(GONE, message_id="<n2@x>"))
     assert await looked_up(office) == 2
+    entry = next(x for x in office.records(account.tenant_id) if isinstance(x, r.StreamDeclared))
+    await office.act("adam", "register.end", entry=entry.entry_id, reason="mended")
+    office.clock.advance(60)
+    await declare(office)
+    await issue(office, 3)
+    await comes_back(office, dsn(GONE, message_id="<n3@x>"))
+    assert await looked_up(office) == 3
 
 
 @pytest.mark.parametrize(
@@ -178,6 +206,40 @@ async def test_a_tenant_of_its_own_is_told_nothing_about_the_mail_of_another(off
     await comes_back(office, dsn(GONE), "eve@else.example")
     assert len(waiting(office)) == 1
     assert await looked_up(office) == 0
+
+
+async def test_reports_that_say_the_same_are_one_and_only_so_many_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounces, "MOST_WAITING", 2)
+    heard: list[BaseException] = []
+    office.gate._bounces._on_error = heard.append
+    await declare(office)
+    await issue(office)
+    for _ in range(3):
+        await comes_back(office, dsn("never@shop.example"))
+    assert (len(waiting(office)), heard) == (1, [])
+    await comes_back(office, dsn(GONE))
+    await comes_back(office, dsn(READERS[1]))
+    assert len(waiting(office)) == 2
+    assert ["too many delivery reports" in str(err) for err in heard] == [True]
+    # What waits is looked at; then there is room again.
+    assert await looked_up(office) == 1
+    await comes_back(office, dsn(READERS[1]))
+    assert (len(waiting(office)), len(heard)) == (1, 1)
+
+
+async def test_many_reports_keep_no_notice_waiting(office: Office) -> None:
+    await declare(office)
+    await issue(office)
+    for number in range(20):
+        await comes_back(office, dsn(GONE, message_id=f"<n{number}@x>"))
+    office.clock.advance(3600)
+    now = office.clock.now()
+    office.engine.run(lambda txn: txn.post("notice", {}, due_at=now))
+    leased = await NoEffects(office.engine).lease(now, 16)
+    assert [x.topic for x in leased if x.topic in ("notice", "bounce")] == ["notice"]
+    assert {x.topic for x in await OnlyBounces(office.engine).lease(now, 16)} == {"bounce"}
 
 
 async def test_an_ended_declaration_counts_nothing_any_more(office: Office) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from filterd.errors import PortError
 from filterd.model.reply import Reply
+from filterd.pipeline.copies import mark_of
 from tests.kit.house import START
 from tests.pipeline.test_effects import ALICE, BELLA
 from tests.pipeline.theft import BOB, BOSS, CAMPAIGN, CAROL, DAVE, OWN, Theft, opened
@@ -40,6 +41,10 @@ async def bare(tmp_path: Path) -> AsyncIterator[Theft]:
     """A site with neither program."""
     async with opened(tmp_path) as theft:
         yield theft
+
+
+def mark(tx: str, account_id: str) -> str:
+    return mark_of({"tx": tx, "account_id": account_id})
 
 
 def deliver(theft: Theft) -> tuple[str, str]:
@@ -74,11 +79,11 @@ async def test_each_copy_in_a_mailbox_of_ours_is_asked_back_once_and_no_other_ma
     asked = {(x["login"], x["transaction_id"], x["queue_id"]) for x in theft.store.asked}
     assert asked == {(BOB, first, "G00001"), (CAROL, first, "G00001"), (BOB, second, "G00002")}
     assert theft.store.boxes == set()
-    assert sorted(await theft.fates()) == [
-        ("applied", 1, (f"{first}/a_3",)),
-        ("applied", 1, (f"{first}/a_4",)),
-        ("applied", 1, (f"{second}/a_3",)),
-    ]
+    # One row, in which no account is named: hers may be another tenant's than theirs.
+    ((outcome, count, ids),) = await theft.fates()
+    assert (outcome, count) == ("applied", 3)
+    assert set(ids) == {mark(first, "a_3"), mark(first, "a_4"), mark(second, "a_3")}
+    assert not [x for x in ids if "a_3" in x or "a_4" in x]
     # The attestation looks again, and asks for nothing twice.
     await theft.attest()
     await theft.ask_back()
@@ -125,7 +130,7 @@ async def test_a_mail_store_that_fails_is_asked_again_under_the_same_id_and_the_
     for _ in range(3):
         await theft.ask_back()
         theft.clock.advance(hours=2)
-    assert [(outcome, ids) for outcome, _, ids in await theft.fates()] == [("failed", (f"{first}/a_3",))]
+    assert [(outcome, ids) for outcome, _, ids in await theft.fates()] == [("failed", (mark(first, "a_3"),))]
     assert len([x for x in theft.errors if "doveadm ended with 75" in x]) == 3
     theft.store.error = None
     await theft.ask_back()
@@ -148,7 +153,7 @@ async def test_a_copy_that_is_not_there_any_more_is_no_failure(theft: Theft) -> 
     first = theft.mail(CAMPAIGN, BOB, queue_id="G00001")
     await notice(theft)
     await theft.ask_back()
-    assert await theft.fates() == [("nothing", 0, (f"{first}/a_3",))]
+    assert await theft.fates() == [("nothing", 0, (mark(first, "a_3"),))]
 
 
 async def test_nothing_is_taken_back_once_a_moderator_says_that_nothing_was_stolen(theft: Theft) -> None:

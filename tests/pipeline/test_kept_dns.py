@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dns.rcode
 import pytest
 
 from filterd.checks import arc, dkim, dmarc, spf
 from filterd.checks.run import arrange, run
 from filterd.checks.spec import Context
+from filterd.clients import resolver, resolver_wire
 from filterd.clients.resolver import published
 from filterd.errors import DnsBudgetSpent, PortError
 from filterd.log.dns import ANSWER_MAX, CHARACTERS_MAX, dns_facts
@@ -31,6 +35,17 @@ from tests.kit.zones import ZoneLookups
 pytestmark = pytest.mark.slow
 
 KEY = b"k" * 32
+# What the resolver raises: the texts in its own code, and each code that a server may answer with.
+FAILURES = {
+    word
+    for module in (resolver, resolver_wire)
+    for found in re.findall(
+        r'(?:PortError|DnsBudgetSpent)\("DNS: ([a-z ]+)"|(?:return|problem =) "([a-z]+ answer[a-z ]*)"',
+        Path(str(module.__file__)).read_text(encoding="utf-8"),
+    )
+    for word in found
+    if word
+} | {dns.rcode.to_text(dns.rcode.Rcode(code)).lower() for code in (*range(1, 3), *range(4, 12), 16, 23, 3841)}
 CHECKS = arrange((spf.make(), dkim.make(), dmarc.make(), arc.make()))
 MAIL = b"From: ann@example.org\r\nTo: bob@example.com\r\nSubject: hi\r\nDate: Mon, 5 Oct 2026 12:00:00 +0000\r\n\r\n"
 FOLDERS = [folder for check in ("spf", "dkim", "dmarc", "arc") for folder in folders(check)]
@@ -185,3 +200,35 @@ def test_a_word_is_not_a_record() -> None:
     with pytest.raises(PortError, match="not kept"):
         again.known("d.example.org", "A")
     assert again.missing == [("d.example.org", "A")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_known"),
+    [
+        ('"v=spf1 ip4:192.0.2.7 -all"', False),
+        ("v=spf1 ip4:192.0.2.7 -all", False),
+        ("10 mx.example.org", False),
+        ("192.0.2.7", False),
+        ("nodata", True),
+        ("nxdomain", True),
+        ("refused", True),
+        ("rcode23", True),
+        ("no answer in time", True),
+        ("the message has waited too long", True),
+        ("the message has asked too much", True),
+    ],
+)
+def test_an_event_that_kept_records_as_an_answer_does_not_know_them(answer: str, is_known: bool) -> None:
+    """Events had the records in `answer` once, in a text that was cut: nothing is promised of these."""
+    again = KeptLookups([{"name": "example.org", "type": "TXT", "answer": answer}], KEY)
+    with suppress(PortError):
+        again.known("example.org", "TXT")
+    assert again.missing == ([] if is_known else [("example.org", "TXT")])
+
+
+@pytest.mark.parametrize("word", sorted(FAILURES))
+def test_every_word_of_the_resolver_is_known(word: str) -> None:
+    again = KeptLookups([{"name": "example.org", "type": "TXT", "answer": word}], KEY)
+    with pytest.raises(PortError, match=word):
+        again.known("example.org", "TXT")
+    assert again.missing == []

@@ -455,6 +455,34 @@ def test_a_template_that_has_changed_is_read_again(tmp_path: Path) -> None:
         Templates(folder)
 
 
+def test_a_file_that_was_replaced_within_one_tick_is_another_text(tmp_path: Path) -> None:
+    """What a notice says it was made of is what it was made of: package managers keep the time of a file."""
+    folder = tmp_path / "notices"
+    shutil.copytree(FOLDER, folder)
+    file = folder / "en" / "hold.j2"
+    os.utime(file, (0, 0))
+    before = Templates(folder)
+    before._environment.get_template("en/hold.j2")
+    new = tmp_path / "new.j2"
+    new.write_text("another text\n", encoding="utf-8")
+    os.utime(new, (0, 0))
+    new.replace(file)
+    after = Templates(folder)
+    assert before.version("hold") != after.version("hold")
+    assert after.fill("en", "hold", {}) == "another text\n"
+    # Until they are read anew, the version that is told is that of the text that is told.
+    with pytest.raises(UsageError):
+        before.fill("en", "hold", {})
+
+
+def test_a_template_that_is_no_text_is_found_at_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "notices"
+    shutil.copytree(FOLDER, folder)
+    (folder / "en" / "hold.j2").write_bytes(b"\xff")
+    with pytest.raises(ModelError, match="en/hold"):
+        Templates(folder)
+
+
 @pytest.mark.parametrize("about", [(), ("praise",)])
 def test_a_notice_about_nothing_known_is_an_error(about: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="no notice is about"):

@@ -106,6 +106,9 @@ async def test_trouble_with_mail_we_hold_runs_from_the_hold(office: Office) -> N
         )
     )
     office.clock.advance(hours=1)
+    await office.mailbox("alice@cust.example")
+    with pytest.raises(FilterdError, match=f"^no held mail {item}$"):
+        await office.act("dana", "request.open", tenant="cust.example", kind="mail_trouble", held=item)
     said = await office.act("anna", "request.open", tenant="Acme", kind="mail_trouble", held=item)
     assert datetime.fromisoformat(said["due_at"]) == START + 2 * HOUR
 

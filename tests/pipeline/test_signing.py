@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -83,6 +84,14 @@ def test_the_newest_key_that_has_begun_signs_and_one_of_each_kind() -> None:
 )
 def test_nothing_is_signed_whose_author_readers_may_see_differently(raw: bytes) -> None:
     assert Signer([key("cust.example")]).keys_for(parse(raw), ("cust.example",), NOW) == ()
+
+
+@pytest.mark.parametrize("name", ["王伟（wangwei@qq.com）", "Li, a@qq.com"], ids=["a name", "decodes to a list"])
+def test_what_a_display_name_shows_takes_nobody_s_signature(name: str) -> None:
+    word = b"=?utf-8?b?%b?=" % b64encode(name.encode())
+    raw = b"From: %b <ww@cust.example>\r\nTo: b@x.example\r\n\r\nx\r\n" % word
+    signer = Signer([key("cust.example"), key("qq.com")])
+    assert [x.domain for x in signer.keys_for(parse(raw), ("cust.example",), NOW)] == ["cust.example"]
 
 
 # --- the files --------------------------------------------------------------------------------------------------------

@@ -499,6 +499,24 @@ async def test_work_of_an_unknown_kind_is_kept_and_told(house: House) -> None:
     assert house.errors == [(item_id, "nobody carries out 'webhook'")]
 
 
+class Stumbling:
+    """A carrier that raises whatever goes wrong, as none should."""
+
+    async def carry(self, item: Any, now: Any) -> Any:
+        raise LedgerUnavailable("away")
+
+
+@pytest.mark.parametrize("carriers", [{"webhook": Stumbling()}, {}])
+async def test_what_is_no_notice_is_never_given_up_by_an_error(house: House, carriers: dict[str, Any]) -> None:
+    await house.directory()
+    item_id = await house.promise(untold(), "warning", topic="webhook")
+    other = make_house(house.engine, house.clock, house.postbox, carriers=carriers)
+    for _ in range(3):
+        await other.drain(days=4)
+        assert [item.item_id for item, _, _ in await house.engine.pending()] == [item_id]
+    assert len(other.errors) == 3
+
+
 async def test_a_payload_that_is_none_is_given_up_in_the_end(house: House) -> None:
     await house.directory()
     await house.engine.submit(lambda txn: txn.post("notice", {"templates": ["warning"]}, due_at=house.clock.now()))

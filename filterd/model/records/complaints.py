@@ -21,6 +21,8 @@ class ComplaintFiled:
             nobody; None: nobody was found.
         transaction_id: our own record of the mail, "" for none.
         contested: why the case is open again after it was closed without action, once; "" for the first time.
+        notifiers: keyed hashes of who complained, others in each case; not of who passed the report on. Empty in older
+            rows.
         source: only in older rows, of a report about no mail of ours: keyed hash of the domain it said it was from.
     """
 
@@ -34,6 +36,7 @@ class ComplaintFiled:
     by: str
     source: str = ""
     contested: str = ""
+    notifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class ComplaintCounted:
         is_withdrawn: the recipient says that this mail was no spam.
         by: who took it in, or had it read in.
         channel: as of the case, "" in older rows.
+        notifiers: as of the case: who made this one.
     """
 
     at: datetime
@@ -73,6 +77,7 @@ class ComplaintCounted:
     is_withdrawn: bool = False
     by: str = ""
     channel: str = ""
+    notifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +134,7 @@ class BounceCounted:
 
     Args:
         transaction_id: our own record of the mail.
-        unit: derived of mail and recipient; of recipients refused at once, of the mail alone.
+        unit: derived of account and recipient; of recipients refused at once, of the mail.
         stream: keyed hashes by which declared streams know the mail.
         recipients: how many, refused at once; of one unit the row with most of them counts.
         is_refused: the next hop refused them at RCPT; else a delivery report said so (RFC 3464).

@@ -74,7 +74,7 @@ class EffectReported:
         owner_id: the sanction or hold it was done for; empty where a person asked for it.
         outcome: applied, failed, nothing (there was nothing to do), unavailable (nobody could be asked).
         count: how many mails; `ids` are theirs in the queue, at most 500 a row. Of delivered copies they are
-            transactions, with the account whose mailbox it is behind a slash for `claw_back`.
+            transactions, for `claw_back` ids made of transaction and mailbox (pipeline.copies.mark_of).
         detail: `verified`, or what went wrong, in our own words.
         by: "system" or a person's name.
     """

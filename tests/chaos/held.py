@@ -41,6 +41,7 @@ def judge_held(
         for ident in copy.about:
             reports[ident].append(copy)
     settled: Counter[str] = Counter()
+    named: set[str] = set()
     begun = Counter(mail.login for mail in mails.values() if mail.is_held)
     for ident, mail in mails.items():
         last = tries[ident][-1] if mail.is_held and tries.get(ident) else None
@@ -48,14 +49,33 @@ def judge_held(
             continue
         settled[str(mail.login)] += 1
         mine = [item for item in items if str(item["item_id"]) in last.text]
+        named.update(str(item["item_id"]) for item in mine)
         if len(mine) != 1:
             yield f"held {ident}: taken with {last.text!r}, and {len(mine)} items are of that name"
         else:
             yield from _judge_item(mail, mine[0], of_mail[ident], reports[ident], kills)
+    yield from _refused(mails, tries, [item for item in items if str(item["item_id"]) not in named])
     kept = Counter(str(item["login"]) for item in items)
     for login in {*kept, *settled}:
         if not settled[login] <= kept[login] <= begun[login]:
             yield f"{login}: {kept[login]} items of {settled[login]} held mails settled, {begun[login]} begun"
+
+
+def _refused(
+    mails: Mapping[str, Mail], tries: Mapping[str, Sequence[Try]], items: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Who never heard that a mail is held sends it again. It is refused where a person has sent it back meanwhile.
+
+    Args:
+        items: those no client was told of.
+    """
+    sent_back = Counter(str(item["login"]) for item in items if HeldState(item["state"]) in _BACK)
+    for ident, mail in mails.items():
+        if not mail.is_held or not tries.get(ident) or tries[ident][-1].code // 100 != 5:
+            continue
+        if len(tries[ident]) == 1 or not sent_back[str(mail.login)]:
+            yield f"held {ident}: refused for good: {tries[ident][-1].text}"
+        sent_back[str(mail.login)] -= 1
 
 
 def _judge_item(

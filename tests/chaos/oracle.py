@@ -98,7 +98,8 @@ def _judge_mail(judgement: Judgement, mail: Mail, tries: list[Try], copies: list
     last = tries[-1]
     if last.code // 100 == 5:
         judgement.refused += 1
-        if not mail.must_be_refused:
+        # Of one that is held, judge_held says when.
+        if not mail.must_be_refused and not mail.is_held:
             broken.append(f"{mail.ident}: refused for good: {last.text}")
         if copies:
             broken.append(f"{mail.ident}: refused with {last.code}, and arrived")

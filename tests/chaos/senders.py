@@ -23,6 +23,8 @@ CONNECTIONS = 2
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.3
 _PATIENCE_S = 600.0
+# A sanction is heard by every worker within a second (MAIL-PATH 4e); who is quicker may meet one that has not heard.
+_HEARD_S = 1.0
 
 
 class Senders:
@@ -95,6 +97,8 @@ class Senders:
                 _Whole(port=port, login=login, password=PASSWORD, patience_s=PATIENCE_S) for _ in range(CONNECTIONS)
             ]
             for stage in stages:
+                if any(mail.is_after_suspension for mail in stage):
+                    time.sleep(_HEARD_S)
                 piles = [stage[n::CONNECTIONS] for n in range(CONNECTIONS)]
                 others = [
                     threading.Thread(target=self._guarded, args=(lambda s=s, p=p: self._send(s, p),), daemon=True)

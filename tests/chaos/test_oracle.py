@@ -422,3 +422,19 @@ def test_what_was_leased_by_the_dead_waits(world: World, done: str, waits: str):
     world.copies.remove(held_copy(world) if done == "delivered" else report(world))
     item(world, done)["state"] = waits
     assert world.judged().broken == []
+
+
+@pytest.mark.parametrize(
+    ("state", "is_first", "is_broken"),
+    [("returned", False, False), ("returned", True, True), ("delivered", False, True)],
+)
+def test_sent_again_unheard_it_is_refused_only_where_it_was_sent_back(
+    world: World, state: str, is_first: bool, is_broken: bool
+):
+    (ident,) = report(world).about if state == "returned" else (held_copy(world).ident,)
+    place = next(n for n, tried in enumerate(world.tries) if tried.ident == ident)
+    heard = world.tries[place]
+    unheard = replace(heard, code=0, text="", began_at=heard.began_at - 0.1, ended_at=heard.began_at)
+    world.tries[place : place + 1] = [*([] if is_first else [unheard]), replace(heard, code=550, text="550 refused")]
+    world.copies = [copy for copy in world.copies if copy.ident != ident]
+    assert bool(world.judged().broken) is is_broken

@@ -117,6 +117,9 @@ class NaiveServer:
                 return "2"
             case b"QUIT" if not argument:
                 return "Q"
+            case name if not name.isascii():
+                # No verb at all, and so no unknown one.
+                return "5"
             case name if name and name not in KNOWN - ({b"EHLO", b"HELO"} if self.is_lmtp else {b"LHLO"}):
                 # Whoever speaks another protocol is not heard out.
                 self.unknown += 1

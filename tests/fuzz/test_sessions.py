@@ -120,7 +120,7 @@ class NaiveServer:
             case name if not name.isascii():
                 # No verb at all, and so no unknown one.
                 return "5"
-            case name if name and name not in KNOWN - ({b"EHLO", b"HELO"} if self.is_lmtp else {b"LHLO"}):
+            case name if line and name not in KNOWN - ({b"EHLO", b"HELO"} if self.is_lmtp else {b"LHLO"}):
                 # Whoever speaks another protocol is not heard out.
                 self.unknown += 1
                 return "4" if self.unknown == MOST_UNKNOWN else "5"
